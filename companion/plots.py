@@ -1,0 +1,154 @@
+"""Figures that carry their own alternative text and caption, reproducible to the byte."""
+
+import base64
+import contextlib
+import hashlib
+import html
+import io
+import json
+import re
+import sys
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+@contextlib.contextmanager
+def style():
+    """Draw in the book's style inside this block, and leave matplotlib as it was afterwards.
+
+    The colours can be told apart with any kind of colour vision; the background is opaque white,
+    which reads on light and on dark pages.
+    """
+    import matplotlib
+
+    settings = {
+        "figure.figsize": (7.0, 3.8),
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "figure.constrained_layout.use": True,
+        "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#e5e5e5",
+        "grid.linewidth": 0.7,
+        "font.size": 11,
+        "lines.linewidth": 1.8,
+        "legend.frameon": False,
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def show(figure, *, alt, caption=None, name=None, format="svg"):
+    """Show a figure with its alternative text, then close it.
+
+    `alt` says what is to be seen, for readers who do not see it; `caption` stands below the figure
+    in the book; `name`, in lower case with hyphens, lets pages refer to the figure or show it
+    again. `format` is "svg", or "png" for clouds of points.
+    """
+    import matplotlib
+    from matplotlib import pyplot
+
+    metadata = _metadata(alt, caption, name)
+    if format not in ("svg", "png"):
+        raise ValueError(f'format must be "svg" or "png": found {format!r}')
+    file = io.BytesIO()
+    fixed = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
+    with matplotlib.rc_context({"svg.hashsalt": "companion"}):
+        figure.savefig(
+            file, format=format, dpi=160, bbox_inches="tight", facecolor="white", metadata=fixed
+        )
+    pyplot.close(figure)
+    if format == "svg":
+        bundle = {"image/svg+xml": file.getvalue().decode("utf-8")}
+    else:
+        bundle = {"image/png": base64.b64encode(file.getvalue()).decode("ascii")}
+    _display({**bundle, "text/plain": f"Figure: {alt}"}, metadata)
+
+
+def show_animation(animation, *, alt, caption=None, name=None, frames_per_second=10):
+    """Show a matplotlib animation with a play button and a slider, in plain HTML.
+
+    The player needs nothing from the network and waits, on its last frame, for the reader to start.
+    """
+    from matplotlib import pyplot
+
+    metadata = _metadata(alt, caption, name)
+    writer = _frame_writer()
+    animation.save("frames", writer=writer)
+    pyplot.close(animation._fig)
+    digest = hashlib.sha256("".join(writer.frames).encode()).hexdigest()[:12]
+    player = _PLAYER.format(
+        id=f"animation-{digest}",
+        alt=html.escape(alt, quote=True),
+        frames=json.dumps(writer.frames),
+        last=writer.frames[-1],
+        count=len(writer.frames) - 1,
+        pause=1000 / frames_per_second,
+    )
+    _display({"text/html": player, "text/plain": f"Animation: {alt}"}, metadata)
+
+
+_PLAYER = """<div class="companion-animation" id="{id}">
+<img src="data:image/png;base64,{last}" alt="{alt}" style="max-width:100%;height:auto">
+<div style="display:flex;gap:.6em;align-items:center;max-width:40em">
+<button type="button" style="min-width:5em">Play</button>
+<input type="range" min="0" max="{count}" value="{count}" aria-label="Frame" style="flex:1"></div>
+<script>
+(function () {{
+  const frames = {frames};
+  const player = document.getElementById("{id}");
+  const [image, button, slider] = ["img", "button", "input"].map(t => player.querySelector(t));
+  let timer = null;
+  const draw = i => {{ slider.value = i; image.src = "data:image/png;base64," + frames[i]; }};
+  const stop = () => {{ clearInterval(timer); timer = null; button.textContent = "Play"; }};
+  slider.addEventListener("input", () => {{ stop(); draw(Number(slider.value)); }});
+  button.addEventListener("click", () => {{
+    if (timer) return stop();
+    if (Number(slider.value) >= frames.length - 1) draw(0);
+    button.textContent = "Pause";
+    timer = setInterval(() => {{
+      const next = Number(slider.value) + 1;
+      if (next >= frames.length) stop(); else draw(next);
+    }}, {pause});
+  }});
+}})();
+</script></div>"""
+
+
+def _frame_writer():
+    from matplotlib.animation import AbstractMovieWriter
+
+    class Frames(AbstractMovieWriter):
+        """Keeps every frame as base64 PNG, in memory."""
+
+        def setup(self, fig, outfile, dpi=None):
+            self.fig, self.frames = fig, []
+
+        def grab_frame(self, **_):
+            file = io.BytesIO()
+            self.fig.savefig(file, format="png", dpi=100, metadata={"Software": None})
+            self.frames.append(base64.b64encode(file.getvalue()).decode("ascii"))
+
+        def finish(self):
+            pass
+
+    return Frames()
+
+
+def _metadata(alt, caption, name):
+    if not alt or not alt.strip():
+        raise ValueError("alt must say in words what the figure shows: found an empty text")
+    if name is not None and not _NAME.fullmatch(name):
+        raise ValueError(f"name must be lower case with hyphens: found {name!r}")
+    return {"companion": {"alt": alt, "caption": caption, "name": name}}
+
+
+def _display(bundle, metadata):
+    module = sys.modules.get("IPython")
+    if module is not None and module.get_ipython() is not None:
+        module.display.display(bundle, raw=True, metadata=metadata)
+    else:
+        print(bundle["text/plain"])
