@@ -1,0 +1,57 @@
+"""What every test shares: one thread for torch, and the browser where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+INSTALL_CHROMIUM = (
+    "Chromium is not installed (Debian: sudo apt-get install chromium; Ubuntu: sudo snap install "
+    "chromium; macOS: brew install --cask chromium; or name one with CHROMIUM=/path/to/chromium)"
+)
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def find_chromium() -> str | None:
+    """The Chromium to use: $CHROMIUM if set, else Debian's, else the first on the path."""
+    named = os.environ.get("CHROMIUM")
+    if named:
+        return shutil.which(named)
+    if Path("/usr/bin/chromium").exists():
+        return "/usr/bin/chromium"
+    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+
+
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip browser tests where there is no browser; in CI that is a failure."""
+    if item.get_closest_marker("web") and find_chromium() is None:
+        if in_ci():
+            pytest.fail(f"the browser tests must run in CI: {INSTALL_CHROMIUM}", pytrace=False)
+        pytest.skip(INSTALL_CHROMIUM)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of the Chromium that a test marked `web` drives."""
+    path = find_chromium()
+    if path is None:
+        if in_ci():
+            pytest.fail(f"the browser tests must run in CI: {INSTALL_CHROMIUM}", pytrace=False)
+        pytest.skip(INSTALL_CHROMIUM)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _one_torch_thread() -> None:
+    """One thread, so that sums are added in one order and tests don't fight for cores."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
