@@ -1,0 +1,1 @@
+"""Executes the chapters, checks their claims and builds the site; `python -m workflow.book` runs it."""

@@ -1,0 +1,192 @@
+"""Make the book: `python -m workflow.book [--tier smoke|book|paper] [--cores N] [--reference]`.
+
+Executes the chapters that changed, checks every claim, builds the site, and says where it is.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from workflow import progress
+from workflow.claims import check, collect, describe, reference_of, rewrite_reference
+from workflow.project import HOME, TIERS, Problem, Project, load
+
+TARGETS = {"execute": "execute", "claims": "claims.checked", "site": "all"}
+
+
+def main(arguments=None):
+    options = _options(arguments)
+    project = Project(
+        options.root.resolve(),
+        options.tier,
+        options.output.resolve() if options.output else None,
+        tuple(options.settings),
+    )
+    try:
+        chapters = project.select(options.chapters)
+        project.validate(chapters)
+        if options.reference and (options.tier != "book" or options.settings or options.chapters):
+            raise Problem(
+                "Reference values are those of the whole book at tier book: "
+                "use --reference without --tier, --set or --chapters."
+            )
+        with _exclusive(project.build):
+            return _make(project, chapters, options)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
+        return 130
+
+
+def _options(arguments):
+    parser = argparse.ArgumentParser(prog="python -m workflow.book", description=__doc__)
+    add = parser.add_argument
+    add("--tier", default="book", help=f"size of the run: {', '.join(TIERS)} (default: book)")
+    add("--cores", type=int, default=_cores(), help="chapters side by side (default: all cores)")
+    add("--chapters", nargs="+", default=[], metavar="NAME", help="execute and check only these")
+    add("--until", choices=list(TARGETS), default="site", help="stop after this step")
+    add("--reference", action="store_true", help="make the present values the reference")
+    add(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="give a parameter to every chapter, or to one: 05-probabilistic-pca.seed=3",
+    )
+    add("--output", type=Path, help="folder for everything generated (default: _build)")
+    add("--root", type=Path, default=HOME, help="the book's folder (default: this repository)")
+    options = parser.parse_args(arguments)
+    if options.cores < 1:
+        parser.error(f"--cores must be at least 1: found {options.cores}")
+    return options
+
+
+def _make(project, chapters, options):
+    began = time.perf_counter()
+    current = {name for name in chapters if project.current(name)}
+    view = progress.View(chapters, unchanged=len(current))
+    if len(current) < len(chapters):
+        view.line(f"{len(chapters)} chapters at tier {project.tier}: {len(current)} unchanged")
+    if options.chapters:
+        status = _snakemake(project, [f"executed/{c}.ipynb" for c in chapters], options.cores, view)
+        status = status or _check_some(project, chapters, view)
+        if status == 0:
+            _times(project, chapters, current, view)
+        return status
+    target = TARGETS[options.until]
+    if options.reference:
+        status = _snakemake(project, ["claims.json"], options.cores, view)
+        if status:
+            return status
+        claims = load(project.build / "claims.json")["claims"]
+        path = rewrite_reference(project, claims)
+        view.line(f"{path} lists {len(claims)} claims; read its difference before you commit it.")
+    targets = [f"executed/{c}.ipynb" for c in chapters] if target == "execute" else [target]
+    status = _snakemake(project, targets, options.cores, view)
+    _times(project, chapters, current, view)
+    if status == 0:
+        claims = (load(project.build / "claims.json") or {"claims": []})["claims"]
+        if target != "execute":
+            view.line(f"All {len(claims)} claims hold.")
+    site = project.build / "site"
+    if target == "all" and (load(site / "build.json") or {}).get("built"):
+        view.line(f"{'The book' if status == 0 else 'The site'} is at {site / 'index.html'}")
+    view.line(f"{'Done' if status == 0 else 'Failed'} after {time.perf_counter() - began:.1f} s.")
+    return status
+
+
+def _check_some(project, chapters, view):
+    claims = collect(project, chapters)["claims"]
+    reference = [c for c in reference_of(project) if c["chapter"] in chapters]
+    problems = check(claims, reference, project.tier)
+    for claim in claims:
+        view.line(f"  {'✓' if claim['holds'] else '✗'} {describe(claim)}")
+    for problem in problems:
+        view.line(f"Claim {problem}")
+    return 1 if problems else 0
+
+
+def _times(project, chapters, current, view):
+    view.line("")
+    for name in chapters:
+        run = project.run(name)
+        if not project.current(name):
+            view.line(f"  {name:<36} not executed")
+        else:
+            note = " (unchanged)" if name in current else ""
+            view.line(f"  {name:<36} {run['seconds']:7.1f} s{note}")
+    view.line("")
+
+
+def _snakemake(project, targets, cores, view):
+    """Run Snakemake, showing the steps' own reports and keeping its log in a file."""
+    profile = Path(__file__).parent / "profiles" / "local"
+    command = [sys.executable, "-P", "-m", "workflow.engine", *targets]
+    command += ["--snakefile", str(Path(__file__).with_name("Snakefile"))]
+    command += ["--directory", str(project.build), "--cores", str(cores)]
+    command += ["--workflow-profile", str(profile), "--config", f"root={project.root}"]
+    command += [f"tier={project.tier}", f"settings={json.dumps(project.settings)}"]
+    if project.output:
+        command.append(f"output={project.output}")
+    log = project.build / "logs" / "snakemake.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {progress.DRIVER: str(os.getpid())}
+    path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment["PYTHONPATH"] = os.pathsep.join(path)
+    explained, tail = False, []
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with log.open("w") as kept:
+        process = subprocess.Popen(command, env=environment, text=True, **streams)
+        try:
+            for line in process.stdout:
+                event = progress.parse(line)
+                if event is None:
+                    kept.write(line)
+                    tail = [*tail[-14:], line.rstrip()]
+                else:
+                    view.show(event)
+                    explained |= event["event"] in ("failed", "claim")
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+    if status and not explained:
+        view.line("\n".join(tail))
+        view.line(f"Snakemake's full log is {log}")
+    return 1 if status else 0
+
+
+@contextmanager
+def _exclusive(build):
+    """One run at a time in a build folder; the lock goes with the process that holds it."""
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        lock = (build / ".lock").open("w")
+    except OSError as error:
+        reason = (error.strerror or "not possible").lower()
+        raise Problem(f"Cannot write to the output folder {build}: {reason}.") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Problem(f"Another run is using {build}: wait for it to end.") from None
+        yield
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""Collect the claims of the executed chapters, and check them against bounds and reference values.
+
+`python -m workflow.claims collect|check ROOT BUILD FILE`, as the Snakefile calls it. The check
+names every claim that does not hold, is missing, is not listed, has drifted, or is made twice. It
+never loosens itself: only `python -m workflow.book --reference` rewrites `reference/claims.json`.
+"""
+
+import sys
+from pathlib import Path
+
+from workflow import progress
+from workflow.project import Problem, declared_parameters, dump, load, write
+
+CLAIM = "application/vnd.companion.claim+json"
+VALUE = "application/vnd.companion.value+json"
+KEPT = (
+    "id",
+    "chapter",
+    "statement",
+    "value",
+    "relation",
+    "bound",
+    "within",
+    "drift",
+    "standard_error",
+    "source",
+)
+
+
+def collect(project, chapters):
+    """Every claim and value in the executed copies, with the run that made it."""
+    claims, values = [], {}
+    for chapter in chapters:
+        run = project.run(chapter)
+        notebook = load(project.build / "executed" / f"{chapter}.ipynb")
+        if notebook is None:
+            raise Problem(f"Chapter {chapter} has no executed copy: run the book first.")
+        parameters = declared_parameters(project.notebook(chapter)) | run["key"]["parameters"]
+        context = {
+            "chapter": chapter,
+            "tier": run["tier"],
+            "seed": parameters.get("seed"),
+            "lock": run["key"]["lock"][:12],
+            "started": run["started"],
+            "seconds": run["seconds"],
+        }
+        for number, output in outputs(notebook):
+            data = output.get("data", {})
+            if CLAIM in data:
+                claims.append({**data[CLAIM], **context, "cell": number})
+                values[data[CLAIM]["id"]] = data[CLAIM]["value"]
+            elif VALUE in data:
+                values[data[VALUE]["id"]] = data[VALUE]["value"]
+    return {"claims": claims, "values": values}
+
+
+def outputs(notebook):
+    """Pairs of cell number, as in the source notebook, and output."""
+    number = 0
+    for cell in notebook["cells"]:
+        number += "injected-parameters" not in cell["metadata"].get("tags", [])
+        for output in cell.get("outputs", []):
+            yield number, output
+
+
+def check(claims, reference, tier="book"):
+    """One sentence for each thing wrong; empty if all is well.
+
+    Values are compared with their references for the tier `book` only, which they were taken from.
+    """
+    problems = duplicates(claims)
+    listed = {claim["id"]: claim for claim in reference}
+    made = {claim["id"]: claim for claim in claims}
+    for claim in claims:
+        if not claim["holds"]:
+            problems.append(f"does not hold: {describe(claim)}")
+    for id in sorted(listed.keys() - made.keys()):
+        problems.append(
+            f"missing: {id} is listed in reference/claims.json, but chapter "
+            f"{listed[id]['chapter']} did not make it"
+        )
+    for id in sorted(made.keys() - listed.keys()):
+        problems.append(
+            f"not listed: {id} in {place(made[id])} is new to reference/claims.json; "
+            "`make reference` lists it"
+        )
+    if tier == "book":
+        for id in sorted(made.keys() & listed.keys()):
+            problems += drifted(made[id], listed[id])
+    return problems
+
+
+def duplicates(claims):
+    first, problems = {}, []
+    for claim in claims:
+        if claim["id"] in first:
+            here, there = place(claim), place(first[claim["id"]])
+            problems.append(f"made twice: {claim['id']} in {there} and in {here}")
+        first.setdefault(claim["id"], claim)
+    return problems
+
+
+def drifted(claim, reference):
+    """Whether bound or value has moved from the reference by more than the claim allows.
+
+    The allowance is the reference's own, so that a chapter cannot widen it unnoticed.
+    """
+    problems = []
+    for name in ("relation", "bound", "within", "drift"):
+        if claim[name] != reference[name] and not _close(claim[name], reference[name]):
+            problems.append(
+                f"changed: {claim['id']} has {name} {claim[name]}, "
+                f"reference/claims.json has {reference[name]}"
+            )
+    value, expected = claim["value"], reference["value"]
+    if reference["standard_error"] is not None:
+        error = max(reference["standard_error"], claim["standard_error"] or 0.0)
+        allowed, rule = 4 * error, "4 standard errors"
+    elif reference["drift"] is not None:
+        scale = max(abs(expected or 0.0), abs(reference["bound"]))
+        allowed, rule = reference["drift"] * scale, f"{reference['drift']:g} relative"
+    else:
+        return problems
+    if value is None or expected is None or abs(value - expected) > allowed:
+        problems.append(
+            f"drifted: {claim['id']} in {place(claim)} is {value}, "
+            f"was {expected}; allowed is {allowed:.3g} ({rule})"
+        )
+    return problems
+
+
+def _close(a, b):
+    numbers = isinstance(a, float | int) and isinstance(b, float | int)
+    return numbers and abs(a - b) <= 1e-6 * max(abs(a), abs(b))
+
+
+def place(claim):
+    return f"{claim['chapter']}, cell {claim['cell']}"
+
+
+def describe(claim):
+    symbol = {"at_most": "≤", "at_least": "≥", "close_to": "="}[claim["relation"]]
+    within = f" ± {claim['within']:g}" if claim["within"] is not None else ""
+    value = "not a finite number" if claim["value"] is None else f"{claim['value']:.6g}"
+    return (
+        f"{claim['id']} in {place(claim)}: value {value}, "
+        f"required {symbol} {claim['bound']:g}{within}"
+    )
+
+
+def rewrite_reference(project, claims):
+    """Make the present claims the reference, on purpose; the difference is for a person to read."""
+    problems = duplicates(claims)
+    problems += [f"does not hold: {describe(claim)}" for claim in claims if not claim["holds"]]
+    if problems:
+        raise Problem("The reference was not changed.\n  " + "\n  ".join(problems))
+    kept = sorted(({name: c[name] for name in KEPT} for c in claims), key=lambda c: c["id"])
+    path = project.root / "reference" / "claims.json"
+    write(path, dump({"tier": "book", "claims": kept}))
+    pictures = project.root / "reference" / "figures"
+    for picture in sorted(pictures.glob("*.*")):
+        fresh = project.build / "figures" / picture.name
+        if fresh.is_file():
+            write(picture, fresh.read_bytes())
+    return path
+
+
+def reference_of(project):
+    return (load(project.root / "reference" / "claims.json") or {"claims": []})["claims"]
+
+
+def main(arguments):
+    from workflow.project import Project
+
+    action, root, build, file = arguments
+    tier = (load(next(Path(build).glob("runs/*.json"))) or {})["tier"]
+    build = Path(build).absolute()
+    project = Project(Path(root), tier, build if tier == "book" else build.parent)
+    if action == "collect":
+        write(Path(file), dump(collect(project, project.chapters)))
+        return 0
+    claims = load(build / "claims.json")["claims"]
+    problems = check(claims, reference_of(project), tier)
+    for problem in problems:
+        progress.report("claim", text=f"Claim {problem}")
+    if not problems:
+        write(Path(file), f"{len(claims)} claims hold\n")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,239 @@
+"""What is to be built: chapters, tier, parameters, folders, and the key that says what changed.
+
+A chapter's key holds the hashes of its notebook, of the package and of the lock, and the
+parameters it is given. It is stamped into a small file, whose time moves only when the key does:
+so neither `touch` nor `git clone` makes a chapter run, and every change of content does.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+HOME = Path(__file__).resolve().parents[1]
+TIERS = ("smoke", "book", "paper")
+IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
+
+
+class Problem(Exception):
+    """Something the reader can put right, told in one sentence."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A book in `root`, built for one tier into `output` (for other tiers than book: below it)."""
+
+    root: Path = HOME
+    tier: str = "book"
+    output: Path | None = None
+    settings: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def from_config(cls, config):
+        """From Snakemake's configuration."""
+        root, output = Path(config.get("root", HOME)), config.get("output")
+        settings = tuple(map(str, config.get("settings", [])))
+        return cls(root, config.get("tier", "book"), Path(output) if output else None, settings)
+
+    @property
+    def build(self):
+        base = self.output or self.root / "_build"
+        return base if self.tier == "book" else base / self.tier
+
+    @cached_property
+    def chapters(self):
+        """Names of the chapters in the order of `_toc.yml`."""
+        path = self.root / "_toc.yml"
+        if not path.is_file():
+            raise Problem(f"{path.name} is missing from {self.root}: it lists the chapters.")
+        toc = yaml.safe_load(path.read_text("utf-8"))
+        entries = [e for part in toc.get("parts", [toc]) for e in part.get("chapters", [])]
+        names = [Path(e["file"]) for e in entries if e.get("file", "").startswith("notebooks/")]
+        return [name.stem for name in names]
+
+    def notebook(self, chapter):
+        return self.root / "notebooks" / f"{chapter}.ipynb"
+
+    def select(self, wanted):
+        """Full names of the chapters whose names start with one of `wanted` (all, if none)."""
+        for start in wanted:
+            if not any(name.startswith(start) for name in self.chapters):
+                known = ", ".join(self.chapters)
+                raise Problem(f"There is no chapter {start!r}; _toc.yml lists {known}.")
+        return [n for n in self.chapters if not wanted or n.startswith(tuple(wanted))]
+
+    def parameters(self, chapter):
+        """What papermill injects into a chapter: the tier, and what `--set` asks for."""
+        chosen = {"tier": self.tier}
+        for setting in self.settings:
+            name, value = _setting(setting)
+            owner, _, name = name.rpartition(".")
+            if owner in ("", chapter):
+                chosen[name] = value
+        return chosen
+
+    def validate(self, chapters):
+        """Raise `Problem` before anything runs, unless every chapter can take its parameters."""
+        if self.tier not in TIERS:
+            raise Problem(f"There is no tier {self.tier!r}; choose one of {', '.join(TIERS)}.")
+        for setting in self.settings:
+            owner = _setting(setting)[0].rpartition(".")[0]
+            if owner and owner not in self.chapters:
+                raise Problem(f"There is no chapter {owner!r} to set {setting!r} in.")
+        for chapter in chapters:
+            if not self.notebook(chapter).is_file():
+                raise Problem(f"_toc.yml lists notebooks/{chapter}.ipynb, which does not exist.")
+            declared = declared_parameters(self.notebook(chapter))
+            unknown = [name for name in self.parameters(chapter) if name not in declared]
+            if unknown:
+                raise Problem(
+                    f"Chapter {chapter} has no parameter {unknown[0]!r}; "
+                    f"it has {', '.join(declared) or 'none'}."
+                )
+
+    def key(self, chapter):
+        return {
+            "chapter": chapter,
+            "notebook": digest(self.notebook(chapter)),
+            "package": self._package,
+            "lock": self.lock,
+            "python": "{}.{}".format(*sys.version_info),
+            "parameters": self.parameters(chapter),
+        }
+
+    @cached_property
+    def _package(self):
+        return digest(self.root / "companion")
+
+    @cached_property
+    def lock(self):
+        return digest(self.root / "requirements.lock")[:12]
+
+    def stamp(self):
+        """Write what each step depends on; a stamp's time moves only when its content does."""
+        tools = digest(HOME / "workflow")
+        for chapter in self.chapters:
+            if not self.notebook(chapter).is_file():
+                continue
+            key, path = self.key(chapter), self.build / "stamps" / f"{chapter}.json"
+            write_if_changed(path, dump(key))
+            run, executed = self.run(chapter), self.build / "executed" / f"{chapter}.ipynb"
+            if run.get("key") == key and executed.is_file():
+                before = executed.stat().st_mtime - 1
+                os.utime(path, (before, before))  # a change that was taken back is no change
+        reference = digest(self.root / "reference" / "claims.json")
+        site = [digest(self.root / name) for name in ("book", "_config.yml", "_toc.yml")]
+        write_if_changed(self.build / "stamps" / "claims", tools)
+        write_if_changed(self.build / "stamps" / "check", tools + reference + self.tier)
+        address = repository_address(self.root) or ""
+        keys = [tools, reference, self._package, self.lock, address, *site]
+        write_if_changed(self.build / "stamps" / "site", "\n".join(keys))
+
+    def run(self, chapter):
+        """The record of the chapter's last complete execution; empty if there is none."""
+        return load(self.build / "runs" / f"{chapter}.json") or {}
+
+    def current(self, chapter):
+        """Whether the executed copy is of exactly this notebook, package, lock and parameters."""
+        executed = self.build / "executed" / f"{chapter}.ipynb"
+        return executed.is_file() and self.run(chapter).get("key") == self.key(chapter)
+
+
+def declared_parameters(notebook):
+    """Names assigned in the notebook's cell tagged `parameters`, with their default values."""
+    try:
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+    except (ValueError, KeyError) as error:
+        raise Problem(f"notebooks/{notebook.name} is not a readable notebook: {error}.") from None
+    tagged = [c for c in cells if "parameters" in c.get("metadata", {}).get("tags", [])]
+    if len(tagged) != 1:
+        raise Problem(
+            f"notebooks/{notebook.name} must have exactly one cell tagged parameters: "
+            f"found {len(tagged)}."
+        )
+    found = {}
+    for line in ast.parse("".join(tagged[0]["source"])).body:
+        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                try:
+                    found[target.id] = ast.literal_eval(line.value)
+                except ValueError:
+                    found[target.id] = None
+    return found
+
+
+def repository_address(root):
+    """Web address of the repository: REPOSITORY_URL, else the git remote; None if neither is set."""
+    import subprocess
+
+    address = os.environ.get("REPOSITORY_URL", "").strip()
+    if not address and (root / ".git").exists():
+        command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+        address = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    if address.startswith("git@"):
+        address = "https://" + address.removeprefix("git@").replace(":", "/", 1)
+    if not address.startswith("https://") or "@" in address:
+        return None
+    return address.removesuffix("/").removesuffix(".git")
+
+
+def digest(path):
+    """SHA-256 of a file's content, or of all names and contents below a folder."""
+    sum = hashlib.sha256()
+    if path.is_file():
+        sum.update(path.read_bytes())
+    elif path.is_dir():
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            if not IGNORED.intersection(file.parts):
+                sum.update(f"{file.relative_to(path).as_posix()}\0".encode())
+                sum.update(hashlib.sha256(file.read_bytes()).digest())
+    return sum.hexdigest()
+
+
+def dump(content):
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def load(path):
+    """Content of a JSON file; None if it is absent or was not written to its end."""
+    try:
+        return json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write(path, content):
+    """Write a file as a whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    if isinstance(content, str):
+        content = content.encode()
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_if_changed(path, content):
+    if isinstance(content, str):
+        content = content.encode()
+    if not path.is_file() or path.read_bytes() != content:
+        write(path, content)
+
+
+def _setting(text):
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise Problem(f"--set takes name=value or chapter.name=value: found {text!r}.")
+    try:
+        return name.strip(), ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name.strip(), value.strip()
