@@ -1,0 +1,31 @@
+"""Companion to two results: at stationary points the ELBO is a sum of entropies.
+
+>>> from companion import datasets, models, variational, verify
+"""
+
+from companion import criterion, datasets, families, fit, gap, interop, models, variational
+from companion.criterion import check_criterion
+from companion.elbo import EntropySum, elbo, entropy_sum
+from companion.gap import Verification, project, verify
+from companion.interop import from_sklearn
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EntropySum",
+    "Verification",
+    "check_criterion",
+    "criterion",
+    "datasets",
+    "elbo",
+    "entropy_sum",
+    "families",
+    "fit",
+    "from_sklearn",
+    "gap",
+    "interop",
+    "models",
+    "project",
+    "variational",
+    "verify",
+]

@@ -1,0 +1,153 @@
+"""Gaussians with spherical, diagonal and full covariance."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from companion.families.base import ExponentialFamily
+
+__all__ = ["DiagonalGaussian", "FullGaussian", "SphericalGaussian"]
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class Gaussian(ExponentialFamily):
+    """What the three Gaussians share: support ℝᴰ, and conversion from mean and (co)variance."""
+
+    @abstractmethod
+    def natural_parameters(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """Natural parameters η from the mean and the variance (or covariance matrix)."""
+
+    @abstractmethod
+    def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance (or covariance matrix) from the natural parameters."""
+
+    def invalid(self, x: Tensor) -> str | None:
+        return None if bool(torch.isfinite(x).all()) else "must be finite for a Gaussian"
+
+
+class SphericalGaussian(Gaussian):
+    """N(m, σ²I): T(x) = (x, ‖x‖²), η = (m/σ², −1/(2σ²)), h = 1; L = D + 1.
+
+    A(η) = −‖η₁‖²/(4η₂) − (D/2) log(−2η₂) + (D/2) log 2π,  H = (D/2) log(2πeσ²).
+
+    >>> family = SphericalGaussian()
+    >>> eta = family.natural_parameters(torch.zeros(2, dtype=torch.float64), torch.tensor(1.0))
+    >>> float(family.entropy(eta)) == 1 + math.log(2 * math.pi)
+    True
+    """
+
+    def statistics(self, x: Tensor) -> Tensor:
+        return torch.cat([x, (x * x).sum(-1, keepdim=True)], -1)
+
+    def natural_parameters(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """η = (m/σ², −1/(2σ²)) from ``mean`` ``(..., D)`` and ``variance`` ``(...)``."""
+        precision = (1 / variance)[..., None]
+        last = (-0.5 * precision).expand(*mean.shape[:-1], 1)
+        return torch.cat([mean * precision, last], -1)
+
+    def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
+        variance = -0.5 / natural[..., -1]
+        return natural[..., :-1] * variance[..., None], variance
+
+    def log_partition(self, natural: Tensor) -> Tensor:
+        first, second = natural[..., :-1], natural[..., -1]
+        size = first.shape[-1]
+        square = (first * first).sum(-1)
+        return -square / (4 * second) - 0.5 * size * torch.log(-2 * second) + 0.5 * size * LOG_2PI
+
+    def pseudo_entropy(self, natural: Tensor) -> Tensor:
+        size = natural.shape[-1] - 1
+        return 0.5 * size * (1 + LOG_2PI - torch.log(-2 * natural[..., -1]))
+
+    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        mean, variance = self.moments(natural)
+        noise = torch.randn(mean.shape, dtype=mean.dtype, generator=generator)
+        return mean + variance.sqrt()[..., None] * noise
+
+
+class DiagonalGaussian(Gaussian):
+    """N(m, diag σ²): T(x) = (x, x²), η = (m/σ², −1/(2σ²)), h = 1; L = 2D.
+
+    A(η) = Σ_d −η₁²/(4η₂) − ½ log(−2η₂) + ½ log 2π,  H = Σ_d ½ log(2πeσ_d²).
+    """
+
+    def statistics(self, x: Tensor) -> Tensor:
+        return torch.cat([x, x * x], -1)
+
+    def natural_parameters(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """η = (m/σ², −1/(2σ²)) from ``mean`` and ``variance``, both ``(..., D)``."""
+        mean, variance = torch.broadcast_tensors(mean, variance)
+        return torch.cat([mean / variance, -0.5 / variance], -1)
+
+    def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = natural.chunk(2, -1)
+        variance = -0.5 / second
+        return first * variance, variance
+
+    def log_partition(self, natural: Tensor) -> Tensor:
+        first, second = natural.chunk(2, -1)
+        each = -first * first / (4 * second) - 0.5 * torch.log(-2 * second) + 0.5 * LOG_2PI
+        return each.sum(-1)
+
+    def pseudo_entropy(self, natural: Tensor) -> Tensor:
+        second = natural.chunk(2, -1)[1]
+        return (0.5 * (1 + LOG_2PI - torch.log(-2 * second))).sum(-1)
+
+    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        mean, variance = self.moments(natural)
+        noise = torch.randn(mean.shape, dtype=mean.dtype, generator=generator)
+        return mean + variance.sqrt() * noise
+
+
+class FullGaussian(Gaussian):
+    """N(m, Σ): T(x) = (x, vec xxᵀ), η = (Λm, −½ vec Λ) with Λ = Σ⁻¹, h = 1; L = D + D².
+
+    A(η) = ½ mᵀΛm − ½ log det Λ + (D/2) log 2π,  H = ½ log det(2πeΣ).
+    """
+
+    def statistics(self, x: Tensor) -> Tensor:
+        return torch.cat([x, (x[..., :, None] * x[..., None, :]).flatten(-2)], -1)
+
+    def natural_parameters(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """η = (Λm, −½ vec Λ) from ``mean`` ``(..., D)`` and covariance ``(..., D, D)``."""
+        precision = torch.cholesky_inverse(torch.linalg.cholesky(variance))
+        first = (precision @ mean[..., None])[..., 0]
+        second = (-0.5 * precision).flatten(-2).expand(*first.shape[:-1], -1)
+        return torch.cat([first, second], -1)
+
+    def _precision(self, natural: Tensor) -> tuple[Tensor, Tensor]:
+        size = round((math.sqrt(1 + 4 * natural.shape[-1]) - 1) / 2)
+        second = natural[..., size:].unflatten(-1, (size, size))
+        return natural[..., :size], -(second + second.mT)
+
+    def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
+        first, precision = self._precision(natural)
+        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        return (covariance @ first[..., None])[..., 0], covariance
+
+    def log_partition(self, natural: Tensor) -> Tensor:
+        first, precision = self._precision(natural)
+        factor = torch.linalg.cholesky(precision)
+        whitened = torch.linalg.solve_triangular(factor, first[..., None], upper=False)
+        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return (
+            0.5 * (whitened * whitened).sum((-2, -1))
+            - half_log_det
+            + 0.5 * first.shape[-1] * LOG_2PI
+        )
+
+    def pseudo_entropy(self, natural: Tensor) -> Tensor:
+        first, precision = self._precision(natural)
+        factor = torch.linalg.cholesky(precision)
+        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return 0.5 * first.shape[-1] * (1 + LOG_2PI) - half_log_det
+
+    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        mean, covariance = self.moments(natural)
+        noise = torch.randn(mean.shape, dtype=mean.dtype, generator=generator)
+        return mean + (torch.linalg.cholesky(covariance) @ noise[..., None])[..., 0]

@@ -1,0 +1,248 @@
+"""The identity ELBO − entropy sum = ⟨∇ELBO, v⟩ at any parameters, its certificate, its zero set."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from companion import tree
+from companion.elbo import EntropySum, elbo, entropy_sum
+from companion.model import GenerativeModel, Parameters
+from companion.variational import Variational
+
+Q = TypeVar("Q", bound=Variational)
+
+__all__ = ["Verification", "full_direction", "project", "verify"]
+
+
+def full_direction(
+    model: GenerativeModel, parameters: Parameters, q: Variational
+) -> dict[str, Tensor]:
+    """The direction v over model and variational parameters (the latter named ``q.<name>``).
+
+    Its part on q is zero unless the model has a fixed continuous prior; then q is rescaled.
+    """
+    return tree.merge(model.gap_direction(parameters), q.rescaling(model.latent_rescaling))
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The identity at one point: all values in nats per data point.
+
+    ``gap`` is ELBO − entropy sum; ``slope`` is ⟨∇ELBO, v⟩, computed independently of it;
+    ``residual`` = |gap − slope| is zero up to round-off, whatever the parameters, data and q.
+    ``blocks`` splits the slope by parameter. ``certificate`` = Σ_b ‖∇_b ELBO‖ ‖v_b‖ bounds |gap|.
+
+    For a model without a gap direction, slope, residual and certificate are NaN: then nothing ties
+    the ELBO to the entropy sum.
+    """
+
+    elbo: float
+    posterior_entropy: float
+    prior_entropy: float
+    observable_entropy: float
+    hidden_entropies: Mapping[str, float]
+    base_measure: float
+    entropy_sum: float
+    form: str
+    gap: float
+    slope: float
+    gradient_norm: float
+    certificate: float
+    blocks: Mapping[str, float]
+
+    @property
+    def residual(self) -> float:
+        """|gap − slope|: the error of the identity."""
+        return abs(self.gap - self.slope)
+
+    @property
+    def relative_residual(self) -> float:
+        """The residual divided by 1 + |ELBO|: at most 1e-12 in float64 if all is right."""
+        return self.residual / (1 + abs(self.elbo))
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Label and value of everything, in reading order."""
+        pseudo = "pseudo-" if self.form == "pseudo" else ""
+        hidden = [
+            (f"average {pseudo}entropy of layer {name}", value)
+            for name, value in self.hidden_entropies.items()
+        ]
+        base = [("base measures", self.base_measure)] if self.form == "pseudo" else []
+        return [
+            ("ELBO", self.elbo),
+            ("average entropy of q", self.posterior_entropy),
+            (f"{pseudo}entropy of the prior", self.prior_entropy),
+            *hidden,
+            (f"expected {pseudo}entropy of the observables", self.observable_entropy),
+            *base,
+            ("entropy sum", self.entropy_sum),
+            ("gap = ELBO − entropy sum", self.gap),
+            ("slope = ⟨∇ELBO, v⟩", self.slope),
+            ("residual |gap − slope|", self.residual),
+            ("gradient norm", self.gradient_norm),
+            ("certificate ≥ |gap|", self.certificate),
+        ]
+
+    def __str__(self) -> str:
+        width = max(len(label) for label, _ in self.rows())
+        return "\n".join(f"{label:<{width}}  {_format(value)}" for label, value in self.rows())
+
+    def _repr_html_(self) -> str:
+        body = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+            f"<td style='text-align:right;font-variant-numeric:tabular-nums'>"
+            f"{_format(value).strip()}</td></tr>"
+            for label, value in self.rows()
+        )
+        return f"<table class='companion-verification'>{body}</table>"
+
+
+def _format(value: float) -> str:
+    return f"{value: .6f}" if value == 0 or 1e-4 <= abs(value) < 1e7 else f"{value: .2e}"
+
+
+def _split(merged: Mapping[str, Tensor], q: Variational) -> tuple[dict[str, Tensor], Variational]:
+    own, of_q = tree.split(merged)
+    return own, q.with_parameters(of_q)
+
+
+def verify(
+    model: GenerativeModel,
+    parameters: Parameters,
+    q: Variational,
+    x: Any,
+    direction: Mapping[str, Tensor] | None = None,
+) -> Verification:
+    """Check ELBO − entropy sum = ⟨∇ELBO, v⟩ at the given parameters, q and data.
+
+    No training is needed: the identity holds at every point where the parameterization criterion
+    does, up to round-off; the gradient is taken with respect to the model's parameters and, for a
+    fixed prior, the parameters of q. ``direction`` replaces v; it has one entry per parameter, those
+    of q named ``q.<name>``.
+
+    Raises
+    ------
+    ValueError
+        For invalid data or parameters (see :meth:`companion.model.GenerativeModel.check`), a q for
+        another number of data points, or a direction with other names than the parameters.
+
+    Source: this companion; it contains Theorem 2 of Lücke & Warnken (arXiv:2209.03077) as the case
+    of a vanishing gradient.
+
+    >>> from companion import models
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> model = models.PPCA(observed=5, latent=2)
+    >>> parameters = model.initial_parameters(generator)
+    >>> x = torch.randn(20, 5, dtype=torch.float64, generator=generator)
+    >>> report = verify(model, parameters, model.posterior(parameters, x), x)
+    >>> report.relative_residual < 1e-12, abs(report.gap) > 0.1
+    (True, True)
+    """
+    data = model.check(parameters, x)
+    if len(q.entropy()) != len(data):
+        raise ValueError(
+            f"q must have one distribution for each of the {len(data)} data points: "
+            f"got {len(q.entropy())}"
+        )
+    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
+    v: dict[str, Tensor] | None = None
+    if direction is not None:
+        v = dict(direction)
+    elif model.has_gap_direction:
+        v = full_direction(model, parameters, q)
+    if v is not None and set(v) != set(variables):
+        raise ValueError(
+            f"direction must have exactly the entries {sorted(variables)}: got {sorted(v)}"
+        )
+
+    def objective(merged: Mapping[str, Tensor]) -> Tensor:
+        own, moved = _split(merged, q)
+        return elbo(model, own, moved, data)
+
+    gradient, value = torch.func.grad_and_value(objective)(variables)
+    sums = entropy_sum(model, parameters, q, data)
+    blocks = {} if v is None else _blocks(gradient, v)
+    return Verification(
+        elbo=float(value),
+        posterior_entropy=float(sums.posterior),
+        prior_entropy=float(sums.prior),
+        observable_entropy=float(sums.observable),
+        hidden_entropies={name: float(term) for name, term in sums.hidden.items()},
+        base_measure=float(sums.base_measure),
+        entropy_sum=float(sums.total),
+        form=sums.form,
+        gap=float(value) - float(sums.total),
+        slope=math.nan if v is None else math.fsum(blocks.values()),
+        gradient_norm=float(tree.norm(gradient)),
+        certificate=math.nan if v is None else _certificate(gradient, v),
+        blocks=blocks,
+    )
+
+
+def _blocks(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, float]:
+    """⟨∇_b ELBO, v_b⟩ for every parameter b on which v is not zero."""
+    return {
+        name: float((gradient[name] * v[name]).sum()) for name in v if bool((v[name] != 0).any())
+    }
+
+
+def _certificate(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> float:
+    """Σ_b ‖∇_b ELBO‖ ‖v_b‖, the gradient restricted to the entries where v is not zero."""
+    return math.fsum(
+        float((gradient[name] * (v[name] != 0)).norm() * v[name].norm()) for name in v
+    )
+
+
+def project(
+    model: GenerativeModel, parameters: Parameters, q: Q, x: Any, steps: int = 50
+) -> tuple[dict[str, Tensor], Q]:
+    """Move along v to a point where ⟨∇ELBO, v⟩ = 0, so that ELBO = entropy sum, without training.
+
+    One-dimensional damped Newton ascent of the ELBO along the flow of v; the ELBO never falls.
+
+    Raises
+    ------
+    ValueError
+        For invalid data or parameters.
+    RuntimeError
+        If the slope does not reach round-off within ``steps`` steps, with the slope that is left.
+    """
+    data = model.check(parameters, x)
+    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
+
+    def objective(merged: Mapping[str, Tensor]) -> Tensor:
+        own, moved = _split(merged, q)
+        return elbo(model, own, moved, data)
+
+    def direction(merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        own, moved = _split(merged, q)
+        return full_direction(model, own, moved)
+
+    def slope(merged: Mapping[str, Tensor]) -> Tensor:
+        return torch.func.jvp(objective, (merged,), (direction(merged),))[1]
+
+    value = objective(variables)
+    for _ in range(steps):
+        v = direction(variables)
+        first, second = torch.func.jvp(slope, (variables,), (v,))
+        if abs(first) <= 1e-13 * (1 + abs(value)):
+            own, of_q = tree.split(variables)
+            return own, q.with_parameters(of_q)
+        step = torch.clamp(first / -second if second < 0 else torch.sign(first), -1.0, 1.0)
+        while True:
+            trial = tree.add(variables, v, step)
+            trial_value = objective(trial)
+            if trial_value >= value - 1e-14 * (1 + abs(value)):
+                break
+            step = step / 2
+        variables, value = trial, trial_value
+    raise RuntimeError(
+        f"project did not reach the equality in {steps} steps: the slope is still {float(first):.2e}"
+    )

@@ -1,0 +1,19 @@
+"""The generative models: each with natural parameters, gap direction v and, where known, closed forms."""
+
+from companion.model import Factor, GenerativeModel
+from companion.models.linear_gaussian import PPCA, FactorAnalysis
+from companion.models.mixtures import GaussianMixture, Mixture
+from companion.models.sigmoid_belief import SigmoidBeliefNet
+from companion.models.vae import Encoder, GaussianVAE
+
+__all__ = [
+    "PPCA",
+    "Encoder",
+    "Factor",
+    "FactorAnalysis",
+    "GaussianMixture",
+    "GaussianVAE",
+    "GenerativeModel",
+    "Mixture",
+    "SigmoidBeliefNet",
+]

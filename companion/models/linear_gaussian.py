@@ -1,0 +1,240 @@
+"""Probabilistic PCA and factor analysis: z ~ N(0, I), x | z ~ N(Wz + μ, noise)."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.checks import as_data, positive_integer
+from companion.families import DiagonalGaussian, SphericalGaussian
+from companion.model import Factor, GenerativeModel, Parameters, normal_draws
+from companion.models.priors import gaussian_prior, prior_direction
+from companion.variational import Gaussian
+
+__all__ = ["PPCA", "FactorAnalysis"]
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+@dataclass(frozen=True)
+class LinearGaussian(GenerativeModel):
+    """z ~ N(0, I_H) (or N(0, diag e^λ)), x | z ~ N(Wz + μ, noise), in D observed dimensions.
+
+    With the fixed prior the gap direction is v: W ← −W/2, log-variance ← −1, and q is rescaled at
+    rate 1/2; with ``learnable_prior=True`` it is −1 on all log-variances and nothing else.
+    """
+
+    observed: int
+    latent: int
+    learnable_prior: bool = False
+
+    def __post_init__(self) -> None:
+        positive_integer(self.observed, "observed")
+        positive_integer(self.latent, "latent")
+        if self.latent >= self.observed:
+            raise ValueError(
+                f"latent must be smaller than observed for {type(self).__name__}: "
+                f"got latent={self.latent}, observed={self.observed}"
+            )
+
+    @abstractmethod
+    def noise_variance(self, parameters: Parameters) -> Tensor:
+        """Noise variances σ² of all observables, ``(D,)``."""
+
+    @property
+    @abstractmethod
+    def _noise_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def latent_rescaling(self) -> float:
+        return 0.0 if self.learnable_prior else 0.5
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        draw = partial(normal_draws, generator=generator)
+        parameters = {
+            "W": draw(self.observed, self.latent),
+            "mean": draw(self.observed),
+            "log_variance": 0.3 * draw(*self._noise_shape),
+        }
+        if self.learnable_prior:
+            parameters["prior_log_variance"] = 0.3 * draw(self.latent)
+        return parameters
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        direction = {
+            "W": torch.zeros_like(parameters["W"]),
+            "mean": torch.zeros_like(parameters["mean"]),
+            "log_variance": -torch.ones_like(parameters["log_variance"]),
+        }
+        if self.learnable_prior:
+            return direction | prior_direction(parameters)
+        return direction | {"W": -0.5 * parameters["W"]}
+
+    def _prior_variance(self, parameters: Parameters) -> Tensor:
+        if self.learnable_prior:
+            return parameters["prior_log_variance"].exp()
+        return torch.ones(self.latent, dtype=torch.float64)
+
+    def covariance(self, parameters: Parameters) -> Tensor:
+        """Covariance of the marginal p(x): C = W diag(λ) Wᵀ + noise, ``(D, D)``."""
+        W = parameters["W"]
+        return (W * self._prior_variance(parameters)) @ W.T + self.noise_variance(parameters).diag()
+
+    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
+        """(1/N) Σ_n log p(x_n) with p(x) = N(μ, C), in nats per data point."""
+        factor = torch.linalg.cholesky(self.covariance(parameters))
+        centered = x - parameters["mean"]
+        whitened = torch.linalg.solve_triangular(factor, centered.T, upper=False)
+        log_det = 2 * factor.diagonal().log().sum()
+        return -0.5 * ((whitened**2).sum() / len(x) + log_det + self.observed * LOG_2PI)
+
+    def posterior(self, parameters: Parameters, x: Tensor) -> Gaussian:
+        """The exact posterior N(m_n, S): S = (diag(1/λ) + Wᵀ noise⁻¹ W)⁻¹, m_n = S Wᵀ noise⁻¹ (x_n−μ).
+
+        Its nodes are the cubature points, which are exact for this model.
+        """
+        W = parameters["W"]
+        weighted = W / self.noise_variance(parameters)[:, None]
+        precision = W.T @ weighted + (1 / self._prior_variance(parameters)).diag()
+        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        mean = (x - parameters["mean"]) @ weighted @ covariance
+        scale = torch.linalg.cholesky(covariance).expand(len(x), -1, -1)
+        return Gaussian(mean, scale)
+
+    def closed_form_entropy_sum(self, parameters: Parameters) -> Tensor:
+        """−H[p(x)] = −½ log det(2πe C): the entropy sum for the exact posterior, at any parameters.
+
+        Needs the fixed prior or a learnable one; in both cases H[q] − H[p(z)] − H[p(x|z)] = −H[p(x)].
+        """
+        factor = torch.linalg.cholesky(self.covariance(parameters))
+        return -factor.diagonal().log().sum() - 0.5 * self.observed * (1 + LOG_2PI)
+
+
+class PPCA(LinearGaussian):
+    """Probabilistic PCA: x | z ~ N(Wz + μ, σ²I).
+
+    Parameters: ``W`` ``(D, H)``, ``mean`` ``(D,)``, ``log_variance`` ``()``; with
+    ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
+
+    Source: Tipping & Bishop (1999); Lücke & Warnken (arXiv:2209.03077), where it is an example.
+
+    >>> model = PPCA(observed=3, latent=1)
+    >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> sorted(parameters)
+    ['W', 'log_variance', 'mean']
+    """
+
+    @property
+    def _noise_shape(self) -> tuple[int, ...]:
+        return ()
+
+    def noise_variance(self, parameters: Parameters) -> Tensor:
+        return parameters["log_variance"].exp().expand(self.observed)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        family = SphericalGaussian()
+
+        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+            mean = z @ parameters["W"].T + parameters["mean"]
+            variance = parameters["log_variance"].exp().expand(mean.shape[:-1])
+            return family.natural_parameters(mean, variance)
+
+        return (
+            gaussian_prior(self.latent, self.learnable_prior),
+            Factor("observable", family, natural),
+        )
+
+    def maximum_likelihood(self, x: Any) -> dict[str, Tensor]:
+        """The global maximum: the H leading eigenvectors of the data covariance (Tipping & Bishop).
+
+        W = U (Λ − σ²I)^½, σ² the mean of the D − H other eigenvalues, μ the data mean; with
+        ``learnable_prior=True`` the prior variances are 1 (W absorbs them).
+
+        Raises
+        ------
+        ValueError
+            For invalid data, or data with no variance left outside the H leading directions.
+        """
+        return self.stationary_point(x, range(self.latent))
+
+    def stationary_point(self, x: Any, eigenvectors: Sequence[int]) -> dict[str, Tensor]:
+        """A stationary point of the likelihood: W built from the chosen ``eigenvectors``.
+
+        Eigenvectors of the data covariance are counted from 0, by falling eigenvalue. Fewer than H
+        leave columns of W zero. All but the leading H are saddle points (or minima in W).
+
+        Raises
+        ------
+        ValueError
+            For invalid data; for indices that repeat or are out of range; if an eigenvalue does not
+            exceed the noise variance σ², the mean of the eigenvalues left out.
+        """
+        data = as_data(x, columns=self.observed)
+        chosen = list(eigenvectors)
+        if len(set(chosen)) != len(chosen) or len(chosen) > self.latent:
+            raise ValueError(
+                f"eigenvectors must be at most {self.latent} different indices: got {chosen}"
+            )
+        if any(not 0 <= index < self.observed for index in chosen):
+            raise ValueError(
+                f"eigenvectors must lie between 0 and {self.observed - 1}: got {chosen}"
+            )
+        mean = data.mean(0)
+        centered = data - mean
+        values, vectors = torch.linalg.eigh(centered.T @ centered / len(data))
+        values, vectors = values.flip(0), vectors.flip(1)
+        left_out = [index for index in range(self.observed) if index not in chosen]
+        variance = values[left_out].mean()
+        if not variance > 1e-12 * values[0]:
+            raise ValueError(
+                f"x must have variance outside the {len(chosen)} chosen directions: its noise "
+                f"variance would be {float(variance):.3g}; use fewer latents or more data"
+            )
+        excess = values[chosen] - variance
+        if bool((excess < 0).any()):
+            raise ValueError(
+                f"eigenvectors {chosen} give no stationary point: each eigenvalue must exceed the "
+                f"noise variance {float(variance):.4g}, found {values[chosen].tolist()}"
+            )
+        W = torch.zeros(self.observed, self.latent, dtype=data.dtype)
+        W[:, : len(chosen)] = vectors[:, chosen] * excess.sqrt()
+        parameters = {"W": W, "mean": mean, "log_variance": variance.log()}
+        if self.learnable_prior:
+            parameters["prior_log_variance"] = torch.zeros(self.latent, dtype=data.dtype)
+        return parameters
+
+
+class FactorAnalysis(LinearGaussian):
+    """Factor analysis: x | z ~ N(Wz + μ, diag ψ), one noise variance for each observable.
+
+    Parameters: ``W`` ``(D, H)``, ``mean`` ``(D,)``, ``log_variance`` ``(D,)``; with
+    ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
+    """
+
+    @property
+    def _noise_shape(self) -> tuple[int, ...]:
+        return (self.observed,)
+
+    def noise_variance(self, parameters: Parameters) -> Tensor:
+        return parameters["log_variance"].exp()
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        family = DiagonalGaussian()
+
+        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+            mean = z @ parameters["W"].T + parameters["mean"]
+            return family.natural_parameters(mean, parameters["log_variance"].exp())
+
+        return (
+            gaussian_prior(self.latent, self.learnable_prior),
+            Factor("observable", family, natural),
+        )

@@ -1,0 +1,232 @@
+"""Gaussian variational autoencoders: linear, VAE-1, VAE-2 and VAE-3."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from companion.checks import positive_integer
+from companion.families import DiagonalGaussian, SphericalGaussian
+from companion.families.discrete import softplus
+from companion.model import Factor, GenerativeModel, Parameters
+from companion.models.priors import gaussian_prior, prior_direction
+from companion.variational import Amortized, Nodes
+
+__all__ = ["Encoder", "GaussianVAE"]
+
+Noise = Literal["scalar", "pixel", "head", "softplus"]
+
+
+def linear_layer(
+    inputs: int, outputs: int, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """Weights ``(outputs, inputs)`` with variance 1/inputs, and zero biases."""
+    weight = torch.randn(outputs, inputs, dtype=torch.float64, generator=generator)
+    return weight / math.sqrt(inputs), torch.zeros(outputs, dtype=torch.float64)
+
+
+def apply_linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
+    """The layer ``name``: inputs Wᵀ + b."""
+    return inputs @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+
+
+def hidden_layers(
+    sizes: tuple[int, ...], generator: torch.Generator | None
+) -> dict[str, Tensor]:
+    """Parameters of tanh layers ``hidden0``, ``hidden1``, … between consecutive ``sizes``."""
+    parameters: dict[str, Tensor] = {}
+    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        weight, bias = linear_layer(inputs, outputs, generator)
+        parameters |= {f"hidden{index}.weight": weight, f"hidden{index}.bias": bias}
+    return parameters
+
+
+def apply_hidden(parameters: Parameters, count: int, inputs: Tensor) -> Tensor:
+    """tanh of each hidden layer in turn; the inputs themselves if there is none."""
+    for index in range(count):
+        inputs = torch.tanh(apply_linear(parameters, f"hidden{index}", inputs))
+    return inputs
+
+
+def _check_hidden(hidden: tuple[int, ...]) -> None:
+    if not isinstance(hidden, tuple):
+        raise ValueError(f"hidden must be a tuple of layer sizes, () for linear: got {hidden!r}")
+    for size in hidden:
+        positive_integer(size, "every entry of hidden")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network x ↦ (m(x), s(x)) for q(z|x) = N(m, diag s²): tanh layers, then two linear heads.
+
+    The heads give the mean and the *logarithm* of the standard deviation, so that rescaling the
+    latent space is a step of the mean head and of the bias of the log-std head. ``hidden=()`` is a
+    linear encoder.
+
+    >>> encoder = Encoder(observed=4, latent=2)
+    >>> phi = encoder.initial_parameters(torch.Generator().manual_seed(0))
+    >>> mean, std = encoder(phi, torch.zeros(3, 4, dtype=torch.float64))
+    >>> mean.shape, bool((std > 0).all())
+    (torch.Size([3, 2]), True)
+    """
+
+    observed: int
+    latent: int
+    hidden: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        positive_integer(self.observed, "observed")
+        positive_integer(self.latent, "latent")
+        _check_hidden(self.hidden)
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Random weights of variance 1/inputs, zero biases."""
+        sizes = (self.observed, *self.hidden)
+        parameters = hidden_layers(sizes, generator)
+        for head in ("mean", "log_std"):
+            weight, bias = linear_layer(sizes[-1], self.latent, generator)
+            parameters |= {f"{head}.weight": weight, f"{head}.bias": bias}
+        parameters["log_std.weight"] = 0.1 * parameters["log_std.weight"]
+        return parameters
+
+    def __call__(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of q(z | x_n), both ``(N, H)``."""
+        hidden = apply_hidden(parameters, len(self.hidden), x)
+        log_std = apply_linear(parameters, "log_std", hidden)
+        return apply_linear(parameters, "mean", hidden), log_std.exp()
+
+    def rescaling(self, parameters: Parameters, rate: float) -> dict[str, Tensor]:
+        """Direction of φ along which z is rescaled: the mean head times rate, log-std bias + rate."""
+        direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        return direction | {
+            "mean.weight": rate * parameters["mean.weight"],
+            "mean.bias": rate * parameters["mean.bias"],
+            "log_std.bias": torch.full_like(parameters["log_std.bias"], rate),
+        }
+
+    def posterior(
+        self, parameters: Mapping[str, Tensor], x: Tensor, rule: Nodes | None = None
+    ) -> Amortized:
+        """q(z | x_n) for all rows of ``x``; ``rule`` as in :class:`companion.variational.Gaussian`."""
+        return Amortized(self, dict(parameters), x, rule)
+
+
+@dataclass(frozen=True)
+class GaussianVAE(GenerativeModel):
+    """z ~ N(0, I) or N(0, diag e^λ), x | z ~ N(μ(z), σ²) with a tanh network μ.
+
+    ``hidden`` are the decoder's hidden layers, ``()`` for a linear decoder. ``noise`` is
+
+    * ``"scalar"``: one learnable variance, ``log_variance`` ``()``   (VAE-1; VAE-2 with learnable_prior)
+    * ``"pixel"``: one for every observable, ``log_variance`` ``(D,)``
+    * ``"head"``: σ²(z) = exp(linear head of the decoder)   (VAE-3)
+    * ``"softplus"``: σ(z) = softplus(linear head): misses the criterion, for comparison only.
+
+    Direction v: −1 on log-variances (on the *bias* of the head for VAE-3); for the fixed prior also
+    −1/2 of every weight matrix that reads z, with q rescaled at rate 1/2; for the learnable prior −1
+    on its log-variances instead.
+
+    Source: Damm et al. (arXiv:2010.14860), Theorems 1 to 3.
+
+    >>> vae = GaussianVAE(observed=4, latent=2, hidden=(8,), noise="head")
+    >>> sorted(vae.initial_parameters(torch.Generator().manual_seed(0)))[:2]
+    ['hidden0.bias', 'hidden0.weight']
+    """
+
+    observed: int
+    latent: int
+    hidden: tuple[int, ...] = ()
+    noise: Noise = "scalar"
+    learnable_prior: bool = False
+
+    def __post_init__(self) -> None:
+        positive_integer(self.observed, "observed")
+        positive_integer(self.latent, "latent")
+        _check_hidden(self.hidden)
+        if self.noise not in get_args(Noise):
+            raise ValueError(f"noise must be one of {list(get_args(Noise))}: got {self.noise!r}")
+
+    @property
+    def latent_rescaling(self) -> float:
+        return 0.0 if self.learnable_prior else 0.5
+
+    @property
+    def has_gap_direction(self) -> bool:
+        return self.noise != "softplus"
+
+    @property
+    def _has_head(self) -> bool:
+        return self.noise in ("head", "softplus")
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        sizes = (self.latent, *self.hidden)
+        parameters = hidden_layers(sizes, generator)
+        weight, bias = linear_layer(sizes[-1], self.observed, generator)
+        parameters |= {"mean.weight": weight, "mean.bias": bias}
+        if self._has_head:
+            weight, bias = linear_layer(sizes[-1], self.observed, generator)
+            parameters |= {"variance.weight": 0.1 * weight, "variance.bias": bias}
+        else:
+            shape = () if self.noise == "scalar" else (self.observed,)
+            parameters["log_variance"] = torch.zeros(shape, dtype=torch.float64)
+        if self.learnable_prior:
+            parameters["prior_log_variance"] = torch.zeros(self.latent, dtype=torch.float64)
+        return parameters
+
+    def decode(self, parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean μ(z) ``(..., D)`` and variance σ², which broadcasts to ``(..., D)``."""
+        hidden = apply_hidden(parameters, len(self.hidden), z)
+        mean = apply_linear(parameters, "mean", hidden)
+        if not self._has_head:
+            return mean, parameters["log_variance"].exp()
+        output = apply_linear(parameters, "variance", hidden)
+        return mean, output.exp() if self.noise == "head" else softplus(output) ** 2
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        prior = gaussian_prior(self.latent, self.learnable_prior)
+        spherical, diagonal = SphericalGaussian(), DiagonalGaussian()
+
+        def scalar_natural(parameters: Parameters, z: Tensor) -> Tensor:
+            mean, variance = self.decode(parameters, z)
+            return spherical.natural_parameters(mean, variance.expand(mean.shape[:-1]))
+
+        def diagonal_natural(parameters: Parameters, z: Tensor) -> Tensor:
+            return diagonal.natural_parameters(*self.decode(parameters, z))
+
+        if self.noise == "scalar":
+            return prior, Factor("observable", spherical, scalar_natural)
+        return prior, Factor("observable", diagonal, diagonal_natural)
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        """The direction v, see the class.
+
+        Raises
+        ------
+        ValueError
+            For ``noise="softplus"``, which has none.
+        """
+        if not self.has_gap_direction:
+            raise ValueError(
+                'noise="softplus" has no gap direction: the standard deviation softplus(a) can\'t be '
+                "rescaled by a step of the parameters; use noise=\"head\" (a log-variance head)"
+            )
+        direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        noise = "variance.bias" if self.noise == "head" else "log_variance"
+        direction[noise] = -torch.ones_like(parameters[noise])
+        if self.learnable_prior:
+            return direction | prior_direction(parameters)
+        for reads_z in self._weights_on_latents:
+            direction[reads_z] = -0.5 * parameters[reads_z]
+        return direction
+
+    @property
+    def _weights_on_latents(self) -> tuple[str, ...]:
+        if self.hidden:
+            return ("hidden0.weight",)
+        return ("mean.weight", "variance.weight") if self._has_head else ("mean.weight",)

@@ -1,0 +1,338 @@
+"""Variational distributions q_n(z): each hands out nodes, weights and its entropy.
+
+With nodes z_p and weights w_np, every expectation under q is one weighted sum,
+E_{q_n}[f(z)] = Σ_p w_np f(z_np): exact for enumerated latents, exact up to a stated polynomial
+degree for cubature, a Monte-Carlo average for frozen samples. The identity of this companion
+holds for each of them to machine precision, because it is linear in q.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    "Amortized",
+    "Gaussian",
+    "MeanFieldBernoulli",
+    "Nodes",
+    "Tabulated",
+    "Variational",
+    "binary_states",
+    "cubature",
+    "gauss_hermite",
+    "samples",
+]
+
+LARGEST_ENUMERATION = 16
+
+
+class Nodes(NamedTuple):
+    """Points z and weights w: ``z`` is ``(P, H)`` or ``(N, P, H)``, ``w`` is ``(P,)`` or ``(N, P)``."""
+
+    z: Tensor
+    weights: Tensor
+
+
+class Variational(ABC):
+    """A distribution q_n(z) for every data point n = 1..N.
+
+    ``parameters`` holds the variational parameters as leaves of their own: the gradient with
+    respect to the model is taken at fixed q, and only a fixed prior makes the gap direction point
+    into q (see :meth:`rescaling`).
+    """
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Tensor]:
+        """The variational parameters by name."""
+
+    @abstractmethod
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        """The same kind of q with other parameters."""
+
+    @abstractmethod
+    def nodes(self) -> Nodes:
+        """Nodes and weights for expectations under q."""
+
+    @abstractmethod
+    def entropy(self) -> Tensor:
+        """Entropy H[q_n] of every q_n, shape ``(N,)``, in nats."""
+
+    def rescaling(self, rate: float) -> dict[str, Tensor]:
+        """Direction d/dt at t = 0 of the parameters of the law of e^{rate·t} z, for z ~ q.
+
+        Raises
+        ------
+        ValueError
+            If this q can't follow a rescaling of the latent space.
+        """
+        if rate == 0:
+            return {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        raise ValueError(
+            f"{type(self).__name__} has no rescaling of the latent space, which a fixed continuous "
+            "prior needs: use a Gaussian q, or give the prior a learnable variance"
+        )
+
+
+def binary_states(size: int) -> Tensor:
+    """All 2ᴴ states of H binary variables, ``(2**size, size)``; the last variable runs fastest.
+
+    >>> binary_states(2).tolist()
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    if not 1 <= size <= LARGEST_ENUMERATION:
+        raise ValueError(
+            f"size must be between 1 and {LARGEST_ENUMERATION} to enumerate all binary states: "
+            f"got {size}, which means {2.0**size:.3g} states"
+        )
+    index = torch.arange(2**size)
+    bits = torch.arange(size - 1, -1, -1)
+    return ((index[:, None] >> bits) & 1).to(torch.float64)
+
+
+@dataclass(frozen=True)
+class Tabulated(Variational):
+    """Any q over enumerated states: q_n(z_p) = softmax(logits_n)_p.
+
+    ``states`` is ``(P, H)``, ``logits`` ``(N, P)``. Exact for every model with few discrete states.
+
+    >>> q = Tabulated(torch.eye(3), torch.zeros(2, 3))
+    >>> q.entropy().exp()
+    tensor([3.0000, 3.0000])
+    """
+
+    states: Tensor
+    logits: Tensor
+
+    def __post_init__(self) -> None:
+        if self.states.dim() != 2 or self.logits.shape[-1:] != self.states.shape[:1]:
+            raise ValueError(
+                "logits must have one column per state: got logits of shape "
+                f"{tuple(self.logits.shape)} for states of shape {tuple(self.states.shape)}"
+            )
+
+    @classmethod
+    def from_probabilities(cls, states: Tensor, probabilities: Tensor) -> Tabulated:
+        """q with the given ``probabilities`` ``(N, P)``, which must be positive and sum to one."""
+        total = probabilities.sum(-1)
+        if not bool((probabilities > 0).all()) or not torch.allclose(
+            total, torch.ones_like(total), rtol=0, atol=1e-9
+        ):
+            raise ValueError(
+                "probabilities must be positive and sum to one in every row: found entries from "
+                f"{float(probabilities.min()):.3g} and row sums from {float(total.min()):.6g} "
+                f"to {float(total.max()):.6g}"
+            )
+        return cls(states, probabilities.log())
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return {"logits": self.logits}
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        return replace(self, logits=parameters["logits"])
+
+    @property
+    def probabilities(self) -> Tensor:
+        """q_n(z_p), ``(N, P)``: the responsibilities, if the states are mixture components."""
+        return torch.softmax(self.logits, -1)
+
+    def nodes(self) -> Nodes:
+        return Nodes(self.states, self.probabilities)
+
+    def entropy(self) -> Tensor:
+        log_q = torch.log_softmax(self.logits, -1)
+        q = log_q.exp()
+        return -torch.where(q > 0, q * log_q, 0.0).sum(-1)
+
+
+@dataclass(frozen=True)
+class MeanFieldBernoulli(Variational):
+    """Fully factored q over binary latents: q_n(z) = Π_h Bern(z_h; σ(logits_nh)).
+
+    ``logits`` is ``(N, H)``. Expectations enumerate all 2ᴴ states, so that they are exact for any
+    function of z; H is at most 16.
+    """
+
+    logits: Tensor
+    states: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "states", binary_states(self.logits.shape[-1]))
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return {"logits": self.logits}
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        return replace(self, logits=parameters["logits"])
+
+    def nodes(self) -> Nodes:
+        log_on = torch.nn.functional.logsigmoid(self.logits)
+        log_off = torch.nn.functional.logsigmoid(-self.logits)
+        log_weights = log_on @ self.states.T + log_off @ (1 - self.states).T
+        return Nodes(self.states, log_weights.exp())
+
+    def entropy(self) -> Tensor:
+        size = torch.abs(self.logits)
+        return (torch.log1p(torch.exp(-size)) + size * torch.sigmoid(-size)).sum(-1)
+
+
+def cubature(size: int) -> Nodes:
+    """The 2H symmetric points ±√H e_h with equal weights, for z ~ N(0, I_H).
+
+    Exact for every polynomial of degree at most 3: the ELBO of a model that is quadratic in z
+    (probabilistic PCA, factor analysis, linear VAE) has no integration error.
+    """
+    points = math.sqrt(size) * torch.eye(size, dtype=torch.float64)
+    points = torch.cat([points, -points])
+    return Nodes(points, torch.full((2 * size,), 1 / (2 * size), dtype=torch.float64))
+
+
+def gauss_hermite(size: int, order: int) -> Nodes:
+    """Tensor-product Gauss–Hermite rule for z ~ N(0, I_H): exact up to degree 2·order − 1 in each z_h.
+
+    Raises
+    ------
+    ValueError
+        If ``order**size`` exceeds 100 000 points.
+    """
+    if order < 1 or order**size > 100_000:
+        raise ValueError(
+            f"order must be at least 1 and order**size at most 100000: got order {order}, "
+            f"size {size}; use samples(...) for many latent dimensions"
+        )
+    x, w = np.polynomial.hermite_e.hermegauss(order)
+    grid = np.stack(np.meshgrid(*[x] * size, indexing="ij"), -1).reshape(-1, size)
+    weights = np.stack(np.meshgrid(*[w] * size, indexing="ij"), -1).reshape(-1, size).prod(-1)
+    return Nodes(torch.from_numpy(grid.copy()), torch.from_numpy(weights / weights.sum()))
+
+
+def samples(
+    points: int, count: int, size: int, generator: torch.Generator | None = None
+) -> Nodes:
+    """``count`` frozen standard-normal draws for each of N = ``points`` data points, ``(N, count, H)``.
+
+    Reparameterised: z = m + L ε with ε held fixed, so that ELBO and entropy sum see the same
+    samples and gradients are pathwise.
+    """
+    if min(points, count, size) < 1:
+        raise ValueError(
+            f"points, count and size must be at least 1: got {points}, {count}, {size}"
+        )
+    noise = torch.randn(points, count, size, dtype=torch.float64, generator=generator)
+    return Nodes(noise, torch.full((count,), 1 / count, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class Gaussian(Variational):
+    """q_n(z) = N(z; m_n, L_n L_nᵀ), with diagonal or full L.
+
+    ``mean`` is ``(N, H)``. ``scale`` is ``(N, H)`` (standard deviations: a diagonal q) or
+    ``(N, H, H)`` (lower-triangular Cholesky factors: a full q). ``rule`` gives standard-normal
+    nodes: :func:`cubature` (the default), :func:`gauss_hermite` or :func:`samples`.
+
+    >>> q = Gaussian(torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64))
+    >>> float(q.entropy()[0]) == 1 + math.log(2 * math.pi)
+    True
+    """
+
+    mean: Tensor
+    scale: Tensor
+    rule: Nodes | None = None
+
+    def __post_init__(self) -> None:
+        if self.mean.dim() != 2:
+            raise ValueError(f"mean must have shape (N, H): got {tuple(self.mean.shape)}")
+        if self.scale.shape not in (self.mean.shape, (*self.mean.shape, self.mean.shape[-1])):
+            raise ValueError(
+                "scale must have shape (N, H) for a diagonal q or (N, H, H) for a full q: got "
+                f"{tuple(self.scale.shape)} for a mean of shape {tuple(self.mean.shape)}"
+            )
+        if self.rule is None:
+            object.__setattr__(self, "rule", cubature(self.mean.shape[-1]))
+        elif self.rule.z.shape[-1] != self.mean.shape[-1]:
+            raise ValueError(
+                f"rule must have points of {self.mean.shape[-1]} dimensions: got "
+                f"{self.rule.z.shape[-1]}"
+            )
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether q has a diagonal covariance."""
+        return self.scale.dim() == 2
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "scale": self.scale}
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        return replace(self, mean=parameters["mean"], scale=parameters["scale"])
+
+    def nodes(self) -> Nodes:
+        assert self.rule is not None
+        noise, weights = self.rule
+        if self.diagonal:
+            return Nodes(self.mean[:, None, :] + self.scale[:, None, :] * noise, weights)
+        return Nodes(self.mean[:, None, :] + noise @ torch.tril(self.scale).mT, weights)
+
+    def entropy(self) -> Tensor:
+        diagonal = self.scale if self.diagonal else self.scale.diagonal(dim1=-2, dim2=-1)
+        size = self.mean.shape[-1]
+        return diagonal.abs().log().sum(-1) + 0.5 * size * (1 + math.log(2 * math.pi))
+
+    def rescaling(self, rate: float) -> dict[str, Tensor]:
+        return {"mean": rate * self.mean, "scale": rate * self.scale}
+
+
+@dataclass(frozen=True)
+class Amortized(Variational):
+    """q_n(z) = N(z; m(x_n; φ), diag s(x_n; φ)²): a Gaussian q given by an encoder.
+
+    ``encoder`` maps ``(parameters, x)`` to a mean and a standard deviation, both ``(N, H)``; its
+    ``rescaling(parameters, rate)`` says how φ moves when the latent space is rescaled.
+    """
+
+    encoder: Any
+    encoder_parameters: dict[str, Tensor]
+    x: Tensor
+    rule: Nodes | None = None
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return self.encoder_parameters
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        return replace(self, encoder_parameters=dict(parameters))
+
+    def on(self, x: Tensor, rule: Nodes | None) -> Self:
+        """The same encoder applied to other data, or integrated with another rule."""
+        return replace(self, x=x, rule=rule)
+
+    def gaussian(self) -> Gaussian:
+        """The q_n as free Gaussians, cut off from the encoder."""
+        mean, std = self.encoder(self.encoder_parameters, self.x)
+        return Gaussian(mean, std, self.rule)
+
+    def nodes(self) -> Nodes:
+        return self.gaussian().nodes()
+
+    def entropy(self) -> Tensor:
+        return self.gaussian().entropy()
+
+    def rescaling(self, rate: float) -> dict[str, Tensor]:
+        if rate == 0:
+            return super().rescaling(rate)
+        direction: dict[str, Tensor] = self.encoder.rescaling(self.encoder_parameters, rate)
+        return direction
+
+
+Posterior = Callable[[Mapping[str, Tensor]], Variational]
