@@ -29,6 +29,9 @@ __all__ = ["ConvergenceWarning", "FitResult", "Trace", "adam", "em", "lbfgs", "n
 
 logger = logging.getLogger(__name__)
 
+#: Newton ends at round-off: when this many steps have not halved a gradient norm below 1e-8.
+_STALL = 4
+
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -279,8 +282,10 @@ def newton(
     gradient, value = gradient_and_value(vector)
     trace = Trace()
     trace._log(0, problem.verify(problem.start))
+    norms = [float(gradient.norm())]
     for step in range(1, _steps(steps) + 1):
-        if float(gradient.norm()) <= tolerance:
+        stalled = len(norms) > _STALL and min(norms[-_STALL:]) > 0.5 * norms[-_STALL - 1]
+        if norms[-1] <= tolerance or (stalled and norms[-1] < 1e-8):
             break
         eigenvalues, vectors = torch.linalg.eigh(hessian(vector))
         curved = eigenvalues.abs() > 1e-9 * eigenvalues.abs().max()
@@ -291,6 +296,7 @@ def newton(
         if accepted is None:
             break
         vector, value, gradient = accepted
+        norms.append(float(gradient.norm()))
         trace._log(step, problem.verify(tree.unflatten(vector, problem.start)))
     own, of_q = problem.state(tree.unflatten(vector, problem.start))
     return _finish(own, of_q, trace, tolerance, f"Newton ended after {trace.steps[-1]} steps")
