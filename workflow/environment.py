@@ -96,7 +96,7 @@ def run(command: list[str | Path], doing: str) -> None:
     """Run one step of the set-up, or say which one failed."""
     environment = {**os.environ, "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     try:
-        code = subprocess.run(command, env=environment).returncode
+        code = subprocess.run(command, env=environment, close_fds=False).returncode
     except OSError as error:
         raise SetupError(f"The set-up stopped while {doing}: {error}.") from error
     if code:
@@ -108,11 +108,19 @@ def run(command: list[str | Path], doing: str) -> None:
 
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[None]:
-    """Let two makes in one folder set up one after the other."""
+    """Let two makes in one folder set up one after the other.
+
+    The steps inherit the lock: a pip that outlives a killed make is waited for.
+    """
     with open(root / "requirements.lock", "rb") as handle:
-        # Some network file systems cannot lock; then we go on without.
-        with contextlib.suppress(OSError):
+        os.set_inheritable(handle.fileno(), True)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another set-up in this folder to end.", flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass  # some network file systems cannot lock; then we go on without
         yield
 
 

@@ -297,6 +297,21 @@ def test_failing_step_is_named() -> None:
         environment.run(["/nowhere/python"], "installing that")
 
 
+def test_second_set_up_waits_even_for_an_orphaned_step(folder: Path) -> None:
+    """The lock is held until the last step ends, not only as long as the make that began it."""
+    lock, note = folder / "requirements.lock", folder / "note"
+    begin = (
+        "from pathlib import Path; from workflow import environment as e; import os, signal, sys\n"
+        f"with e.alone(Path({str(folder)!r})):\n"
+        f"    step = 'sleep 0.7; echo step ended > {note}'\n"
+        "    e.run(['sh', '-c', 'kill -9 $PPID; ' + step], 'being killed')\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", begin], cwd=ROOT)
+    assert killed.returncode == -9 and lock.exists() and not note.exists()
+    with environment.alone(folder):
+        assert note.read_text() == "step ended\n"
+
+
 # --- conda --------------------------------------------------------------------------------------
 
 
