@@ -8,14 +8,17 @@ from companion.criterion import check_criterion
 from companion.elbo import EntropySum, elbo, entropy_sum
 from companion.gap import Verification, project, verify
 from companion.interop import from_sklearn
+from companion.objective import Curvature, curvature
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Curvature",
     "EntropySum",
     "Verification",
     "check_criterion",
     "criterion",
+    "curvature",
     "datasets",
     "elbo",
     "entropy_sum",

@@ -88,11 +88,14 @@ def record(
         raise ValueError(f"drift must be finite and not negative, or None: found {drift}")
     if drift is None and standard_error is None and relation != "at_most" and bound != 0:
         drift = RELATIVE_DRIFT
-    holds = math.isfinite(value) and {
-        "at_most": value <= bound,
-        "at_least": value >= bound,
-        "close_to": abs(value - bound) <= (within or 0.0),
-    }[relation]
+    holds = (
+        math.isfinite(value)
+        and {
+            "at_most": value <= bound,
+            "at_least": value >= bound,
+            "close_to": abs(value - bound) <= (within or 0.0),
+        }[relation]
+    )
     claim = Claim(
         id=_identifier(id),
         statement=statement,
@@ -214,7 +217,9 @@ def _relation(at_most, at_least, close_to, within):
     if not math.isfinite(bound):
         raise ValueError(f"{relation} must be finite: found {bound}")
     if (relation == "close_to") != (within is not None):
-        raise ValueError("close_to needs an absolute tolerance `within`, and only close_to takes one")
+        raise ValueError(
+            "close_to needs an absolute tolerance `within`, and only close_to takes one"
+        )
     if within is not None and not 0 <= within < math.inf:
         raise ValueError(f"within must be finite and not negative: found {within}")
     return relation, bound

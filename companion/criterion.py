@@ -170,7 +170,7 @@ def _equations(
     def natural(chosen: Mapping[str, Tensor]) -> Tensor:
         eta = natural_parameters(dict(parameters) | dict(chosen), *arguments)
         expected = (1, eta.shape[-1]) if nodes is None else (len(nodes), eta.shape[-1])
-        if nodes is not None and eta.dim() != 2 or eta.numel() != math.prod(expected):
+        if (nodes is not None and eta.dim() != 2) or eta.numel() != math.prod(expected):
             raise ValueError(
                 f"natural_parameters must return one row for each node, {expected}: "
                 f"got shape {tuple(eta.shape)}"

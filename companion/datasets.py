@@ -96,7 +96,9 @@ def pca_ring(
     return _linear(count, observed, latent, noise_std, seed, ring=True)
 
 
-def bars(count: int = 500, size: int = 4, probability: float | None = None, seed: int = 0) -> Tensor:
+def bars(
+    count: int = 500, size: int = 4, probability: float | None = None, seed: int = 0
+) -> Tensor:
     """Binary images of horizontal and vertical bars, each present with ``probability``, ``(count, size²)``.
 
     There are 2·size bars and, by default, two of them per image on average.

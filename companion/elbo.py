@@ -82,7 +82,9 @@ def entropy_sum(
         natural = factor.natural(parameters, z)
         family = factor.family
         values = family.pseudo_entropy(natural) if pseudo else family.entropy(natural)
-        entropies[factor.name] = expectation(weights, values[..., None] if values.dim() == 0 else values)
+        entropies[factor.name] = expectation(
+            weights, values[..., None] if values.dim() == 0 else values
+        )
         if pseudo and not family.constant_base_measure:
             base = base + expectation(weights, factor.log_base_measure(x, z))
     total = posterior - torch.stack(list(entropies.values())).sum() + base

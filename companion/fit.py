@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,10 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from companion import tree
-from companion.elbo import elbo
-from companion.gap import Verification, verify
+from companion.gap import Verification
 from companion.model import GenerativeModel, Parameters
 from companion.models import GaussianMixture
+from companion.objective import Problem
 from companion.variational import Amortized, Variational, samples
 
 __all__ = ["ConvergenceWarning", "FitResult", "Trace", "adam", "em", "lbfgs", "newton"]
@@ -118,42 +118,6 @@ def _steps(steps: int) -> int:
     return steps
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """The ELBO as a function of one dictionary or vector: q is free, or the exact posterior."""
-
-    model: GenerativeModel
-    x: Tensor
-    q: Variational | None
-    start: dict[str, Tensor]
-
-    @classmethod
-    def of(
-        cls, model: GenerativeModel, parameters: Parameters, x: Any, q: Variational | None
-    ) -> _Problem:
-        data = model.check(parameters, x)
-        start = tree.merge(parameters, q.parameters if q is not None else {})
-        return cls(model, data, q, {k: v.detach().clone() for k, v in start.items()})
-
-    def state(self, variables: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Variational]:
-        own, of_q = tree.split(variables)
-        if self.q is None:
-            q: Variational = self.model.posterior(own, self.x)
-            return own, q
-        return own, self.q.with_parameters(of_q)
-
-    def value(self, variables: Mapping[str, Tensor]) -> Tensor:
-        own, q = self.state(variables)
-        return elbo(self.model, own, q, self.x)
-
-    def vector_value(self, vector: Tensor) -> Tensor:
-        return self.value(tree.unflatten(vector, self.start))
-
-    def verify(self, variables: Mapping[str, Tensor]) -> Verification:
-        own, q = self.state(variables)
-        return verify(self.model, own, q, self.x)
-
-
 def em(
     model: GaussianMixture,
     parameters: Parameters,
@@ -178,7 +142,7 @@ def em(
     if floor < 0:
         raise ValueError(f"floor must be at least 0: got {floor}")
     _tolerance(tolerance)
-    problem = _Problem.of(model, parameters, x, None)
+    problem = Problem.of(model, parameters, x, None)
     trace, current, change = Trace(), problem.start, float("inf")
     trace._log(0, problem.verify(current))
     for step in range(1, _steps(steps) + 1):
@@ -223,7 +187,7 @@ def lbfgs(
         For invalid data or parameters.
     """
     _tolerance(tolerance)
-    problem = _Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, x, q)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
 
     def objective(vector: Vector) -> tuple[float, Vector]:
@@ -275,7 +239,7 @@ def newton(
         For invalid data or parameters.
     """
     _tolerance(tolerance)
-    problem = _Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, x, q)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
     hessian = torch.func.hessian(problem.vector_value)
     vector = tree.flatten(problem.start)
@@ -289,9 +253,7 @@ def newton(
             break
         eigenvalues, vectors = torch.linalg.eigh(hessian(vector))
         curved = eigenvalues.abs() > 1e-9 * eigenvalues.abs().max()
-        move = vectors[:, curved] @ (
-            (vectors[:, curved].T @ gradient) / eigenvalues[curved].abs()
-        )
+        move = vectors[:, curved] @ ((vectors[:, curved].T @ gradient) / eigenvalues[curved].abs())
         accepted = _backtrack(gradient_and_value, vector, value, gradient, move)
         if accepted is None:
             break
@@ -347,7 +309,7 @@ def adam(
         For invalid data or parameters, or mini-batches or fresh samples with a q that is not
         :class:`companion.variational.Amortized`.
     """
-    problem = _Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, x, q)
     stochastic = fresh_samples is not None or batch_size is not None
     if stochastic and not isinstance(q, Amortized):
         raise ValueError(
@@ -380,11 +342,11 @@ def adam(
 
 
 def _batch(
-    problem: _Problem,
+    problem: Problem,
     fresh_samples: int | None,
     batch_size: int | None,
     generator: torch.Generator | None,
-) -> _Problem:
+) -> Problem:
     q = problem.q
     assert isinstance(q, Amortized)
     x = problem.x
@@ -393,4 +355,4 @@ def _batch(
     rule = q.rule
     if fresh_samples is not None:
         rule = samples(len(x), fresh_samples, q.encoder.latent, generator)
-    return _Problem(problem.model, x, q.on(x, rule), problem.start)
+    return Problem(problem.model, x, q.on(x, rule), problem.start)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from companion import tree
-from companion.elbo import EntropySum, elbo, entropy_sum
+from companion.elbo import elbo, entropy_sum
 from companion.model import GenerativeModel, Parameters
 from companion.variational import Variational
 
@@ -195,9 +195,7 @@ def _blocks(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str
 
 def _certificate(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> float:
     """Σ_b ‖∇_b ELBO‖ ‖v_b‖, the gradient restricted to the entries where v is not zero."""
-    return math.fsum(
-        float((gradient[name] * (v[name] != 0)).norm() * v[name].norm()) for name in v
-    )
+    return math.fsum(float((gradient[name] * (v[name] != 0)).norm() * v[name].norm()) for name in v)
 
 
 def project(

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.models import PPCA, FactorAnalysis, GaussianMixture
 from companion.model import GenerativeModel
+from companion.models import PPCA, FactorAnalysis, GaussianMixture
 
 __all__ = ["from_sklearn"]
 

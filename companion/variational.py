@@ -216,9 +216,7 @@ def gauss_hermite(size: int, order: int) -> Nodes:
     return Nodes(torch.from_numpy(grid.copy()), torch.from_numpy(weights / weights.sum()))
 
 
-def samples(
-    points: int, count: int, size: int, generator: torch.Generator | None = None
-) -> Nodes:
+def samples(points: int, count: int, size: int, generator: torch.Generator | None = None) -> Nodes:
     """``count`` frozen standard-normal draws for each of N = ``points`` data points, ``(N, count, H)``.
 
     Reparameterised: z = m + L ε with ε held fixed, so that ELBO and entropy sum see the same

@@ -35,9 +35,7 @@ def apply_linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
     return inputs @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
 
 
-def hidden_layers(
-    sizes: tuple[int, ...], generator: torch.Generator | None
-) -> dict[str, Tensor]:
+def hidden_layers(sizes: tuple[int, ...], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Parameters of tanh layers ``hidden0``, ``hidden1``, … between consecutive ``sizes``."""
     parameters: dict[str, Tensor] = {}
     for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
@@ -214,7 +212,7 @@ class GaussianVAE(GenerativeModel):
         if not self.has_gap_direction:
             raise ValueError(
                 'noise="softplus" has no gap direction: the standard deviation softplus(a) can\'t be '
-                "rescaled by a step of the parameters; use noise=\"head\" (a log-variance head)"
+                'rescaled by a step of the parameters; use noise="head" (a log-variance head)'
             )
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         noise = "variance.bias" if self.noise == "head" else "log_variance"
