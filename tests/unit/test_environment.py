@@ -157,6 +157,12 @@ def test_python_versions_agree() -> None:
     assert Version(lowest) <= Version(".".join(map(str, sys.version_info[:2])))
 
 
+def test_citation_gives_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == PROJECT["project"]["version"]
+    assert citation["license"] == PROJECT["project"]["license"]
+
+
 # --- setting up .venv ---------------------------------------------------------------------------
 
 
@@ -301,7 +307,7 @@ def test_second_set_up_waits_even_for_an_orphaned_step(folder: Path) -> None:
     """The lock is held until the last step ends, not only as long as the make that began it."""
     lock, note = folder / "requirements.lock", folder / "note"
     begin = (
-        "from pathlib import Path; from workflow import environment as e; import os, signal, sys\n"
+        "from pathlib import Path; from workflow import environment as e\n"
         f"with e.alone(Path({str(folder)!r})):\n"
         f"    step = 'sleep 0.7; echo step ended > {note}'\n"
         "    e.run(['sh', '-c', 'kill -9 $PPID; ' + step], 'being killed')\n"
