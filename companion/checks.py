@@ -1,4 +1,4 @@
-"""Checks at the public boundary: one sentence that names the argument, what was given, what is allowed."""
+"""Checks at the public boundary: one sentence names argument, value given, values allowed."""
 
 from __future__ import annotations
 

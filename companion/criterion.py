@@ -62,8 +62,9 @@ def check_criterion(
     Parameters
     ----------
     natural_parameters
-        A torch function ``(parameters, z) → η`` with z ``(P, H)`` and η ``(P, L)``, each row of η a
-        function of the same row of z; or, for a prior (``nodes=None``), ``parameters → η`` ``(L,)``.
+        A torch function ``(parameters, z) → η`` with z ``(P, H)`` and η ``(P, L)``, each row of η
+        a function of the same row of z; or, for a prior (``nodes=None``),
+        ``parameters → η``, ``(L,)``.
     parameters
         The point Θ at which to check, float64. Take random parameters, not zeros.
     nodes
@@ -131,7 +132,7 @@ def sufficient_subsets(
     gauge: Tensor | None = None,
     largest: int = 3,
 ) -> list[Criterion]:
-    """All minimal sets of at most ``largest`` parameters that satisfy the criterion on their own."""
+    """All minimal sets of up to ``largest`` parameters that satisfy the criterion alone."""
     found: list[Criterion] = []
     for size in range(1, min(largest, len(parameters)) + 1):
         for names in combinations(parameters, size):

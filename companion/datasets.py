@@ -37,7 +37,7 @@ def digits(binary: bool = False) -> Tensor:
 
 
 def iris(standardize: bool = False) -> Tensor:
-    """150 iris flowers, four lengths in cm, ``(150, 4)``. Source: Fisher (1936), via scikit-learn."""
+    """150 iris flowers, four lengths in cm, ``(150, 4)``. Source: Fisher (1936)."""
     return _maybe_standardize(_sklearn("load_iris"), standardize)
 
 
@@ -52,7 +52,7 @@ def breast_cancer(standardize: bool = False) -> Tensor:
 
 
 def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
-    """Grey patches of ``size`` × ``size`` pixels cut at random from two photographs, ``(count, size²)``.
+    """Grey patches, ``size`` × ``size`` pixels, cut from two photographs; ``(count, size²)``.
 
     The photographs (a Chinese temple, a dahlia) are those that scikit-learn ships. Intensities are
     logarithms, each patch has its mean removed, and all are divided by their common standard
@@ -99,9 +99,9 @@ def pca_ring(
 def bars(
     count: int = 500, size: int = 4, probability: float | None = None, seed: int = 0
 ) -> Tensor:
-    """Binary images of horizontal and vertical bars, each present with ``probability``, ``(count, size²)``.
+    """Binary images of horizontal and vertical bars, ``(count, size²)``.
 
-    There are 2·size bars and, by default, two of them per image on average.
+    Each of the 2·size bars is present with ``probability``, by default two per image on average.
 
     >>> bars(3, size=4).shape
     torch.Size([3, 16])

@@ -17,7 +17,7 @@ Form = Literal["auto", "true", "pseudo"]
 
 
 def expectation(weights: Tensor, values: Tensor) -> Tensor:
-    """(1/N) Σ_n Σ_p w_np f_np, where weights or values may lack the axis n, and f also the axis p."""
+    """(1/N) Σ_n Σ_p w_np f_np, where both may lack the axis n."""
     total = (weights * values).sum(-1)
     return total.mean() if total.dim() else total
 
@@ -59,9 +59,9 @@ def entropy_sum(
     """S = (1/N) Σ_n H[q_n] − H[p(z)] − E_q̄ H[p(x|z)], with q̄ the aggregate posterior.
 
     ``form="pseudo"`` takes entropies relative to the base measures and adds
-    E_q̄ log h(z) + (1/N) Σ_n log g(x_n), which is the form that the identity holds for whatever the
-    base measures; ``"true"`` takes true entropies; ``"auto"`` takes the true form where both are the
-    same (constant base measures) and the pseudo form otherwise.
+    E_q̄ log h(z) + (1/N) Σ_n log g(x_n), which is the form that the identity holds for whatever
+    the base measures; ``"true"`` takes true entropies; ``"auto"`` takes the true form where both
+    are the same (constant base measures) and the pseudo form otherwise.
 
     Source: Lücke & Warnken (arXiv:2209.03077), Theorems 1 (constant base measures) and 2.
 
@@ -82,9 +82,7 @@ def entropy_sum(
         natural = factor.natural(parameters, z)
         family = factor.family
         values = family.pseudo_entropy(natural) if pseudo else family.entropy(natural)
-        entropies[factor.name] = expectation(
-            weights, values[..., None] if values.dim() == 0 else values
-        )
+        entropies[factor.name] = expectation(weights, torch.atleast_1d(values))
         if pseudo and not family.constant_base_measure:
             base = base + expectation(weights, factor.log_base_measure(x, z))
     total = posterior - torch.stack(list(entropies.values())).sum() + base

@@ -1,15 +1,15 @@
 """Learning: EM, L-BFGS, Newton and Adam, with the identity checked along the way.
 
 Every function returns a :class:`FitResult`, says how it ended, and warns with
-:class:`ConvergenceWarning` if it did not reach the gradient norm that was asked for. Progress goes to
-the logger ``companion.fit`` at level INFO.
+:class:`ConvergenceWarning` if it did not reach the gradient norm that was asked for. Progress goes
+to the logger ``companion.fit`` at level INFO.
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -130,8 +130,8 @@ def em(
 ) -> FitResult:
     """EM for a mixture: responsibilities, then :meth:`GaussianMixture.m_step`, in turn.
 
-    ``floor`` is added to all variances in every M-step, as scikit-learn's ``reg_covar`` is; then the
-    fixed point is no stationary point of the ELBO, and the fit stops on the change of the
+    ``floor`` is added to all variances in every M-step, as scikit-learn's ``reg_covar`` is; then
+    the fixed point is no stationary point of the ELBO, and the fit stops on the change of the
     parameters instead of the gradient norm.
 
     Raises
@@ -175,19 +175,22 @@ def lbfgs(
     steps: int = 2000,
     tolerance: float = 1e-5,
     log_every: int = 10,
+    fixed: Iterable[str] = (),
 ) -> FitResult:
     """L-BFGS ascent of the ELBO over the model's parameters and those of ``q``.
 
     ``q=None`` stands for the exact posterior: then the ELBO is the log-likelihood. A line search
     can't see gradients below about 1e-8, the square root of round-off: go on with :func:`newton`.
+    ``fixed`` names parameters that keep their values, those of q as ``q.<name>``; they don't count in
+    the gradient norm.
 
     Raises
     ------
     ValueError
-        For invalid data or parameters.
+        For invalid data or parameters, or an unknown name in ``fixed``.
     """
     _tolerance(tolerance)
-    problem = Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, x, q, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
 
     def objective(vector: Vector) -> tuple[float, Vector]:
@@ -226,20 +229,21 @@ def newton(
     *,
     steps: int = 50,
     tolerance: float = 1e-12,
+    fixed: Iterable[str] = (),
 ) -> FitResult:
-    """Newton steps on all parameters, to a gradient norm at round-off; for up to about 1000 of them.
+    """Newton steps to a gradient norm at round-off, for up to about 1000 parameters.
 
-    The Hessian's eigenvalues enter by their absolute values, so that a step is uphill; directions in
-    which the ELBO is flat (rotations of the latent space, a shift of all logits) are left alone. A
-    step is halved until the ELBO does not fall or the gradient norm shrinks.
+    The Hessian's eigenvalues enter by their absolute values, so that a step is uphill; directions
+    in which the ELBO is flat (rotations of the latent space, a shift of all logits) are left alone.
+    A step is halved until the ELBO does not fall or the gradient norm shrinks.
 
     Raises
     ------
     ValueError
-        For invalid data or parameters.
+        For invalid data or parameters, or an unknown name in ``fixed``.
     """
     _tolerance(tolerance)
-    problem = Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, x, q, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
     hessian = torch.func.hessian(problem.vector_value)
     vector = tree.flatten(problem.start)
@@ -300,8 +304,8 @@ def adam(
     """Adam ascent of the ELBO, the learning rate decayed to zero along a cosine.
 
     With ``fresh_samples``, an amortized ``q`` is integrated with that many new samples per data
-    point in every step, on mini-batches of ``batch_size`` points; the trace uses q's own rule on all
-    data. Warns only if ``tolerance`` is given and not reached.
+    point in every step, on mini-batches of ``batch_size`` points; the trace uses q's own rule on
+    all data. Warns only if ``tolerance`` is given and not reached.
 
     Raises
     ------
@@ -355,4 +359,4 @@ def _batch(
     rule = q.rule
     if fresh_samples is not None:
         rule = samples(len(x), fresh_samples, q.encoder.latent, generator)
-    return Problem(problem.model, x, q.on(x, rule), problem.start)
+    return Problem(problem.model, x, q.on(x, rule), problem.start, problem.fixed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -119,13 +119,14 @@ def verify(
     q: Variational,
     x: Any,
     direction: Mapping[str, Tensor] | None = None,
+    fixed: Iterable[str] = (),
 ) -> Verification:
     """Check ELBO − entropy sum = ⟨∇ELBO, v⟩ at the given parameters, q and data.
 
     No training is needed: the identity holds at every point where the parameterization criterion
     does, up to round-off; the gradient is taken with respect to the model's parameters and, for a
-    fixed prior, the parameters of q. ``direction`` replaces v; it has one entry per parameter, those
-    of q named ``q.<name>``.
+    fixed prior, the parameters of q. ``direction`` replaces v; it has one entry per parameter,
+    those of q named ``q.<name>``.
 
     Raises
     ------
@@ -152,6 +153,7 @@ def verify(
             f"got {len(q.entropy())}"
         )
     variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
+    constant = held(fixed, variables)
     v: dict[str, Tensor] | None = None
     if direction is not None:
         v = dict(direction)
@@ -180,10 +182,19 @@ def verify(
         form=sums.form,
         gap=float(value) - float(sums.total),
         slope=math.nan if v is None else math.fsum(blocks.values()),
-        gradient_norm=float(tree.norm(gradient)),
+        gradient_norm=float(tree.norm({k: v for k, v in gradient.items() if k not in constant})),
         certificate=math.nan if v is None else _certificate(gradient, v),
         blocks=blocks,
     )
+
+
+def held(fixed: Iterable[str], variables: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The names in ``fixed``, if they are all variables; a ``ValueError`` otherwise."""
+    names = (fixed,) if isinstance(fixed, str) else tuple(fixed)
+    unknown = [name for name in names if name not in variables]
+    if unknown:
+        raise ValueError(f"fixed must name some of {sorted(variables)}: got {unknown}")
+    return names
 
 
 def _blocks(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, float]:
@@ -229,18 +240,18 @@ def project(
     value = objective(variables)
     for _ in range(steps):
         v = direction(variables)
-        first, second = torch.func.jvp(slope, (variables,), (v,))
-        if abs(first) <= 1e-13 * (1 + abs(value)):
+        derivatives = torch.func.jvp(slope, (variables,), (v,))
+        first, second = float(derivatives[0]), float(derivatives[1])
+        if abs(first) <= 1e-13 * (1 + abs(float(value))):
             own, of_q = tree.split(variables)
             return own, q.with_parameters(of_q)
-        step = torch.clamp(first / -second if second < 0 else torch.sign(first), -1.0, 1.0)
-        while True:
-            trial = tree.add(variables, v, step)
-            trial_value = objective(trial)
-            if trial_value >= value - 1e-14 * (1 + abs(value)):
-                break
-            step = step / 2
-        variables, value = trial, trial_value
+        step = max(-1.0, min(1.0, first / -second if second < 0 else math.copysign(1.0, first)))
+        trials = (tree.add(variables, v, step * 0.5**halvings) for halvings in range(60))
+        slack = 1e-14 * (1 + abs(float(value)))
+        accepted = next((trial for trial in trials if objective(trial) >= value - slack), None)
+        if accepted is None:
+            break
+        variables, value = accepted, objective(accepted)
     raise RuntimeError(
-        f"project did not reach the equality in {steps} steps: the slope is still {float(first):.2e}"
+        f"project did not reach the equality in {steps} steps: slope {first:.2e} is left"
     )

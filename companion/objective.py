@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion import tree
 from companion.elbo import elbo
-from companion.gap import Verification, verify
+from companion.gap import Verification, held, verify
 from companion.model import GenerativeModel, Parameters
 from companion.variational import Variational
 
@@ -23,25 +23,35 @@ class Problem:
     """The ELBO as a function of one dictionary, or of one vector.
 
     The variables are the model's parameters and, for a given ``q``, its parameters too (named
-    ``q.<name>``). ``q=None`` stands for the exact posterior, which follows the parameters: then the
-    ELBO is the log-likelihood.
+    ``q.<name>``), less those that are held ``fixed``. ``q=None`` stands for the exact posterior,
+    which follows the parameters: then the ELBO is the log-likelihood.
     """
 
     model: GenerativeModel
     x: Tensor
     q: Variational | None
     start: dict[str, Tensor]
+    fixed: dict[str, Tensor]
 
     @classmethod
     def of(
-        cls, model: GenerativeModel, parameters: Parameters, x: Any, q: Variational | None
+        cls,
+        model: GenerativeModel,
+        parameters: Parameters,
+        x: Any,
+        q: Variational | None,
+        fixed: Iterable[str] = (),
     ) -> Problem:
         data = model.check(parameters, x)
-        start = tree.merge(parameters, q.parameters if q is not None else {})
-        return cls(model, data, q, {k: v.detach().clone() for k, v in start.items()})
+        merged = tree.merge(parameters, q.parameters if q is not None else {})
+        merged = {name: value.detach().clone() for name, value in merged.items()}
+        constant = {name: merged.pop(name) for name in held(fixed, merged)}
+        if not merged:
+            raise ValueError("fixed must leave at least one parameter to learn: got all of them")
+        return cls(model, data, q, merged, constant)
 
     def state(self, variables: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Variational]:
-        own, of_q = tree.split(variables)
+        own, of_q = tree.split(self.fixed | dict(variables))
         if self.q is None:
             q: Variational = self.model.posterior(own, self.x)
             return own, q
@@ -56,7 +66,7 @@ class Problem:
 
     def verify(self, variables: Mapping[str, Tensor]) -> Verification:
         own, q = self.state(variables)
-        return verify(self.model, own, q, self.x)
+        return verify(self.model, own, q, self.x, fixed=self.fixed)
 
 
 @dataclass(frozen=True)
@@ -89,10 +99,12 @@ def curvature(
     x: Any,
     q: Variational | None = None,
     tolerance: float = 1e-9,
+    fixed: Iterable[str] = (),
 ) -> Curvature:
     """Signs of the Hessian of the ELBO in all parameters, those of ``q`` included if it is given.
 
-    ``q=None`` stands for the exact posterior. Eigenvalues below ``tolerance`` times the largest in
+    ``q=None`` stands for the exact posterior; ``fixed`` names parameters to leave out (those of q
+    as ``q.<name>``). Eigenvalues below ``tolerance`` times the largest in
     absolute value count as zero.
 
     Raises
@@ -100,7 +112,7 @@ def curvature(
     ValueError
         For invalid data or parameters.
     """
-    problem = Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, x, q, fixed)
     hessian = torch.func.hessian(problem.vector_value)(tree.flatten(problem.start))
     eigenvalues = torch.linalg.eigvalsh((hessian + hessian.T) / 2)
     limit = tolerance * float(eigenvalues.abs().max())

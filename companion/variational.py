@@ -35,7 +35,7 @@ LARGEST_ENUMERATION = 16
 
 
 class Nodes(NamedTuple):
-    """Points z and weights w: ``z`` is ``(P, H)`` or ``(N, P, H)``, ``w`` is ``(P,)`` or ``(N, P)``."""
+    """Points ``z``, ``(P, H)`` or ``(N, P, H)``, with ``weights``, ``(P,)`` or ``(N, P)``."""
 
     z: Tensor
     weights: Tensor
@@ -198,7 +198,7 @@ def cubature(size: int) -> Nodes:
 
 
 def gauss_hermite(size: int, order: int) -> Nodes:
-    """Tensor-product Gauss–Hermite rule for z ~ N(0, I_H): exact up to degree 2·order − 1 in each z_h.
+    """Tensor-product Gauss–Hermite rule for z ~ N(0, I_H), exact to degree 2·order − 1 per z_h.
 
     Raises
     ------
@@ -217,7 +217,7 @@ def gauss_hermite(size: int, order: int) -> Nodes:
 
 
 def samples(points: int, count: int, size: int, generator: torch.Generator | None = None) -> Nodes:
-    """``count`` frozen standard-normal draws for each of N = ``points`` data points, ``(N, count, H)``.
+    """``count`` frozen standard-normal draws for each of ``points`` data points, ``(N, count, H)``.
 
     Reparameterised: z = m + L ε with ε held fixed, so that ELBO and entropy sum see the same
     samples and gradients are pathwise.

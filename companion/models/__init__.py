@@ -1,4 +1,4 @@
-"""The generative models: each with natural parameters, gap direction v and, where known, closed forms."""
+"""Generative models: natural parameters, gap direction v and, where known, closed forms."""
 
 from companion.model import Factor, GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis

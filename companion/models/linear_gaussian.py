@@ -96,9 +96,10 @@ class LinearGaussian(GenerativeModel):
         return -0.5 * ((whitened**2).sum() / len(x) + log_det + self.observed * LOG_2PI)
 
     def posterior(self, parameters: Parameters, x: Tensor) -> Gaussian:
-        """The exact posterior N(m_n, S): S = (diag(1/λ) + Wᵀ noise⁻¹ W)⁻¹, m_n = S Wᵀ noise⁻¹ (x_n−μ).
+        """The exact posterior N(m_n, S).
 
-        Its nodes are the cubature points, which are exact for this model.
+        S = (diag(1/λ) + Wᵀ noise⁻¹ W)⁻¹, shared by all n, and m_n = S Wᵀ noise⁻¹ (x_n − μ). Its
+        nodes are the cubature points, which are exact for this model.
         """
         W = parameters["W"]
         weighted = W / self.noise_variance(parameters)[:, None]
@@ -109,9 +110,9 @@ class LinearGaussian(GenerativeModel):
         return Gaussian(mean, scale)
 
     def closed_form_entropy_sum(self, parameters: Parameters) -> Tensor:
-        """−H[p(x)] = −½ log det(2πe C): the entropy sum for the exact posterior, at any parameters.
+        """The entropy sum for the exact posterior, at any parameters: −½ log det(2πe C).
 
-        Needs the fixed prior or a learnable one; in both cases H[q] − H[p(z)] − H[p(x|z)] = −H[p(x)].
+        That is −H[p(x)], since x and z are jointly Gaussian: H[p(z|x)] − H[p(z)] − H[p(x|z)].
         """
         factor = torch.linalg.cholesky(self.covariance(parameters))
         return -factor.diagonal().log().sum() - 0.5 * self.observed * (1 + LOG_2PI)

@@ -136,7 +136,7 @@ class GaussianMixture(Mixture):
         return parameters | {"log_variance": 0.3 * draw(*shape)}
 
     def component_covariance(self, parameters: Parameters) -> Tensor:
-        """Variances ``(C,)`` or ``(C, D)``, or covariance matrices ``(C, D, D)``, of the components."""
+        """Variances ``(C,)`` or ``(C, D)``, or covariances ``(C, D, D)``, of all components."""
         if not self._triangular:
             return parameters["log_variance"].exp()
         below = torch.tril(parameters["cholesky"], -1)
@@ -219,8 +219,8 @@ class GaussianMixture(Mixture):
         scale = data.var(0, correction=0).mean()
         if not bool((smallest > 1e-12 * scale).all()):
             raise ValueError(
-                f"a component collapsed in EM: its smallest variance is {float(smallest.min()):.3g}, "
-                f"against {float(scale):.3g} in the data; use fewer components, another seed, a "
+                f"a component collapsed in EM: its smallest variance is {float(smallest.min()):.3g}"
+                f" against {float(scale):.3g} in the data; use fewer components, another seed, a "
                 "simpler covariance, or floor > 0"
             )
         return self.from_covariances(count / len(data), means, covariances)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
@@ -38,7 +39,7 @@ def apply_linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
 def hidden_layers(sizes: tuple[int, ...], generator: torch.Generator | None) -> dict[str, Tensor]:
     """Parameters of tanh layers ``hidden0``, ``hidden1``, … between consecutive ``sizes``."""
     parameters: dict[str, Tensor] = {}
-    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         weight, bias = linear_layer(inputs, outputs, generator)
         parameters |= {f"hidden{index}.weight": weight, f"hidden{index}.bias": bias}
     return parameters
@@ -99,7 +100,7 @@ class Encoder:
         return apply_linear(parameters, "mean", hidden), log_std.exp()
 
     def rescaling(self, parameters: Parameters, rate: float) -> dict[str, Tensor]:
-        """Direction of φ along which z is rescaled: the mean head times rate, log-std bias + rate."""
+        """Direction of φ along which z is rescaled: rate × mean head, rate on the log-std bias."""
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return direction | {
             "mean.weight": rate * parameters["mean.weight"],
@@ -110,7 +111,7 @@ class Encoder:
     def posterior(
         self, parameters: Mapping[str, Tensor], x: Tensor, rule: Nodes | None = None
     ) -> Amortized:
-        """q(z | x_n) for all rows of ``x``; ``rule`` as in :class:`companion.variational.Gaussian`."""
+        """q(z | x_n) for all rows of ``x``, with a ``rule`` as in ``variational.Gaussian``."""
         return Amortized(self, dict(parameters), x, rule)
 
 
@@ -120,14 +121,14 @@ class GaussianVAE(GenerativeModel):
 
     ``hidden`` are the decoder's hidden layers, ``()`` for a linear decoder. ``noise`` is
 
-    * ``"scalar"``: one learnable variance, ``log_variance`` ``()``   (VAE-1; VAE-2 with learnable_prior)
+    * ``"scalar"``: one learnable variance, ``log_variance`` ``()`` (VAE-1, VAE-2)
     * ``"pixel"``: one for every observable, ``log_variance`` ``(D,)``
     * ``"head"``: σ²(z) = exp(linear head of the decoder)   (VAE-3)
     * ``"softplus"``: σ(z) = softplus(linear head): misses the criterion, for comparison only.
 
-    Direction v: −1 on log-variances (on the *bias* of the head for VAE-3); for the fixed prior also
-    −1/2 of every weight matrix that reads z, with q rescaled at rate 1/2; for the learnable prior −1
-    on its log-variances instead.
+    Direction v: −1 on log-variances (on the *bias* of the head for VAE-3); for the fixed prior
+    also −1/2 of every weight matrix that reads z, with q rescaled at rate 1/2; for the learnable
+    prior (VAE-2) −1 on its log-variances instead.
 
     Source: Damm et al. (arXiv:2010.14860), Theorems 1 to 3.
 
@@ -211,8 +212,8 @@ class GaussianVAE(GenerativeModel):
         """
         if not self.has_gap_direction:
             raise ValueError(
-                'noise="softplus" has no gap direction: the standard deviation softplus(a) can\'t be '
-                'rescaled by a step of the parameters; use noise="head" (a log-variance head)'
+                'noise="softplus" has no gap direction: no step of the parameters rescales the '
+                'standard deviation softplus(a); use noise="head" (a log-variance head)'
             )
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         noise = "variance.bias" if self.noise == "head" else "log_variance"

@@ -24,7 +24,7 @@ def image_grid(
 ) -> Figure:
     """Draw ``images`` ``(K, D)``, each of ``shape`` with height · width = D, row by row.
 
-    ``symmetric`` centres the colours at zero, for weights; otherwise all images share one grey scale.
+    ``symmetric`` centres the colours at zero, for weights; otherwise all share one grey scale.
 
     Raises
     ------

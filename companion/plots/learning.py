@@ -47,7 +47,7 @@ def bound_and_entropies(
 
 
 def gap_and_gradient(trace: Trace, *, title: str = "", log_steps: bool = False) -> Figure:
-    """|ELBO − entropy sum|, the gradient norm and the identity's residual, on a logarithmic axis."""
+    """|ELBO − entropy sum|, gradient norm and the identity's residual, on a logarithmic axis."""
     from matplotlib import pyplot
 
     lines = (
