@@ -87,8 +87,9 @@ def make_toy(root, names=("one", "two")):
     package = root / "companion"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text('"""A toy package."""\n')
-    for module in ("claims", "plots", "tiers"):
+    for module in ("claims", "tiers"):
         shutil.copy(HOME / "companion" / f"{module}.py", package)
+    shutil.copytree(HOME / "companion" / "plots", package / "plots")
     (root / "requirements.lock").write_text("toy==1\n")
     (root / "reference").mkdir()
     entries = "".join(f"  - file: notebooks/{name}\n" for name in names)

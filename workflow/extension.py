@@ -1,0 +1,77 @@
+"""Sphinx extension: MathJax on every page, and docstrings in the form that Sphinx expects."""
+
+import re
+
+from sphinx.util.nodes import make_refnode
+
+UNDERLINE = re.compile(r"-{3,}\s*")
+
+
+def setup(app):
+    app.set_html_assets_policy("always")  # claims bring mathematics to pages without equations
+    app.connect("autodoc-process-docstring", before_napoleon, priority=100)
+    app.connect("autodoc-process-docstring", after_napoleon, priority=900)
+    app.connect("missing-reference", by_last_name)
+    return {"parallel_read_safe": True}
+
+
+_kept = {}
+
+
+def before_napoleon(app, what, name, obj, options, lines):
+    """Give what follows a section without a heading its own one, and keep |gap| as it is."""
+    lines[:] = [_bars(line) for line in headed(lines)]
+    _kept[name] = list(lines)
+
+
+def after_napoleon(app, what, name, obj, options, lines):
+    """Take back what Napoleon did to a property: it reads "Residual: ..." as a type."""
+    if what in ("property", "attribute"):
+        lines[:] = _kept[name]
+
+
+def by_last_name(app, env, node, contnode):
+    """Resolve `companion.verify` to the one documented object of that name, wherever it is."""
+    if node.get("refdomain") != "py":
+        return None
+    domain, target = env.get_domain("py"), node["reftarget"]
+    for parts in (target.split(".")[-2:], target.split(".")[-1:]):
+        end = "." + ".".join(parts)
+        found = [name for name in domain.objects if name.endswith(end)]
+        if len(found) == 1:
+            entry = domain.objects[found[0]]
+            return make_refnode(
+                app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, found[0]
+            )
+    return None
+
+
+def headed(lines):
+    """Napoleon reads on in a section until the next heading: examples and sources need one.
+
+    >>> headed(["Raises", "------", "ValueError", "    If so.", "", ">>> 1", "1"])[5:7]
+    ['Examples', '--------']
+    """
+    result, section = [], False
+    for number, line in enumerate(lines):
+        following = lines[number + 1] if number + 1 < len(lines) else ""
+        first = bool(line.strip()) and not line.startswith(" ") and not _text(result[-1:])
+        if UNDERLINE.fullmatch(following):
+            section = True
+        elif section and first and not following.startswith(" "):
+            heading = "Examples" if line.startswith(">>>") else "Notes"
+            result += [heading, "-" * len(heading), ""]
+            section = False
+        result.append(line)
+    return result
+
+
+def _text(lines):
+    return any(line.strip() for line in lines)
+
+
+def _bars(line):
+    if line.lstrip().startswith((">>>", "...")):
+        return line
+    parts = re.split(r"(``.*?``)", line)
+    return "".join(p if p.startswith("``") else p.replace("|", r"\|") for p in parts)

@@ -1,0 +1,146 @@
+"""Pages that are generated: the claim ledger, the run times, the API reference."""
+
+import ast
+import importlib.util
+import sys
+from html import escape
+
+from workflow.claims import check, reference_of
+from workflow.project import load
+
+COLUMNS = "<th>Status</th><th>Claim</th><th>Value and bound</th>"
+
+
+def generate(project, collected):
+    """Names and texts of the generated pages."""
+    return {"ledger.md": ledger(project, collected), "runtime.md": runtime(project), **api(project)}
+
+
+def ledger(project, collected):
+    """Theorem or source, chapter, statement, value, bound and status of every claim."""
+    reference = {claim["id"]: claim for claim in reference_of(project)}
+    runs = [project.run(chapter) for chapter in project.chapters]
+    claims = collected["claims"]
+    holding = sum(not problems(claim, reference, project.tier) for claim in claims)
+    text = [
+        "# Claim ledger",
+        "",
+        "Every statement that a chapter verifies, with the value that was computed for it and the "
+        "bound it must keep. Follow a claim to the place in its chapter where it is computed. The "
+        "build fails, naming the claim, when one does not hold, is missing, is new, or has "
+        "drifted from its recorded value.",
+        "",
+        f"**{holding} of {len(claims)} claims hold.** "
+        f"Tier `{project.tier}`, lock `{project.lock}`, executed "
+        f"{max(run['started'] for run in runs)} UTC in "
+        f"{sum(run['seconds'] for run in runs):.0f} s of run time "
+        "([by chapter](runtime.md)).",
+        "",
+    ]
+    for chapter in project.chapters:
+        made = [claim for claim in claims if claim["chapter"] == chapter]
+        if not made:
+            continue
+        seed = "" if made[0]["seed"] is None else f", seed {made[0]['seed']}"
+        rows = "".join(_row(project, claim, reference) for claim in made)
+        text += [
+            f"## {title(project, chapter)}",
+            "",
+            f"[Open the chapter](notebooks/{chapter}.ipynb): {len(made)} claims{seed}, "
+            f"{made[0]['seconds']:.0f} s.",
+            "",
+            '<div class="companion-claims tex2jax_process" tabindex="0"><table>'
+            f"<thead><tr>{COLUMNS}</tr></thead><tbody>{rows}</tbody></table></div>",
+            "",
+        ]
+    return "\n".join(text)
+
+
+def problems(claim, reference, tier):
+    """What the check says about this one claim."""
+    listed = reference.get(claim["id"])
+    return check([claim], [listed] if listed else [], tier)
+
+
+def _row(project, claim, reference):
+    module = claims_module(project)
+    made = module.Claim(**{name: claim[name] for name in module.Claim.__dataclass_fields__})
+    wrong = problems(claim, reference, project.tier)
+    status = "✓ holds" if not wrong else "✗ " + ", ".join(p.partition(":")[0] for p in wrong)
+    target = f"notebooks/{claim['chapter']}.html#claim-{claim['id'].replace('/', '-')}"
+    return (
+        f"<tr><td>{escape(status)}</td><td>{module.markup(claim['statement'])}<br>"
+        f"<small>{module.markup(claim['source'])} · "
+        f'<a href="{target}">{escape(claim["id"])}</a></small></td>'
+        f"<td>{module.comparison(made, rich=True)}</td></tr>"
+    )
+
+
+def runtime(project):
+    """How long each chapter took, from papermill's own run."""
+    text = [
+        "# Run times",
+        "",
+        f"Measured while this copy of the book was made, at tier `{project.tier}`: wall time of "
+        "one chapter with one thread, kernel start included; chapters ran side by side.",
+        "",
+        "| Chapter | Cells | Seconds | Executed (UTC) |",
+        "|---|--:|--:|---|",
+    ]
+    runs = {chapter: project.run(chapter) for chapter in project.chapters}
+    for chapter, run in runs.items():
+        text.append(
+            f"| [{title(project, chapter)}](notebooks/{chapter}.ipynb) | {run['cells']} "
+            f"| {run['seconds']:.1f} | {run['started']} |"
+        )
+    cells = sum(run["cells"] for run in runs.values())
+    text.append(f"| Sum | {cells} | {sum(run['seconds'] for run in runs.values()):.1f} | |")
+    first = next(iter(runs.values()))
+    text += ["", f"Python {first['key']['python']}, lock `{project.lock}`.", ""]
+    return "\n".join(text)
+
+
+def api(project):
+    """One page per module or subpackage, with the names a reader imports, from its docstrings."""
+    package = project.root / "companion"
+    rows, generated = [], {}
+    for path in sorted([*package.glob("[!_]*.py"), *package.glob("[!_]*/__init__.py")]):
+        name = path.parent.name if path.name == "__init__.py" else path.stem
+        described = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+        rows.append(f"| [`{name}`](api/{name}.md) | {_sentence(described)} |")
+        generated[f"api/{name}.md"] = (
+            f"# `companion.{name}`\n\n```{{eval-rst}}\n.. automodule:: companion.{name}\n```\n"
+        )
+    introduction = (
+        "# API reference\n\nThe package `companion` computes everything the chapters show. A "
+        "module imports only from those it builds on; parameters are plain dictionaries of "
+        "float64 tensors, and every value is in nats per data point.\n\n"
+        "| Module | What it does |\n|---|---|\n"
+    )
+    return {"api.md": introduction + "\n".join(rows) + "\n", **generated}
+
+
+def title(project, chapter):
+    """The chapter's first heading."""
+    for cell in (load(project.notebook(chapter)) or {"cells": []})["cells"]:
+        for line in "".join(cell["source"]).splitlines():
+            if cell["cell_type"] == "markdown" and line.startswith("# "):
+                return line[2:].strip()
+    return chapter
+
+
+def claims_module(project):
+    """`companion/claims.py` by its path: the whole package would import torch, which takes seconds."""
+    name = "_companion_claims"
+    if name not in sys.modules:
+        path = project.root / "companion" / "claims.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+def _sentence(text):
+    """The first paragraph, as a cell of a table."""
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")

@@ -1,0 +1,126 @@
+"""Build the site from the staged sources: `python -m workflow.site ROOT BUILD`.
+
+The finished site takes the place of the one before as a whole; a failed build leaves that alone.
+"""
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+from workflow import progress
+from workflow.project import Problem, Project, dump, load, write
+from workflow.stage import stage
+
+CARRIED = """\
+# This copy of the chapter carries the package it uses, so that it runs on its own.
+# It needs: pip install {requirements}
+import base64, importlib.util, pathlib, sys, tempfile
+if importlib.util.find_spec("companion") is None:
+    archive = pathlib.Path(tempfile.mkdtemp()) / "companion.zip"
+    archive.write_bytes(base64.b64decode(
+        "{archive}"))
+    sys.path.insert(0, str(archive.parent / "companion"))
+    __import__("zipfile").ZipFile(archive).extractall(archive.parent / "companion")
+"""
+
+
+def build(project):
+    """Stage, run Jupyter Book, complete what it made, and put it in place."""
+    stage(project)
+    made = project.build / "jupyter-book"
+    start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-P", "-c", start, "build", "stage"]
+    command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
+    path = os.pathsep.join([str(project.root), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    result = subprocess.run(command, cwd=project.build, env=environment, **streams)
+    if result.returncode:
+        raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
+    fresh, site = project.build / "site.new", project.build / "site"
+    shutil.rmtree(fresh, ignore_errors=True)
+    ignored = shutil.ignore_patterns(".buildinfo", "objects.inv")
+    shutil.copytree(made / "_build" / "html", fresh, ignore=ignored)
+    for chapter in project.chapters:
+        download = fresh / "_sources" / "notebooks" / f"{chapter}.ipynb"
+        download.write_text(standalone(project, chapter), "utf-8")
+    (fresh / ".nojekyll").touch()
+    site_key = (project.build / "stamps" / "site").read_text()
+    built = {"built": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "key": site_key}
+    write(fresh / "build.json", dump(built))
+    old = project.build / "site.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if site.exists():
+        site.replace(old)
+    fresh.replace(site)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def standalone(project, chapter):
+    """The chapter's source, with the package it imports inside: no outputs, nothing else needed."""
+    notebook = load(project.notebook(chapter))
+    cell = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "carried-package",
+        "metadata": {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]},
+        "outputs": [],
+        "source": CARRIED.format(requirements=_requirements(project), archive=_archive(project)),
+    }
+    notebook["cells"].insert(1, cell)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _archive(project):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted((project.root / "companion").rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                name = path.relative_to(project.root).as_posix()
+                archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _requirements(project):
+    import tomllib
+
+    path = project.root / "pyproject.toml"
+    if not path.is_file():
+        return "matplotlib numpy"
+    listed = tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"]
+    return " ".join(f'"{name}"' for name in listed)
+
+
+def _excerpt(output, build):
+    """Sphinx's own words about each warning or error, without this machine's paths."""
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output).replace(f"{build}/", "")
+    lines = [line for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"WARNING|ERROR|CRITICAL|Error:", line)]
+    return "\n".join(f"    {line}" for line in (telling or lines[-15:])[:40])
+
+
+def main(arguments):
+    progress.end_with_driver()
+    root, folder = (Path(argument).absolute() for argument in arguments)
+    run = load(next(folder.glob("runs/*.json"))) or {}
+    base = folder if run["tier"] == "book" else folder.parent
+    project = Project(root, run["tier"], base)
+    progress.report("site", text="Building the site")
+    try:
+        build(project)
+    except Problem as problem:
+        progress.report("failed", text=str(problem))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
