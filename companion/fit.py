@@ -181,8 +181,8 @@ def lbfgs(
 
     ``q=None`` stands for the exact posterior: then the ELBO is the log-likelihood. A line search
     can't see gradients below about 1e-8, the square root of round-off: go on with :func:`newton`.
-    ``fixed`` names parameters that keep their values, those of q as ``q.<name>``; they don't count in
-    the gradient norm.
+    ``fixed`` names parameters that keep their values, those of q as ``q.<name>``; they don't count
+    in the gradient norm.
 
     Raises
     ------
