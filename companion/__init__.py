@@ -9,12 +9,14 @@ from companion.elbo import EntropySum, elbo, entropy_sum
 from companion.gap import Verification, project, verify
 from companion.interop import from_sklearn
 from companion.objective import Curvature, curvature
+from companion.tables import Table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Curvature",
     "EntropySum",
+    "Table",
     "Verification",
     "check_criterion",
     "criterion",

@@ -166,11 +166,14 @@ class PPCA(LinearGaussian):
         """
         return self.stationary_point(x, range(self.latent))
 
-    def stationary_point(self, x: Any, eigenvectors: Sequence[int]) -> dict[str, Tensor]:
+    def stationary_point(
+        self, x: Any, eigenvectors: Sequence[int], noise_variance: float | None = None
+    ) -> dict[str, Tensor]:
         """A stationary point of the likelihood: W built from the chosen ``eigenvectors``.
 
         Eigenvectors of the data covariance are counted from 0, by falling eigenvalue. Fewer than H
-        leave columns of W zero. All but the leading H are saddle points (or minima in W).
+        leave columns of W zero. All but the leading H are saddle points (or minima in W). A given
+        ``noise_variance`` is kept instead of the optimal one: then W and μ are stationary, σ² is not.
 
         Raises
         ------
@@ -194,10 +197,12 @@ class PPCA(LinearGaussian):
         values, vectors = values.flip(0), vectors.flip(1)
         left_out = [index for index in range(self.observed) if index not in chosen]
         variance = values[left_out].mean()
+        if noise_variance is not None:
+            variance = torch.as_tensor(noise_variance, dtype=data.dtype)
         if not variance > 1e-12 * values[0]:
             raise ValueError(
-                f"x must have variance outside the {len(chosen)} chosen directions: its noise "
-                f"variance would be {float(variance):.3g}; use fewer latents or more data"
+                f"the noise variance must be positive: it would be {float(variance):.3g}; x needs "
+                f"variance outside the {len(chosen)} chosen directions, so use fewer latents"
             )
         excess = values[chosen] - variance
         if bool((excess < 0).any()):

@@ -1,0 +1,63 @@
+"""Small tables of results that read well in a notebook, in a terminal and in the book."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Table"]
+
+Cell = str | int | float
+
+
+def _text(cell: Cell) -> str:
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.4f}" if cell == 0 or 1e-3 <= abs(cell) < 1e6 else f"{cell:.1e}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text and numbers under ``columns``; numbers are shown to four decimals or as 1.2e-15.
+
+    Raises
+    ------
+    ValueError
+        If a row has another length than ``columns``.
+
+    >>> print(Table(("point", "gap"), [("maximum", 2e-15), ("saddle", 0.25)]))
+    point    gap
+    maximum  2.0e-15
+    saddle   0.2500
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"rows must have {len(self.columns)} cells, one for each column: got {row!r}"
+                )
+
+    def __str__(self) -> str:
+        lines = [list(self.columns), *([_text(cell) for cell in row] for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        padded = ([f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)] for line in lines)
+        return "\n".join("  ".join(line).rstrip() for line in padded)
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.columns)
+        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
+        return (
+            "<div style='overflow-x:auto'><table class='companion-table'>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        )
+
+
+def _cell(cell: Cell) -> str:
+    align = "left" if isinstance(cell, str) else "right"
+    style = f"text-align:{align};font-variant-numeric:tabular-nums"
+    return f"<td style='{style}'>{html.escape(_text(cell))}</td>"
