@@ -23,6 +23,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 ROOT = Path(__file__).resolve().parents[1]
 STAMP = "companion-setup.json"
@@ -124,17 +125,21 @@ def alone(root: Path) -> Iterator[None]:
         yield
 
 
+def refuse_space(root: Path) -> None:
+    if re.search(r"\s", str(root)):
+        raise SetupError(
+            f"The book's folder {str(root)!r} has a space in its path, which make and Snakemake "
+            "cannot handle: move or rename it, then run make again."
+        )
+
+
 def ensure_venv(root: Path, keep_version: bool = True) -> Path:
     """Bring `.venv` in step with the lock and return its Python.
 
     keep_version: whether an existing `.venv` of another Python version than the one that runs
     this may stay (it may, unless the reader named a Python to make).
     """
-    if re.search(r"\s", str(root)):
-        raise SetupError(
-            f"The book's folder {str(root)!r} has a space in its path, which make and Snakemake "
-            "cannot handle: move or rename it, then run make again."
-        )
+    refuse_space(root)
     venv = root / ".venv"
     python = venv / "bin" / "python"
     with alone(root):
@@ -169,6 +174,7 @@ def ensure_venv(root: Path, keep_version: bool = True) -> Path:
 
 def check_conda(root: Path, name: str) -> Path:
     """Check that the active conda environment has what the book needs; return its Python."""
+    refuse_space(root)
     missing, differing = [], []
     pins = pinned_versions(root)
     try:
@@ -202,7 +208,17 @@ def check_conda(root: Path, name: str) -> Path:
         )
     if installed_from() != root:
         run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "-e", root],
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--no-build-isolation",
+                "-e",
+                root,
+            ],
             "installing companion into the conda environment",
         )
     return Path(sys.executable)
@@ -215,7 +231,7 @@ def installed_from() -> Path | None:
     except importlib.metadata.PackageNotFoundError:
         return None
     url = json.loads(text)["url"] if text else ""
-    return Path(url.removeprefix("file://")) if url.startswith("file://") else None
+    return Path(unquote(urlparse(url).path)) if url.startswith("file:") else None
 
 
 def active_conda() -> str | None:
