@@ -15,6 +15,18 @@ __all__ = ["DiagonalGaussian", "FullGaussian", "SphericalGaussian"]
 LOG_2PI = math.log(2 * math.pi)
 
 
+def positive_definite_inverse(matrix: Tensor) -> Tensor:
+    """A⁻¹ = L⁻ᵀL⁻¹ of symmetric positive definite matrices A = LLᵀ, ``(..., D, D)``.
+
+    Not ``torch.cholesky_inverse``: its forward-mode derivative, and with it ``torch.func.jvp`` and
+    ``torch.func.hessian``, is wrong in PyTorch up to 2.13 at least (pytorch/pytorch#196682).
+    """
+    factor = torch.linalg.cholesky(matrix)
+    identity = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    inverse = torch.linalg.solve_triangular(factor, identity.expand_as(matrix), upper=False)
+    return inverse.mT @ inverse
+
+
 class Gaussian(ExponentialFamily):
     """What the three Gaussians share: support ℝᴰ, and conversion from mean and (co)variance."""
 
@@ -115,7 +127,7 @@ class FullGaussian(Gaussian):
 
     def natural_parameters(self, mean: Tensor, variance: Tensor) -> Tensor:
         """η = (Λm, −½ vec Λ) from ``mean`` ``(..., D)`` and covariance ``(..., D, D)``."""
-        precision = torch.cholesky_inverse(torch.linalg.cholesky(variance))
+        precision = positive_definite_inverse(variance)
         first = (precision @ mean[..., None])[..., 0]
         second = (-0.5 * precision).flatten(-2).expand(*first.shape[:-1], -1)
         return torch.cat([first, second], -1)
@@ -127,7 +139,7 @@ class FullGaussian(Gaussian):
 
     def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
         first, precision = self._precision(natural)
-        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        covariance = positive_definite_inverse(precision)
         return (covariance @ first[..., None])[..., 0], covariance
 
     def log_partition(self, natural: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from companion.checks import as_data, positive_integer
 from companion.families import DiagonalGaussian, SphericalGaussian
+from companion.families.gaussian import positive_definite_inverse
 from companion.model import Factor, GenerativeModel, Parameters, normal_draws
 from companion.models.priors import gaussian_prior, prior_direction
 from companion.variational import Gaussian
@@ -104,7 +105,7 @@ class LinearGaussian(GenerativeModel):
         W = parameters["W"]
         weighted = W / self.noise_variance(parameters)[:, None]
         precision = W.T @ weighted + (1 / self._prior_variance(parameters)).diag()
-        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        covariance = positive_definite_inverse(precision)
         mean = (x - parameters["mean"]) @ weighted @ covariance
         scale = torch.linalg.cholesky(covariance).expand(len(x), -1, -1)
         return Gaussian(mean, scale)
