@@ -86,7 +86,8 @@ def factor_identities(
         def value(merged: Mapping[str, Tensor], factor: Factor = factor) -> Tensor:
             return log_prob(factor, merged)
 
-        expected, slope = torch.func.jvp(value, (variables,), (v,))
+        derivatives = torch.func.jvp(value, (variables,), (v,))
+        expected, slope = derivatives[0], derivatives[1]
         entropies = factor.family.pseudo_entropy(factor.natural(parameters, z))
         if entropies.dim() == 0:
             entropies = entropies[None]
