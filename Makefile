@@ -56,7 +56,9 @@ test: setup lint ## check style and types, then run every test and doctest
 
 serve: ## open the built book on this machine only
 	@[ -e _build/site/index.html ] || { echo "The book is not built yet: run 'make book' first." >&2; exit 1; }
-	@echo "The book is at http://127.0.0.1:$(PORT)/ (Ctrl-C ends it; if the port is taken: make serve PORT=8001)"
+	@"$(PYTHON)" -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || \
+		{ echo "Port $(PORT) is not free on this machine: choose another with 'make serve PORT=8001'." >&2; exit 1; }
+	@echo "The book is at http://127.0.0.1:$(PORT)/ (Ctrl-C ends it)."
 	@"$(PYTHON)" -m http.server --bind 127.0.0.1 --directory _build/site "$(PORT)"
 
 reference: setup ## rewrite reference/claims.json from a new execution, for review

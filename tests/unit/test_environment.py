@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
@@ -428,6 +429,18 @@ def test_serve_before_book_says_so(tmp_path: Path) -> None:
     answer = make("serve", cwd=tmp_path)
     assert answer.returncode != 0
     assert answer.stderr.startswith("The book is not built yet: run 'make book' first.")
+
+
+@needs_make
+def test_serve_on_a_taken_port_says_so(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "_build" / "site").mkdir(parents=True)
+    (tmp_path / "_build" / "site" / "index.html").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        answer = make("serve", f"PORT={port}", cwd=tmp_path)
+    assert answer.returncode != 0
+    assert answer.stderr.startswith(f"Port {port} is not free on this machine: choose another")
 
 
 @needs_make
