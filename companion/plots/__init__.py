@@ -1,15 +1,31 @@
 """Records and arrays to figures that carry their alternative text; imports no model."""
 
 from companion.plots.display import COLOURS, show, show_animation, style
+from companion.plots.exponential_families import (
+    criterion_residuals,
+    histogram_and_density,
+    log_partition_plane,
+    residual_against_nodes,
+    tangent_and_entropy,
+)
+from companion.plots.identity import affine_gap, gap_against_slope, thermometer
 from companion.plots.images import image_grid
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
 
 __all__ = [
     "COLOURS",
+    "affine_gap",
     "bound_and_entropies",
+    "criterion_residuals",
+    "gap_against_slope",
     "gap_and_gradient",
+    "histogram_and_density",
     "image_grid",
+    "log_partition_plane",
+    "residual_against_nodes",
     "show",
     "show_animation",
     "style",
+    "tangent_and_entropy",
+    "thermometer",
 ]
