@@ -107,7 +107,7 @@ class LinearGaussian(GenerativeModel):
         precision = W.T @ weighted + (1 / self._prior_variance(parameters)).diag()
         covariance = positive_definite_inverse(precision)
         mean = (x - parameters["mean"]) @ weighted @ covariance
-        scale = torch.linalg.cholesky(covariance).expand(len(x), -1, -1)
+        scale = torch.linalg.cholesky(covariance).repeat(len(x), 1, 1)
         return Gaussian(mean, scale)
 
     def closed_form_entropy_sum(self, parameters: Parameters) -> Tensor:
