@@ -32,6 +32,13 @@ _claims: dict[str, "Claim"] = {}
 _values: dict[str, float] = {}
 
 
+class Shown(float):
+    """A float that a notebook does not print once more below the row that shows it."""
+
+    def _ipython_display_(self):
+        pass
+
+
 @dataclass(frozen=True)
 class Claim:
     """One verified (or failed) claim; `value` is None where the computation gave no finite number."""
@@ -110,7 +117,7 @@ def record(
     )
     _claims[id], _values[id] = claim, value
     _show({CLAIM: asdict(claim), "text/html": claim._repr_html_(), "text/plain": str(claim)})
-    return value
+    return Shown(value)
 
 
 def note(id: str, value: Any) -> float:
@@ -124,7 +131,7 @@ def note(id: str, value: Any) -> float:
         raise ValueError(f"value must be finite: found {number} for {id!r}")
     _values[_identifier(id)] = number
     _show({VALUE: {"id": id, "value": number}, "text/html": "", "text/plain": ""})
-    return number
+    return Shown(number)
 
 
 def say(text: str) -> None:
