@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from companion.families import Bernoulli
+
 __all__ = [
     "Amortized",
     "Gaussian",
@@ -182,8 +184,7 @@ class MeanFieldBernoulli(Variational):
         return Nodes(self.states, log_weights.exp())
 
     def entropy(self) -> Tensor:
-        size = torch.abs(self.logits)
-        return (torch.log1p(torch.exp(-size)) + size * torch.sigmoid(-size)).sum(-1)
+        return Bernoulli().entropy(self.logits)
 
 
 def cubature(size: int) -> Nodes:
