@@ -1,0 +1,349 @@
+"""The registry: every model with every q that fits, at random parameters and data, by name.
+
+Each property test runs over all of it. Sizes are small, seeds fixed, and a case is built when it is
+first asked for. Three models are defined here, because the identity must hold for a reader's own
+models too: a mixture of Poissons and a model with a Poisson latent (base measures that are not
+constant, for x and for z), and a deep sigmoid belief net (a hidden layer).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from companion import models, variational
+from companion.families import Bernoulli, ExponentialFamily, SphericalGaussian
+from companion.model import Factor, GenerativeModel, Parameters
+from companion.variational import Nodes, Variational
+
+N, D, H, C = 7, 4, 2, 3
+
+
+class Point(NamedTuple):
+    """A model with parameters, q and data to evaluate it at."""
+
+    model: GenerativeModel
+    parameters: dict[str, Tensor]
+    q: Variational
+    x: Tensor
+
+
+def generator(name: str) -> torch.Generator:
+    """A generator whose seed is derived from ``name``."""
+    return torch.Generator().manual_seed(zlib.crc32(name.encode()))
+
+
+def draw(*shape: int, g: torch.Generator) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=g)
+
+
+# --- models that a reader might add --------------------------------------------------------------
+
+
+class Poisson(ExponentialFamily):
+    """One count: T(x) = x, η = log rate, A(η) = e^η, h(x) = 1/x!."""
+
+    constant_base_measure = False
+
+    def statistics(self, x: Tensor) -> Tensor:
+        return x
+
+    def log_partition(self, natural: Tensor) -> Tensor:
+        return natural.exp().sum(-1)
+
+    def log_base_measure(self, x: Tensor) -> Tensor:
+        return -torch.lgamma(x + 1).sum(-1)
+
+    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return torch.poisson(natural.exp(), generator=generator)
+
+    def invalid(self, x: Tensor) -> str | None:
+        return None if bool(((x >= 0) & (x == x.round())).all()) else "must be counts 0, 1, 2, …"
+
+
+@dataclass(frozen=True)
+class PoissonMixture(models.Mixture):
+    """c ~ Cat(softmax a), x_d | c ~ Poisson(exp t_cd); v = (a, t), the parameters themselves."""
+
+    observed: int
+    components: int
+
+    @property
+    def family(self) -> ExponentialFamily:
+        return Poisson()
+
+    def component_natural(self, parameters: Parameters) -> Tensor:
+        return parameters["log_rates"]
+
+    def component_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        return {"log_rates": parameters["log_rates"]}
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        g = generator
+        return {
+            "logits": draw(self.components, g=g),
+            "log_rates": draw(self.components, self.observed, g=g),
+        }
+
+
+@dataclass(frozen=True)
+class PoissonLatent(GenerativeModel):
+    """z ~ Poisson(e^t), x | z ~ N(wz + b, σ²I): a base measure in z that is not constant."""
+
+    observed: int
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        family = SphericalGaussian()
+
+        def natural(p: Parameters, z: Tensor) -> Tensor:
+            mean = z * p["w"] + p["b"]
+            return family.natural_parameters(mean, p["log_variance"].exp().expand(len(z)))
+
+        prior = Factor("prior", Poisson(), lambda p, z: p["log_rate"], lambda z: z)
+        return prior, Factor("observable", family, natural)
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        g = generator
+        return {
+            "log_rate": draw(1, g=g),
+            "w": draw(self.observed, g=g),
+            "b": draw(self.observed, g=g),
+            "log_variance": draw(g=g),
+        }
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        minus_one = -torch.ones_like(parameters["log_variance"])
+        return zeros | {"log_rate": parameters["log_rate"], "log_variance": minus_one}
+
+
+@dataclass(frozen=True)
+class DeepSigmoidBeliefNet(GenerativeModel):
+    """z₂ ~ Bern(σ(ψ)), z₁ | z₂ ~ Bern(σ(Vz₂ + c)), x | z₁ ~ Bern(σ(Wz₁ + b)); z = (z₁, z₂)."""
+
+    observed: int
+    middle: int
+    top: int
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        k = self.middle
+        return (
+            Factor("prior", Bernoulli(), lambda p, z: p["prior_logits"], lambda z: z[..., k:]),
+            Factor(
+                "middle",
+                Bernoulli(),
+                lambda p, z: z[..., k:] @ p["V"].T + p["c"],
+                lambda z: z[..., :k],
+            ),
+            Factor("observable", Bernoulli(), lambda p, z: z[..., :k] @ p["W"].T + p["b"]),
+        )
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        g = generator
+        return {
+            "prior_logits": draw(self.top, g=g),
+            "V": draw(self.middle, self.top, g=g),
+            "c": draw(self.middle, g=g),
+            "W": draw(self.observed, self.middle, g=g),
+            "b": draw(self.observed, g=g),
+        }
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        return dict(parameters)
+
+
+# --- distributions q -----------------------------------------------------------------------------
+
+Build = Callable[[GenerativeModel, dict[str, Tensor], Tensor, torch.Generator], Variational]
+
+
+def rule(name: str, g: torch.Generator, latent: int) -> Nodes | None:
+    if name == "cubature":
+        return variational.cubature(latent)
+    if name == "gauss_hermite":
+        return variational.gauss_hermite(latent, 3)
+    return variational.samples(N, 3, latent, g) if name == "samples" else None
+
+
+def exact(
+    model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+) -> Variational:
+    return model.posterior(parameters, x)
+
+
+def tabulated(states: Callable[[GenerativeModel], Tensor]) -> Build:
+    def build(
+        model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+    ) -> Variational:
+        z = states(model)
+        return variational.Tabulated(z, draw(len(x), len(z), g=g))
+
+    return build
+
+
+def mean_field(
+    model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+) -> Variational:
+    return variational.MeanFieldBernoulli(draw(len(x), H, g=g))
+
+
+def gaussian(rule_name: str, full: bool) -> Build:
+    def build(
+        model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+    ) -> Variational:
+        mean = draw(len(x), H, g=g)
+        scale = draw(len(x), H, g=g).exp()
+        if full:
+            scale = torch.diag_embed(scale) + torch.tril(draw(len(x), H, H, g=g), -1)
+        return variational.Gaussian(mean, scale, rule(rule_name, g, H))
+
+    return build
+
+
+def amortized(hidden: tuple[int, ...], rule_name: str) -> Build:
+    def build(
+        model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+    ) -> Variational:
+        encoder = models.Encoder(D, H, hidden)
+        phi = perturbed(encoder.initial_parameters(g), g)
+        return encoder.posterior(phi, x, rule(rule_name, g, H))
+
+    return build
+
+
+def perturbed(parameters: Mapping[str, Tensor], g: torch.Generator) -> dict[str, Tensor]:
+    """Parameters away from zeros and symmetries, where a mistake might not show."""
+    return {name: value + 0.4 * draw(*value.shape, g=g) for name, value in parameters.items()}
+
+
+# --- the registry --------------------------------------------------------------------------------
+
+
+def real(g: torch.Generator) -> Tensor:
+    return 1.5 * draw(N, D, g=g) + 0.5
+
+
+def binary(g: torch.Generator) -> Tensor:
+    return (draw(N, D, g=g) > 0).to(torch.float64)
+
+
+def counts(g: torch.Generator) -> Tensor:
+    return torch.poisson(torch.full((N, D), 2.0, dtype=torch.float64), generator=g)
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to build one point of the registry."""
+
+    model: GenerativeModel
+    q: Build
+    data: Callable[[torch.Generator], Tensor] = real
+
+    def at(self, name: str) -> Point:
+        g = generator(name)
+        parameters = perturbed(self.model.initial_parameters(g), g)
+        if "cholesky" in parameters:
+            parameters["cholesky"] = torch.tril(parameters["cholesky"], -1)
+        x = self.data(g)
+        return Point(self.model, parameters, self.q(self.model, parameters, x, g), x)
+
+
+CONTINUOUS_Q: dict[str, Build] = {
+    "diagonal-cubature": gaussian("cubature", full=False),
+    "full-cubature": gaussian("cubature", full=True),
+    "diagonal-hermite": gaussian("gauss_hermite", full=False),
+    "full-samples": gaussian("samples", full=True),
+    "linear-encoder": amortized((), "samples"),
+    "mlp-encoder": amortized((3,), "gauss_hermite"),
+}
+
+
+def _registry() -> dict[str, Case]:
+    cases: dict[str, Case] = {}
+    all_binary = tabulated(lambda m: variational.binary_states(H))
+    sbn = models.SigmoidBeliefNet(D, H)
+    for label, q in (("exact", exact), ("tabulated", all_binary), ("mean-field", mean_field)):
+        cases[f"sbn/{label}"] = Case(sbn, q, binary)
+    all_layers = tabulated(lambda m: variational.binary_states(3))
+    cases["deep-sbn/tabulated"] = Case(DeepSigmoidBeliefNet(D, 2, 1), all_layers, binary)
+
+    components = tabulated(lambda m: torch.eye(C, dtype=torch.float64))
+    for covariance in ("spherical", "diagonal", "full", "tied"):
+        mixture = models.GaussianMixture(D, C, covariance)
+        cases[f"mixture-{covariance}/exact"] = Case(mixture, exact)
+        cases[f"mixture-{covariance}/tabulated"] = Case(mixture, components)
+    cases["mixture-poisson/exact"] = Case(PoissonMixture(D, C), exact, counts)
+    cases["mixture-poisson/tabulated"] = Case(PoissonMixture(D, C), components, counts)
+    first_counts = tabulated(lambda m: torch.arange(5, dtype=torch.float64)[:, None])
+    cases["poisson-latent/tabulated"] = Case(PoissonLatent(D), first_counts)
+
+    for kind, learnable in product((models.PPCA, models.FactorAnalysis), (False, True)):
+        linear = kind(D, H, learnable_prior=learnable)
+        prior = "learnable" if learnable else "fixed"
+        for label, q in {"exact": exact, **CONTINUOUS_Q}.items():
+            cases[f"{kind.__name__.lower()}-{prior}/{label}"] = Case(linear, q)
+
+    for noise, learnable, hidden in product(
+        ("scalar", "pixel", "head"), (False, True), ((), (3,), (4, 3))
+    ):
+        vae = models.GaussianVAE(D, H, hidden, noise, learnable_prior=learnable)
+        prior = "learnable" if learnable else "fixed"
+        depth = f"{len(hidden)}-hidden"
+        for label, q in CONTINUOUS_Q.items():
+            if len(hidden) == 2 and label not in ("full-samples", "mlp-encoder"):
+                continue
+            cases[f"vae-{noise}-{prior}-{depth}/{label}"] = Case(vae, q)
+    return cases
+
+
+CASES = _registry()
+
+
+@cache
+def point(name: str) -> Point:
+    """The case of that name, built once; nobody may change its tensors in place."""
+    return CASES[name].at(name)
+
+
+def names(*fragments: str) -> list[str]:
+    """The cases whose names contain one of the fragments (all, if none is given)."""
+    chosen = [name for name in CASES if not fragments or any(f in name for f in fragments)]
+    assert chosen, f"no case has any of {fragments} in its name"
+    return chosen
+
+
+#: ``@every_case`` runs a test with ``name`` = each case of the registry.
+every_case = pytest.mark.parametrize("name", names())
+
+
+def some_cases(*fragments: str) -> pytest.MarkDecorator:
+    """Like :data:`every_case`, for the cases whose names contain one of the fragments."""
+    return pytest.mark.parametrize("name", names(*fragments))
+
+
+__all__ = [
+    "CASES",
+    "Case",
+    "DeepSigmoidBeliefNet",
+    "Point",
+    "Poisson",
+    "PoissonLatent",
+    "PoissonMixture",
+    "draw",
+    "every_case",
+    "generator",
+    "names",
+    "perturbed",
+    "point",
+    "some_cases",
+]
