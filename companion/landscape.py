@@ -20,8 +20,8 @@ __all__ = ["Path", "Plane", "Surfaces"]
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Points evaluated at once: keeps an (N, P) table for each of them within some tens of megabytes.
-_CHUNK = 1024
+#: Points evaluated at once: keeps an (N, P) table for each of them within a few megabytes.
+_CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Surfaces:
 
 @dataclass(frozen=True)
 class Path:
-    """Gradient ascent in a plane: logged points (a, b) ``(K, 2)``, gradients there, and the trace."""
+    """Gradient ascent in a plane: logged points (a, b) and gradients, both ``(K, 2)``; the trace."""
 
     points: Array
     gradients: Array

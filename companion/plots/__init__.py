@@ -11,17 +11,23 @@ from companion.plots.exponential_families import (
 from companion.plots.identity import affine_gap, gap_against_slope, thermometer
 from companion.plots.images import image_grid
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
+from companion.plots.sections import ascent, cross_section
+from companion.plots.surfaces import maps, meeting_surfaces
 
 __all__ = [
     "COLOURS",
     "affine_gap",
+    "ascent",
     "bound_and_entropies",
     "criterion_residuals",
+    "cross_section",
     "gap_against_slope",
     "gap_and_gradient",
     "histogram_and_density",
     "image_grid",
     "log_partition_plane",
+    "maps",
+    "meeting_surfaces",
     "residual_against_nodes",
     "show",
     "show_animation",
