@@ -51,7 +51,7 @@ class Surfaces:
 
 @dataclass(frozen=True)
 class Path:
-    """Gradient ascent in a plane: logged points (a, b) and gradients, both ``(K, 2)``; the trace."""
+    """Gradient ascent in a plane: logged points (a, b), gradients (both ``(K, 2)``), the trace."""
 
     points: Array
     gradients: Array
