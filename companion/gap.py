@@ -31,7 +31,7 @@ def full_direction(
     return tree.merge(model.gap_direction(parameters), q.rescaling(model.latent_rescaling))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """The identity at one point: all values in nats per data point.
 
@@ -93,6 +93,8 @@ class Verification:
     def __str__(self) -> str:
         width = max(len(label) for label, _ in self.rows())
         return "\n".join(f"{label:<{width}}  {_format(value)}" for label, value in self.rows())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         body = "".join(

@@ -17,7 +17,7 @@ def _text(cell: Cell) -> str:
     return f"{cell:.4f}" if cell == 0 or 1e-3 <= abs(cell) < 1e6 else f"{cell:.1e}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Rows of text and numbers under ``columns``; numbers are shown to four decimals or as 1.2e-15.
 
@@ -26,7 +26,7 @@ class Table:
     ValueError
         If a row has another length than ``columns``.
 
-    >>> print(Table(("point", "gap"), [("maximum", 2e-15), ("saddle", 0.25)]))
+    >>> Table(("point", "gap"), [("maximum", 2e-15), ("saddle", 0.25)])
     point    gap
     maximum  2.0e-15
     saddle   0.2500
@@ -47,6 +47,8 @@ class Table:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         padded = ([f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)] for line in lines)
         return "\n".join("  ".join(line).rstrip() for line in padded)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.columns)
