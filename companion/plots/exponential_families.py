@@ -58,29 +58,36 @@ def tangent_and_entropy(
 
 
 def log_partition_plane(
-    first: Any, second: Any, log_partition: Any, entropy: Any, path: tuple[Any, Any]
+    first: Any, second: Any, log_partition: Any, entropy: Any, curves: Mapping[str, tuple[Any, Any]]
 ) -> Figure:
-    """Contours of A (left) and of the entropy (right) over (η₁, η₂), with a ray from the origin.
+    """Contours of A (left) and of the entropy (right) over (η₁, η₂), with named curves over both.
 
-    ``first`` and ``second`` are the axes, ``(K,)`` and ``(L,)``; the values are ``(L, K)``;
-    ``path`` holds the coordinates η₁ and η₂ along the ray.
+    ``first`` and ``second`` are the axes, ``(K,)`` and ``(L,)``; the values are ``(L, K)``; each of
+    ``curves`` holds the coordinates η₁ and η₂ along it.
     """
     from matplotlib import pyplot
 
+    first, second = np.asarray(first), np.asarray(second)
     with style():
-        figure, panels = pyplot.subplots(1, 2, figsize=(7.6, 3.6), sharey=True)
+        figure, panels = pyplot.subplots(1, 2, figsize=(8.0, 4.2), sharey=True)
         titles = ("log-partition A(η₁, η₂)", "entropy")
         for panel, values, title in zip(panels, (log_partition, entropy), titles, strict=True):
             values = np.asarray(values, dtype=np.float64)
-            levels = np.quantile(values, np.linspace(0.03, 0.97, 11))
-            contours = panel.contour(first, second, values, levels=levels, cmap="viridis")
+            levels = np.unique(np.quantile(values, np.linspace(0.03, 0.97, 11)))
+            contours = panel.contour(
+                *(first, second, values), levels=levels, colors="0.6", linewidths=0.8
+            )
             panel.clabel(contours, fontsize=7, fmt="%.1f")
-            panel.plot(*path, color=COLOURS[1], linewidth=1.5, label="t · η, t > 0")
+            for number, (name, path) in enumerate(curves.items()):
+                dashes = ("-", "--", "-.", ":")[number % 4]
+                panel.plot(*map(np.asarray, path), dashes, color=COLOURS[number % 7], label=name)
             panel.set(title=title, xlabel="η₁ = mean / variance")
             panel.set_xlim(np.min(first), np.max(first))
             panel.set_ylim(np.min(second), np.max(second))
+            panel.grid(visible=False)
         panels[0].set_ylabel("η₂ = −1 / (2 · variance)")
-        panels[0].legend(loc="lower left", fontsize=9)
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
@@ -95,7 +102,7 @@ def histogram_and_density(
         axes.hist(np.asarray(values), bins=22, density=True, color="0.82", label="data")
         dashes = ("-", "--", ":", "-.")
         for number, (name, density) in enumerate(densities.items()):
-            axes.plot(grid, density, dashes[number % 4], color=COLOURS[number], label=name)
+            axes.plot(np.asarray(grid), np.asarray(density), dashes[number % 4], color=COLOURS[number], label=name)
         axes.set(xlabel=label, ylabel="density")
         axes.legend()
     return figure
