@@ -113,7 +113,7 @@ def _explain(chapter, failed, order, error):
         lines = f"{type(error).__name__}: {error}".splitlines()
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in lines if line.strip()]
     text = [f"Chapter {chapter} failed in {where}:"]
-    text += [f"    {line}" for line in lines[-6:]]
+    text += [f"    {line[:200]}" for line in lines[-6:]]
     if failed.exists():
         text.append(f"  The partly executed copy is {failed}")
     return "\n".join(text)

@@ -128,12 +128,24 @@ class Project:
                 before = executed.stat().st_mtime - 1
                 os.utime(path, (before, before))  # a change that was taken back is no change
         reference = digest(self.root / "reference" / "claims.json")
-        site = [digest(self.root / name) for name in ("book", "_config.yml", "_toc.yml")]
         write_if_changed(self.build / "stamps" / "claims", tools)
         write_if_changed(self.build / "stamps" / "check", tools + reference + self.tier)
-        address = repository_address(self.root) or ""
-        keys = [tools, reference, self._package, self.lock, address, *site]
-        write_if_changed(self.build / "stamps" / "site", "\n".join(keys))
+        write_if_changed(self.build / "stamps" / "site", self.site_key())
+
+    def site_key(self):
+        """What the site depends on beside the executed chapters."""
+        names = ("book", "companion", "_config.yml", "_toc.yml", "requirements.lock")
+        parts = [digest(self.root / name) for name in (*names, "reference/claims.json")]
+        return "\n".join([digest(HOME / "workflow"), repository_address(self.root) or "", *parts])
+
+    def site(self):
+        """Folder of the built site; raises `Problem` if it is not of the present sources."""
+        site = self.build / "site"
+        built = load(site / "build.json") or {}
+        if built.get("key") != self.site_key() or not all(map(self.current, self.chapters)):
+            state = "not up to date" if built else "not built yet"
+            raise Problem(f"The site is {state}: run `make book` first.")
+        return site
 
     def run(self, chapter):
         """The record of the chapter's last complete execution; empty if there is none."""

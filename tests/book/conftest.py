@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from workflow.project import Problem, Project
+
 HOME = Path(__file__).resolve().parents[2]
 
 SETUP = "from companion import claims, tiers"
@@ -103,3 +105,31 @@ def make_toy(root, names=("one", "two")):
 @pytest.fixture
 def toy(tmp_path):
     return make_toy(tmp_path / "toy")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """A toy book that was executed and whose claims are the reference, to be copied."""
+    toy = make_toy(tmp_path_factory.mktemp("template") / "toy")
+    status, output = toy.run("--until", "claims", "--reference")
+    assert status == 0, output
+    status, output = toy.run("--until", "claims")
+    assert status == 0, output
+    return toy
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    shutil.copytree(template.root, tmp_path / "made")
+    return Toy(tmp_path / "made")
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Folder of the current site; without it the test is skipped with the reason, and fails in CI."""
+    try:
+        return Project().site()
+    except Problem as problem:
+        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+            pytest.fail(str(problem), pytrace=False)
+        pytest.skip(str(problem))

@@ -1,0 +1,152 @@
+"""Every chapter in notebooks/: clean sources, one parameters cell, short cells, its own claims."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parents[2]
+LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+MACROS = re.compile(r"\\(ELBO|KL|E|H|N|R|T|tr|diag|argmax)(?![A-Za-z])")
+LONGEST = 15
+
+
+def faults(notebook):
+    """One sentence for each way in which a chapter departs from the conventions."""
+    found, names = [], []
+    cells = notebook["cells"]
+    if (notebook["nbformat"], notebook["nbformat_minor"]) < (4, 5):
+        found.append("the format is older than 4.5, which has cell ids")
+    if notebook["metadata"].get("kernelspec", {}).get("name") != "python3":
+        found.append("the kernel is not python3")
+    ids = [cell.get("id") for cell in cells]
+    if None in ids or len(set(ids)) != len(ids):
+        found.append("cell ids are missing or not unique")
+    tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        found.append(f"{len(tagged)} cells are tagged parameters")
+    elif not re.search(r'^tier = "book"', "".join(tagged[0]["source"]), re.MULTILINE):
+        found.append('the parameters cell does not set tier = "book"')
+    elif uncommented := [line for line in "".join(tagged[0]["source"]).splitlines() if "#" not in line]:
+        found.append(f"parameter without a comment: {uncommented[0]}")
+    if not "".join(cells[0]["source"]).startswith("# "):
+        found.append("the first cell is not a title")
+    for number, cell in enumerate(cells, 1):
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            if macro := MACROS.search(text):
+                found.append(
+                    f"cell {number} uses {macro.group()}, which Jupyter and Colab don't know"
+                )
+            continue
+        if cell["outputs"] or cell["execution_count"] is not None:
+            found.append(f"cell {number} has outputs or an execution count")
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) > LONGEST:
+            found.append(f"cell {number} has {len(lines)} lines: at most {LONGEST}")
+        tree = ast.parse(re.sub(r"^[%!].*$", "pass", text, flags=re.MULTILINE))
+        for node in ast.walk(tree):
+            if isinstance(node, LOOPS):
+                found.append(f"cell {number} has a {type(node).__name__}: it belongs in the package")
+        names += [name for name in recorded(tree, number, found) if name]
+    if len(names) < 4:
+        found.append(f"{len(names)} claims: a chapter makes at least four")
+    if repeated := {name for name in names if names.count(name) > 1}:
+        found.append(f"claims made twice: {', '.join(sorted(repeated))}")
+    return found
+
+
+def recorded(tree, number, found):
+    """Ids of the claims a cell records; claims without source or with computed ids are faults."""
+    for node in ast.walk(tree):
+        called = node.func if isinstance(node, ast.Call) else None
+        if not (isinstance(called, ast.Attribute) and called.attr == "record"):
+            continue
+        given = {word.arg: word.value for word in node.keywords}
+        first = node.args[0] if node.args else given.get("id")
+        source = given.get("source")
+        if not isinstance(source, ast.Constant) or not str(source.value).strip():
+            found.append(f"cell {number} records a claim without its source")
+        if isinstance(first, ast.Constant):
+            yield first.value
+        else:
+            found.append(f"cell {number} computes the id of a claim: write it out")
+
+
+CHAPTERS = sorted((HOME / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_keeps_the_conventions(path):
+    assert faults(json.loads(path.read_text("utf-8"))) == []
+
+
+def test_every_chapter_is_in_the_table_of_contents_and_the_other_way_round():
+    from workflow.project import Project
+
+    assert sorted(Project().chapters) == [path.stem for path in CHAPTERS]
+
+
+def test_claims_of_different_chapters_have_different_names():
+    owners = {}
+    for path in CHAPTERS:
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            if cell["cell_type"] == "code":
+                source = re.sub(r"^[%!].*$", "pass", "".join(cell["source"]), flags=re.MULTILINE)
+                for name in recorded(ast.parse(source), 0, []):
+                    assert owners.setdefault(name, path.stem) == path.stem
+
+
+def good():
+    record = 'claims.record("toy/{}", "A.", 1, at_most=2, source="this companion")'
+    sources = ['tier = "book"  # size', *(record.format(letter) for letter in "abcd")]
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{n}",
+            "metadata": {"tags": ["parameters"]} if n == 0 else {},
+            "source": source,
+            "outputs": [],
+            "execution_count": None,
+        }
+        for n, source in enumerate(sources)
+    ]
+    title = {"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# Title"}
+    return {
+        "cells": [title, *cells],
+        "metadata": {"kernelspec": {"name": "python3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+
+
+def test_a_good_chapter_has_no_faults():
+    assert faults(good()) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "change", "sentence"),
+    [
+        (2, {"outputs": [{"output_type": "stream"}]}, "outputs"),
+        (2, {"execution_count": 3}, "execution count"),
+        (2, {"id": "title"}, "cell ids"),
+        (2, {"metadata": {"tags": ["parameters"]}}, "2 cells are tagged"),
+        (1, {"source": "tier = 'book'"}, "does not set tier"),
+        (1, {"source": 'tier = "book"  # size\nseed = 1'}, "without a comment: seed = 1"),
+        (2, {"source": "for i in range(3): pass"}, "a For"),
+        (2, {"source": "def f(): pass"}, "a FunctionDef"),
+        (2, {"source": "\n".join(["x = 1"] * 16)}, "16 lines"),
+        (2, {"source": "1 + 1"}, "3 claims"),
+        (2, {"source": 'claims.record("toy/b", "A.", 1, source="x")'}, "made twice: toy/b"),
+        (2, {"source": 'claims.record("toy/a", "A.", 1)'}, "without its source"),
+        (2, {"source": 'claims.record(name, "A.", 1, source="x")'}, "computes the id"),
+        (0, {"source": "# Title\n\n$\\ELBO = 1$"}, "\\ELBO"),
+        (0, {"source": "No title"}, "not a title"),
+    ],
+)
+def test_each_planted_fault_is_found(cell, change, sentence):
+    notebook = good()
+    notebook["cells"][cell] |= change
+    assert any(sentence in fault for fault in faults(notebook))

@@ -1,0 +1,63 @@
+"""The built site, served on loopback, and a browser that looks at it."""
+
+import functools
+import http.server
+import os
+import threading
+
+import pytest
+
+from workflow.project import Problem, Project
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Folder of the current site; without it the test is skipped with the reason, and fails in CI."""
+    try:
+        return Project().site()
+    except Problem as problem:
+        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+            pytest.fail(str(problem), pytrace=False)
+        pytest.skip(str(problem))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """A function that serves a folder on loopback and returns its address."""
+    servers = []
+
+    def start(folder):
+        handler = functools.partial(Quiet, directory=str(folder))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
+        yield browser
+        browser.close()
