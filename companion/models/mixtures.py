@@ -143,6 +143,13 @@ class GaussianMixture(Mixture):
         factor = below + torch.diag_embed(parameters["log_diagonal"].exp())
         return (factor @ factor.mT).expand(self.components, -1, -1)
 
+    def covariance_matrices(self, parameters: Parameters) -> Tensor:
+        """The covariance matrices Σ_c of all components, ``(C, D, D)``, whatever the type."""
+        values = self.component_covariance(parameters)
+        if self.covariance == "spherical":
+            values = values[:, None].expand(-1, self.observed)
+        return values if self._triangular else torch.diag_embed(values)
+
     def component_natural(self, parameters: Parameters) -> Tensor:
         return self.family.natural_parameters(
             parameters["means"], self.component_covariance(parameters)
@@ -187,6 +194,24 @@ class GaussianMixture(Mixture):
             "log_diagonal": diagonal.log(),
         }
 
+    def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """A start for EM: equal weights, the covariance of all data, means at C random data points.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer data points than components.
+        """
+        data = as_data(x, columns=self.observed)
+        if len(data) < self.components:
+            raise ValueError(
+                f"x must have at least as many points as components: got {len(data)} points for "
+                f"{self.components} components"
+            )
+        uniform = torch.full((len(data), self.components), 1 / self.components, dtype=data.dtype)
+        chosen = torch.randperm(len(data), generator=generator)[: self.components]
+        return self.m_step(uniform, data) | {"means": data[chosen]}
+
     def m_step(self, responsibilities: Tensor, x: Any, floor: float = 0.0) -> dict[str, Tensor]:
         """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``.
 
@@ -199,6 +224,14 @@ class GaussianMixture(Mixture):
             If a component dies: no responsibility left, or a covariance that is singular.
         """
         data = as_data(x, columns=self.observed)
+        shape = (len(data), self.components)
+        if responsibilities.shape != shape or not torch.allclose(
+            responsibilities.sum(-1), torch.ones(len(data), dtype=data.dtype), rtol=0, atol=1e-6
+        ):
+            raise ValueError(
+                f"responsibilities must have shape {shape} and rows that sum to one: got shape "
+                f"{tuple(responsibilities.shape)}"
+            )
         count = responsibilities.sum(0)
         if not bool((count > 1e-10).all()):
             dead = torch.nonzero(count <= 1e-10)[:, 0].tolist()
