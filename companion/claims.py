@@ -35,13 +35,13 @@ _values: dict[str, float] = {}
 class Shown(float):
     """A float that a notebook does not print once more below the row that shows it."""
 
-    def _ipython_display_(self):
+    def _ipython_display_(self) -> None:
         pass
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One verified (or failed) claim; `value` is None where the computation gave no finite number."""
+    """One verified (or failed) claim; `value` is None where it is not a finite number."""
 
     id: str
     statement: str
@@ -54,10 +54,10 @@ class Claim:
     drift: float | None
     standard_error: float | None
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         return _row(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         verdict = "holds" if self.holds else "FAILS"
         return f"[{verdict}] {self.id}: {self.statement} {comparison(self)} ({self.source})"
 
@@ -170,7 +170,7 @@ def fill(text: str, values: dict[str, float], single: bool = False) -> str:
     left, right = (r"\{", r"\}") if single else (r"\{\{\s*", r"\s*\}\}")
     pattern = re.compile(rf"{left}({IDENTIFIER.pattern})(?::([^{{}}]*?))?{right}")
 
-    def replace(match: re.Match) -> str:
+    def replace(match: re.Match[str]) -> str:
         id, form = match.groups()
         if id not in values:
             known = ", ".join(sorted(values)) or "none"
@@ -214,7 +214,9 @@ def markup(text: str) -> str:
     return "".join(map(piece, re.split(r"(\$[^$]+\$|`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)", text)))
 
 
-def _relation(at_most, at_least, close_to, within):
+def _relation(
+    at_most: float | None, at_least: float | None, close_to: float | None, within: float | None
+) -> tuple[str, float]:
     given = {"at_most": at_most, "at_least": at_least, "close_to": close_to}
     chosen = [(name, bound) for name, bound in given.items() if bound is not None]
     if len(chosen) != 1:
@@ -232,20 +234,20 @@ def _relation(at_most, at_least, close_to, within):
     return relation, bound
 
 
-def _number(value, name):
+def _number(value: Any, name: str) -> float:
     try:
         return float(value)  # numbers, one-element arrays and tensors alike
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{name} must be one number: found {value!r}") from error
 
 
-def _identifier(id):
+def _identifier(id: str) -> str:
     if not IDENTIFIER.fullmatch(id):
         raise ValueError(f'id must read "chapter/name" in lower case with hyphens: found {id!r}')
     return id
 
 
-def _digits(number, rich):
+def _digits(number: float | None, rich: bool) -> str:
     if number is None:
         return "not a number"
     small_or_large = number != 0 and not 1e-3 <= abs(number) < 1e6
@@ -258,12 +260,12 @@ def _digits(number, rich):
     return text.replace("-", "−") if rich else text
 
 
-def _tick(claim):
+def _tick(claim: Claim) -> str:
     symbol, word = ("✓", "holds") if claim.holds else ("✗", "fails")
     return f"<span role='img' aria-label='{word}' title='{word}'>{symbol}</span>"
 
 
-def _row(claim):
+def _row(claim: Claim) -> str:
     # Colours are left to the page, so that the row reads in light and dark; the bar is decoration.
     bar = "#2e8b57" if claim.holds else "#d1242f"
     anchor = "claim-" + claim.id.replace("/", "-")
@@ -278,7 +280,7 @@ def _row(claim):
     )
 
 
-def _show(bundle):
+def _show(bundle: dict[str, Any]) -> None:
     """Display in a notebook; print elsewhere. Text says what a reader without IPython sees."""
     module = sys.modules.get("IPython")
     if module is not None and module.get_ipython() is not None:

@@ -1,9 +1,13 @@
-"""One notebook, three sizes: `smoke` for tests, `book` for the site, `paper` for the papers' own."""
+"""One notebook, three sizes: `smoke` for tests, `book` for the site, `paper` for the papers."""
+
+from typing import TypeVar
+
+Size = TypeVar("Size")
 
 TIERS = ("smoke", "book", "paper")
 
 
-def pick(tier, /, **sizes):
+def pick(tier: str, /, **sizes: Size) -> Size:
     """Return the size given for `tier`; each of the three tiers must be given one.
 
     >>> pick("smoke", smoke=50, book=2000, paper=20000)

@@ -1,1 +1,1 @@
-"""Executes the chapters, checks their claims and builds the site; `python -m workflow.book` runs it."""
+"""Executes the chapters, checks their claims and builds the site: `python -m workflow.book`."""

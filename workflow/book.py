@@ -142,12 +142,18 @@ def _snakemake(project, targets, cores, view):
     environment = os.environ | {progress.DRIVER: str(os.getpid())}
     path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment["PYTHONPATH"] = os.pathsep.join(path)
-    explained, tail = False, []
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    explained = False
+    tail: list[str] = []
     with log.open("w") as kept:
-        process = subprocess.Popen(command, env=environment, text=True, **streams)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         try:
-            for line in process.stdout:
+            for line in process.stdout or ():
                 event = progress.parse(line)
                 if event is None:
                     kept.write(line)

@@ -7,6 +7,7 @@ never loosens itself: only `python -m workflow.book --reference` rewrites `refer
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from workflow import progress
 from workflow.project import Problem, declared_parameters, dump, load, write
@@ -91,7 +92,8 @@ def check(claims, reference, tier="book"):
 
 
 def duplicates(claims):
-    first, problems = {}, []
+    first: dict[str, dict[str, Any]] = {}
+    problems = []
     for claim in claims:
         if claim["id"] in first:
             here, there = place(claim), place(first[claim["id"]])

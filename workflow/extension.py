@@ -15,7 +15,7 @@ def setup(app):
     return {"parallel_read_safe": True}
 
 
-_kept = {}
+_kept: dict[str, list[str]] = {}
 
 
 def before_napoleon(app, what, name, obj, options, lines):
@@ -52,7 +52,8 @@ def headed(lines):
     >>> headed(["Raises", "------", "ValueError", "    If so.", "", ">>> 1", "1"])[5:7]
     ['Examples', '--------']
     """
-    result, section = [], False
+    result: list[str] = []
+    section = False
     for number, line in enumerate(lines):
         following = lines[number + 1] if number + 1 < len(lines) else ""
         first = bool(line.strip()) and not line.startswith(" ") and not _text(result[-1:])

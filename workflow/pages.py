@@ -130,11 +130,12 @@ def title(project, chapter):
 
 
 def claims_module(project):
-    """`companion/claims.py` by its path: the whole package would import torch, which takes seconds."""
+    """`companion/claims.py` by its path: importing the whole package would take seconds."""
     name = "_companion_claims"
     if name not in sys.modules:
         path = project.root / "companion" / "claims.py"
         spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)

@@ -169,10 +169,11 @@ def declared_parameters(notebook):
             f"notebooks/{notebook.name} must have exactly one cell tagged parameters: "
             f"found {len(tagged)}."
         )
-    found = {}
+    found: dict[str, object] = {}
     for line in ast.parse("".join(tagged[0]["source"])).body:
-        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
-        for target in targets:
+        if not isinstance(line, ast.Assign):
+            continue
+        for target in line.targets:
             if isinstance(target, ast.Name):
                 try:
                     found[target.id] = ast.literal_eval(line.value)
@@ -182,7 +183,7 @@ def declared_parameters(notebook):
 
 
 def repository_address(root):
-    """Web address of the repository: REPOSITORY_URL, else the git remote; None if neither is set."""
+    """Web address of the repository: REPOSITORY_URL, else the git remote, else None."""
     import subprocess
 
     address = os.environ.get("REPOSITORY_URL", "").strip()

@@ -22,13 +22,13 @@ from workflow.stage import stage
 CARRIED = """\
 # This copy of the chapter carries the package it uses, so that it runs on its own.
 # It needs: pip install {requirements}
-import base64, importlib.util, pathlib, sys, tempfile
+import base64, importlib.util, io, sys, tempfile, zipfile
+
 if importlib.util.find_spec("companion") is None:
-    archive = pathlib.Path(tempfile.mkdtemp()) / "companion.zip"
-    archive.write_bytes(base64.b64decode(
-        "{archive}"))
-    sys.path.insert(0, str(archive.parent / "companion"))
-    __import__("zipfile").ZipFile(archive).extractall(archive.parent / "companion")
+    folder = tempfile.mkdtemp()
+    archive = "{archive}"
+    zipfile.ZipFile(io.BytesIO(base64.b64decode(archive))).extractall(folder)
+    sys.path.insert(0, folder)
 """
 
 
@@ -41,8 +41,14 @@ def build(project):
     command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
     path = os.pathsep.join([str(project.root), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path}
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    result = subprocess.run(command, cwd=project.build, env=environment, **streams)
+    result = subprocess.run(
+        command,
+        cwd=project.build,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if result.returncode:
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
     fresh, site = project.build / "site.new", project.build / "site"
@@ -67,7 +73,7 @@ def build(project):
 def standalone(project, chapter):
     """The chapter's source, with the package it imports inside: no outputs, nothing else needed."""
     notebook = load(project.notebook(chapter))
-    cell = {
+    cell: dict[str, object] = {
         "cell_type": "code",
         "execution_count": None,
         "id": "carried-package",

@@ -7,6 +7,7 @@ import json
 import re
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -22,7 +23,9 @@ SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
 def stage(project):
     """Write `stage/` anew where it differs, and remove what no longer belongs there."""
     collected = load(project.build / "claims.json")
-    contents, figures, problems = {}, {}, []
+    contents: dict[str, Any] = {}
+    figures: dict[str, dict[str, Any]] = {}
+    problems = []
     for chapter in project.chapters:
         notebook = load(project.build / "executed" / f"{chapter}.ipynb")
         problems += prepare(notebook, chapter, figures)
@@ -65,7 +68,7 @@ def prepare(notebook, chapter, figures):
         images = [o for o in shown if any(kind in o.get("data", {}) for kind in SHOWN)]
         place = f"{chapter}, cell {number}"
         if len(images) > 1:
-            problems.append(f"Figure in {place}: show one figure in a cell, so that it gets a caption.")
+            problems.append(f"Figure in {place}: show one figure in a cell, for its caption.")
         for output in images:
             about = output.get("metadata", {}).get("companion") or {}
             if not (about.get("alt") or "").strip():
@@ -86,7 +89,7 @@ def prepare(notebook, chapter, figures):
 
 
 def fill_page(text, name, collected, figures, project):
-    """Put recorded values and figures where a page asks for `{{chapter/name:.1e}}`, `{{figure: name}}`."""
+    """Put values and figures where a page asks for `{{chapter/name:.1e}}`, `{{figure: name}}`."""
 
     def figure(match):
         wanted = match.group(1)
@@ -188,5 +191,3 @@ def _synchronise(folder, contents):
             path.unlink()
         elif path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-
-

@@ -1,5 +1,7 @@
 """Figures that carry their own alternative text and caption, reproducible to the byte."""
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import hashlib
@@ -8,26 +10,33 @@ import io
 import json
 import re
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.animation import Animation
+    from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 @contextlib.contextmanager
-def style():
+def style() -> Iterator[None]:
     """Draw in the book's style inside this block, and leave matplotlib as it was afterwards.
 
     The colours can be told apart with any kind of colour vision; the background is opaque white,
     which reads on light and on dark pages.
     """
     import matplotlib
+    from cycler import cycler
 
-    settings = {
+    settings: dict[Any, Any] = {
         "figure.figsize": (7.0, 3.8),
         "figure.facecolor": "white",
         "savefig.facecolor": "white",
         "figure.constrained_layout.use": True,
-        "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+        "axes.prop_cycle": cycler(color=COLOURS),
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
@@ -41,7 +50,14 @@ def style():
         yield
 
 
-def show(figure, *, alt, caption=None, name=None, format="svg"):
+def show(
+    figure: Figure,
+    *,
+    alt: str,
+    caption: str | None = None,
+    name: str | None = None,
+    format: str = "svg",
+) -> None:
     """Show a figure with its alternative text, then close it.
 
     `alt` says what is to be seen, for readers who do not see it; `caption` stands below the figure
@@ -68,7 +84,14 @@ def show(figure, *, alt, caption=None, name=None, format="svg"):
     _display({**bundle, "text/plain": f"Figure: {alt}"}, metadata)
 
 
-def show_animation(animation, *, alt, caption=None, name=None, frames_per_second=10):
+def show_animation(
+    animation: Animation,
+    *,
+    alt: str,
+    caption: str | None = None,
+    name: str | None = None,
+    frames_per_second: float = 10,
+) -> None:
     """Show a matplotlib animation with a play button and a slider, in plain HTML.
 
     The player needs nothing from the network and waits, on its last frame, for the reader to start.
@@ -78,7 +101,7 @@ def show_animation(animation, *, alt, caption=None, name=None, frames_per_second
     metadata = _metadata(alt, caption, name)
     writer = _frame_writer()
     animation.save("frames", writer=writer)
-    pyplot.close(animation._fig)
+    pyplot.close(writer.fig)
     digest = hashlib.sha256("".join(writer.frames).encode()).hexdigest()[:12]
     player = _PLAYER.format(
         id=f"animation-{digest}",
@@ -118,27 +141,32 @@ _PLAYER = """<div class="companion-animation" id="{id}">
 </script></div>"""
 
 
-def _frame_writer():
+def _frame_writer() -> Any:
     from matplotlib.animation import AbstractMovieWriter
+    from PIL import Image
 
     class Frames(AbstractMovieWriter):
         """Keeps every frame as base64 PNG, in memory."""
 
-        def setup(self, fig, outfile, dpi=None):
-            self.fig, self.frames = fig, []
+        def setup(self, fig: Figure, outfile: Any, dpi: float | None = None) -> None:
+            self.fig = fig
+            self.frames: list[str] = []
 
-        def grab_frame(self, **_):
+        def grab_frame(self, **_: Any) -> None:
             file = io.BytesIO()
             self.fig.savefig(file, format="png", dpi=100, metadata={"Software": None})
-            self.frames.append(base64.b64encode(file.getvalue()).decode("ascii"))
+            # 128 colours are enough for lines and flat areas, and a third of the size.
+            small = io.BytesIO()
+            Image.open(file).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+            self.frames.append(base64.b64encode(small.getvalue()).decode("ascii"))
 
-        def finish(self):
+        def finish(self) -> None:
             pass
 
     return Frames()
 
 
-def _metadata(alt, caption, name):
+def _metadata(alt: str, caption: str | None, name: str | None) -> dict[str, Any]:
     if not alt or not alt.strip():
         raise ValueError("alt must say in words what the figure shows: found an empty text")
     if name is not None and not _NAME.fullmatch(name):
@@ -146,7 +174,7 @@ def _metadata(alt, caption, name):
     return {"companion": {"alt": alt, "caption": caption, "name": name}}
 
 
-def _display(bundle, metadata):
+def _display(bundle: dict[str, Any], metadata: dict[str, Any]) -> None:
     module = sys.modules.get("IPython")
     if module is not None and module.get_ipython() is not None:
         module.display.display(bundle, raw=True, metadata=metadata)

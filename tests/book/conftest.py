@@ -78,8 +78,10 @@ class Toy:
     def executed(self, name):
         return self.build / "executed" / f"{name}.ipynb"
 
-    def times(self):
-        return {p.stem: p.stat().st_mtime_ns for p in self.build.glob("executed/*.ipynb")}
+    def executions(self):
+        """What papermill says about each execution, its start among it."""
+        copies = self.build.glob("executed/*.ipynb")
+        return {p.stem: json.loads(p.read_text())["metadata"]["papermill"] for p in copies}
 
     def claims(self):
         return json.loads((self.build / "claims.json").read_text())
@@ -126,7 +128,7 @@ def made(template, tmp_path):
 
 @pytest.fixture(scope="session")
 def site():
-    """Folder of the current site; without it the test is skipped with the reason, and fails in CI."""
+    """Folder of the current site; without it the test is skipped, or fails in CI."""
     try:
         return Project().site()
     except Problem as problem:

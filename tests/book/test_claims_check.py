@@ -31,7 +31,7 @@ def test_nothing_is_wrong_with_the_claims_of_the_reference():
 @pytest.mark.parametrize(
     ("made", "listed", "sentence"),
     [
-        ([claim(holds=False, value=0.5)], [claim(value=0.5)], "does not hold: toy/a in one, cell 3"),
+        ([claim(holds=False)], [claim()], "does not hold: toy/a in one, cell 3"),
         ([claim(holds=False, value=None)], [claim()], "value not a finite number"),
         ([], [claim()], "missing: toy/a is listed in reference/claims.json, but chapter one"),
         ([claim()], [], "not listed: toy/a in one, cell 3 is new"),
@@ -44,7 +44,7 @@ def test_nothing_is_wrong_with_the_claims_of_the_reference():
     ],
 )
 def test_each_fault_is_named(made, listed, sentence):
-    assert any(problem.startswith(sentence) or sentence in problem for problem in check(made, listed))
+    assert any(sentence in problem for problem in check(made, listed))
 
 
 def test_the_allowance_is_the_references_own():

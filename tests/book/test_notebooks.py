@@ -29,8 +29,9 @@ def faults(notebook):
         found.append(f"{len(tagged)} cells are tagged parameters")
     elif not re.search(r'^tier = "book"', "".join(tagged[0]["source"]), re.MULTILINE):
         found.append('the parameters cell does not set tier = "book"')
-    elif uncommented := [line for line in "".join(tagged[0]["source"]).splitlines() if "#" not in line]:
-        found.append(f"parameter without a comment: {uncommented[0]}")
+    else:
+        lines = "".join(tagged[0]["source"]).splitlines()
+        found += [f"parameter without a comment: {line}" for line in lines if "#" not in line]
     if not "".join(cells[0]["source"]).startswith("# "):
         found.append("the first cell is not a title")
     for number, cell in enumerate(cells, 1):
@@ -49,7 +50,8 @@ def faults(notebook):
         tree = ast.parse(re.sub(r"^[%!].*$", "pass", text, flags=re.MULTILINE))
         for node in ast.walk(tree):
             if isinstance(node, LOOPS):
-                found.append(f"cell {number} has a {type(node).__name__}: it belongs in the package")
+                kind = type(node).__name__
+                found.append(f"cell {number} has a {kind}: it belongs in the package")
         names += [name for name in recorded(tree, number, found) if name]
     if len(names) < 4:
         found.append(f"{len(names)} claims: a chapter makes at least four")

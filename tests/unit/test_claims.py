@@ -112,7 +112,9 @@ def test_an_unknown_tier_names_the_allowed_ones():
 @pytest.fixture
 def displayed(monkeypatch):
     shown = []
-    monkeypatch.setattr(plots, "_display", lambda bundle, metadata: shown.append((bundle, metadata)))
+    monkeypatch.setattr(
+        plots.display, "_display", lambda bundle, metadata: shown.append((bundle, metadata))
+    )
     return shown
 
 

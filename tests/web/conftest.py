@@ -21,7 +21,7 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def site():
-    """Folder of the current site; without it the test is skipped with the reason, and fails in CI."""
+    """Folder of the current site; without it the test is skipped, or fails in CI."""
     try:
         return Project().site()
     except Problem as problem:

@@ -28,8 +28,10 @@ def visit(browser, base, name, accessibility=True):
     page.on("response", lambda r: r.status >= 400 and found.append(f"{r.status}: {r.url}"))
     page.on(
         "request",
-        lambda request: request.url.startswith(("data:", "blob:", base))
-        or found.append(f"remote: {request.url}"),
+        lambda request: (
+            request.url.startswith(("data:", "blob:", base))
+            or found.append(f"remote: {request.url}")
+        ),
     )
     page.goto(base + name)
     if page.evaluate("() => !!window.MathJax"):
