@@ -1,6 +1,7 @@
 """Records and arrays to figures that carry their alternative text; imports no model."""
 
 from companion.plots.display import COLOURS, show, show_animation, style
+from companion.plots.entropies import code_length
 from companion.plots.exponential_families import (
     criterion_residuals,
     histogram_and_density,
@@ -8,17 +9,27 @@ from companion.plots.exponential_families import (
     residual_against_nodes,
     tangent_and_entropy,
 )
-from companion.plots.identity import affine_gap, gap_against_slope, thermometer
+from companion.plots.identity import (
+    affine_gap,
+    along_direction,
+    gap_against_slope,
+    predicted_and_measured,
+    thermometer,
+)
 from companion.plots.images import image_grid
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
+from companion.plots.mixtures import component_ellipses
 from companion.plots.sections import ascent, cross_section
 from companion.plots.surfaces import maps, meeting_surfaces
 
 __all__ = [
     "COLOURS",
     "affine_gap",
+    "along_direction",
     "ascent",
     "bound_and_entropies",
+    "code_length",
+    "component_ellipses",
     "criterion_residuals",
     "cross_section",
     "gap_against_slope",
@@ -28,6 +39,7 @@ __all__ = [
     "log_partition_plane",
     "maps",
     "meeting_surfaces",
+    "predicted_and_measured",
     "residual_against_nodes",
     "show",
     "show_animation",

@@ -42,10 +42,16 @@ def tangent_and_entropy(
         left.plot(eta, A, color=COLOURS[0], label="log-partition A(η)")
         for number, index in enumerate(touch):
             colour = COLOURS[1 + number]
-            ends = np.array([min(eta[index], 0.0), max(eta[index], 0.0)])
+            ends = np.array([min(eta[index], 0.0) - 1.5, max(eta[index], 0.0) + 1.5])
             left.plot(ends, A[index] + slope[index] * (ends - eta[index]), "--", color=colour)
             left.plot(eta[index], A[index], "o", color=colour)
-            left.plot(0, H[index], "s", color=colour, label=f"tangent at η = {eta[index]:.2f}")
+            left.plot(
+                0,
+                H[index],
+                "s",
+                color=colour,
+                label=f"tangent at η = {eta[index]:.2f}".replace("-", "−"),
+            )
             right.plot(eta[index], H[index], "s", color=colour)
         left.axvline(0, color="0.5", linewidth=0.8)
         left.set(xlabel="natural parameter η", ylabel="nats", title="intercept = entropy")
@@ -99,10 +105,16 @@ def histogram_and_density(
 
     with style():
         figure, axes = pyplot.subplots()
-        axes.hist(np.asarray(values), bins=22, density=True, color="0.82", label="data")
+        axes.hist(np.asarray(values), bins=12, density=True, color="0.82", label="data")
         dashes = ("-", "--", ":", "-.")
         for number, (name, density) in enumerate(densities.items()):
-            axes.plot(np.asarray(grid), np.asarray(density), dashes[number % 4], color=COLOURS[number], label=name)
+            axes.plot(
+                np.asarray(grid),
+                np.asarray(density),
+                dashes[number % 4],
+                color=COLOURS[number],
+                label=name,
+            )
         axes.set(xlabel=label, ylabel="density")
         axes.legend()
     return figure
@@ -145,8 +157,8 @@ def residual_against_nodes(
     with style():
         figure, axes = pyplot.subplots()
         for number, (name, (training, held_out)) in enumerate(curves.items()):
-            colour = COLOURS[(2, 1, 0)[number % 3]]
-            marker = "oXs"[number % 3]
+            colour = COLOURS[(1, 2, 0)[number % 3]]
+            marker = "Xos"[number % 3]
             low, high = (np.maximum(np.asarray(v), ROUND_OFF) for v in (training, held_out))
             axes.plot(counts, high, marker + "-", color=colour, label=f"{name}: held out")
             axes.plot(

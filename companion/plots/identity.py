@@ -12,7 +12,13 @@ from companion.plots.display import COLOURS, style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["affine_gap", "gap_against_slope", "thermometer"]
+__all__ = [
+    "affine_gap",
+    "along_direction",
+    "gap_against_slope",
+    "predicted_and_measured",
+    "thermometer",
+]
 
 _MARKERS = "osXD^vP"
 
@@ -75,6 +81,39 @@ def affine_gap(weights: Any, elbos: Any, sums: Any, gaps: Any) -> Figure:
         right.plot(weights, gaps, "o", color=COLOURS[2], markersize=4, label="gap")
         right.set(xlabel="λ", title="their difference is not")
         right.legend()
+    return figure
+
+
+def along_direction(steps: Any, elbos: Any, sums: Any, here: float, label: str) -> Figure:
+    """ELBO and entropy sum over ``steps`` ``(K,)`` along the direction v; ``here`` marks no step."""
+    from matplotlib import pyplot
+
+    steps, elbos, sums = (np.asarray(a, dtype=np.float64) for a in (steps, elbos, sums))
+    with style():
+        figure, axes = pyplot.subplots()
+        axes.plot(steps, elbos, label="ELBO")
+        axes.plot(steps, sums, "--", label="entropy sum")
+        top = elbos.argmax()
+        axes.plot(steps[top], elbos[top], "o", color=COLOURS[6], label="highest ELBO")
+        axes.axvline(here, color="0.6", linewidth=0.8, zorder=0)
+        axes.set(xlabel=label, ylabel="nats per data point")
+        axes.legend()
+    return figure
+
+
+def predicted_and_measured(
+    values: Any, predicted: Any, measured: Any, *, xlabel: str, ylabel: str
+) -> Figure:
+    """Measured points on a predicted line, over ``values`` ``(K,)``."""
+    from matplotlib import pyplot
+
+    with style():
+        figure, axes = pyplot.subplots()
+        axes.axhline(0, color="0.6", linewidth=0.8)
+        axes.plot(np.asarray(values), np.asarray(predicted), "-", color="0.6", label="predicted")
+        axes.plot(np.asarray(values), np.asarray(measured), "o", color=COLOURS[1], label="measured")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.legend()
     return figure
 
 
