@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["add", "flatten", "inner", "merge", "norm", "split", "unflatten"]
+__all__ = ["add", "flatten", "inner", "merge", "norm", "scale", "split", "unflatten"]
 
 Tensors = Mapping[str, Tensor]
 Q_PREFIX = "q."
@@ -26,6 +26,15 @@ def norm(a: Tensors) -> Tensor:
 def add(a: Tensors, b: Tensors, step: float | Tensor = 1.0) -> dict[str, Tensor]:
     """a + step · b."""
     return {name: a[name] + step * b[name] for name in a}
+
+
+def scale(a: Tensors, factor: float | Tensor) -> dict[str, Tensor]:
+    """factor · a.
+
+    >>> scale({"b": torch.ones(2)}, 3.0)
+    {'b': tensor([3., 3.])}
+    """
+    return {name: factor * value for name, value in a.items()}
 
 
 def merge(parameters: Tensors, q_parameters: Tensors) -> dict[str, Tensor]:

@@ -85,7 +85,7 @@ def affine_gap(weights: Any, elbos: Any, sums: Any, gaps: Any) -> Figure:
 
 
 def along_direction(steps: Any, elbos: Any, sums: Any, here: float, label: str) -> Figure:
-    """ELBO and entropy sum over ``steps`` ``(K,)`` along the direction v; ``here`` marks no step."""
+    """ELBO and entropy sum over ``steps`` ``(K,)`` along v; ``here`` marks where we started."""
     from matplotlib import pyplot
 
     steps, elbos, sums = (np.asarray(a, dtype=np.float64) for a in (steps, elbos, sums))
