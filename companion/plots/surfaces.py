@@ -63,7 +63,9 @@ def _heights(surfaces: Surfaces, line: np.ndarray[Any, Any]) -> np.ndarray[Any, 
     from scipy.interpolate import RegularGridInterpolator
 
     axes = (np.asarray(surfaces.b)[:, 0], np.asarray(surfaces.a)[0])
-    heights: np.ndarray[Any, Any] = RegularGridInterpolator(axes, surfaces.elbo)(line[:, ::-1])
+    # At the rim a contour may leave the grid by round-off.
+    interpolate = RegularGridInterpolator(axes, surfaces.elbo, bounds_error=False, fill_value=None)
+    heights: np.ndarray[Any, Any] = interpolate(line[:, ::-1])
     return heights
 
 
