@@ -83,6 +83,9 @@ def prepare(notebook, chapter, figures):
                     problems.append(f"Figure in {place}: the name {about['name']!r} is taken.")
                 figures[about["name"]] = _figure(output, about, chapter)
         for output in shown:
+            if output.get("name") == "stderr":
+                words = "".join(output["text"]).strip().splitlines() or [""]
+                problems.append(f"Cell {number} of {chapter} writes to stderr: {words[0][:200]}")
             output.get("data", {}).pop(CLAIM, None)
             _caption_animation(output)
     return problems
