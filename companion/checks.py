@@ -28,7 +28,12 @@ def as_data(x: Any, name: str = "x", columns: int | None = None) -> Tensor:
         ...
     ValueError: x must be finite: found 1 NaN or infinite value among 2; remove or impute them first
     """
-    data = torch.as_tensor(x)
+    try:
+        data = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} must be a tensor, an array or nested lists of numbers: got {type(x).__name__}"
+        ) from error
     if data.is_complex():
         raise ValueError(f"{name} must be real: got dtype {data.dtype}")
     data = data.to(torch.float64)

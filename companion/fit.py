@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from companion import tree
+from companion.checks import positive_integer
 from companion.gap import Verification
 from companion.model import GenerativeModel, Parameters
 from companion.models import GaussianMixture
@@ -112,10 +113,9 @@ def _tolerance(tolerance: float) -> float:
     return tolerance
 
 
-def _steps(steps: int) -> int:
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1: got {steps}")
-    return steps
+def _counts(**numbers: int) -> None:
+    for name, value in numbers.items():
+        positive_integer(value, name)
 
 
 def em(
@@ -139,13 +139,16 @@ def em(
     ValueError
         For invalid data or parameters, or a component that dies or collapses.
     """
+    if not isinstance(model, GaussianMixture):
+        raise ValueError(f"em needs a GaussianMixture: got {type(model).__name__}")
+    _counts(steps=steps, log_every=log_every)
     if floor < 0:
         raise ValueError(f"floor must be at least 0: got {floor}")
     _tolerance(tolerance)
     problem = Problem.of(model, parameters, x, None)
     trace, current, change = Trace(), problem.start, float("inf")
     trace._log(0, problem.verify(current))
-    for step in range(1, _steps(steps) + 1):
+    for step in range(1, steps + 1):
         responsibilities = model.posterior(current, problem.x).probabilities
         updated = model.m_step(responsibilities, problem.x, floor)
         change = float(tree.norm(tree.add(updated, current, -1.0)))
@@ -190,6 +193,7 @@ def lbfgs(
         For invalid data or parameters, or an unknown name in ``fixed``.
     """
     _tolerance(tolerance)
+    _counts(steps=steps, log_every=log_every)
     problem = Problem.of(model, parameters, x, q, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
 
@@ -209,7 +213,7 @@ def lbfgs(
             trace._log(count, problem.verify(variables))
 
     start = tree.flatten(problem.start).numpy()
-    options = {"maxiter": _steps(steps), "maxfun": 4 * steps, "ftol": 0.0, "gtol": tolerance / 10}
+    options = {"maxiter": steps, "maxfun": 4 * steps, "ftol": 0.0, "gtol": tolerance / 10}
     options["maxcor"] = 20
     end = minimize(
         objective, start, jac=True, method="L-BFGS-B", callback=callback, options=options
@@ -243,6 +247,7 @@ def newton(
         For invalid data or parameters, or an unknown name in ``fixed``.
     """
     _tolerance(tolerance)
+    _counts(steps=steps)
     problem = Problem.of(model, parameters, x, q, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
     hessian = torch.func.hessian(problem.vector_value)
@@ -251,7 +256,7 @@ def newton(
     trace = Trace()
     trace._log(0, problem.verify(problem.start))
     norms = [float(gradient.norm())]
-    for step in range(1, _steps(steps) + 1):
+    for step in range(1, steps + 1):
         stalled = len(norms) > _STALL and min(norms[-_STALL:]) > 0.5 * norms[-_STALL - 1]
         if norms[-1] <= tolerance or (stalled and norms[-1] < 1e-8):
             break
@@ -313,6 +318,13 @@ def adam(
         For invalid data or parameters, or mini-batches or fresh samples with a q that is not
         :class:`companion.variational.Amortized`.
     """
+    _counts(steps=steps, log_every=log_every)
+    if batch_size is not None:
+        _counts(batch_size=batch_size)
+    if fresh_samples is not None:
+        _counts(fresh_samples=fresh_samples)
+    if not learning_rate > 0:
+        raise ValueError(f"learning_rate must be positive: got {learning_rate}")
     problem = Problem.of(model, parameters, x, q)
     stochastic = fresh_samples is not None or batch_size is not None
     if stochastic and not isinstance(q, Amortized):
@@ -322,7 +334,7 @@ def adam(
         )
     variables = {k: v.requires_grad_() for k, v in problem.start.items()}
     optimizer = torch.optim.Adam(list(variables.values()), lr=learning_rate, maximize=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _steps(steps))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     trace = Trace()
 
     def detached() -> dict[str, Tensor]:

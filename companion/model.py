@@ -85,6 +85,11 @@ class GenerativeModel(ABC):
         return True
 
     @property
+    def latent_size(self) -> int | None:
+        """Number of latent variables (of components for a mixture), ``None`` if not known."""
+        return getattr(self, "latent", getattr(self, "components", None))
+
+    @property
     def latent_rescaling(self) -> float:
         """The rate at which q's latent space is rescaled along v: not 0 only for a fixed prior."""
         return 0.0
@@ -117,6 +122,9 @@ class GenerativeModel(ABC):
                 f"missing {sorted(missing)}, unknown {sorted(unknown)}"
             )
         for name, value in parameters.items():
+            if not isinstance(value, Tensor) or value.dtype != torch.float64:
+                found = value.dtype if isinstance(value, Tensor) else type(value).__name__
+                raise ValueError(f"parameters[{name!r}] must be a float64 tensor: got {found}")
             if value.shape != expected[name].shape:
                 raise ValueError(
                     f"parameters[{name!r}] must have shape {tuple(expected[name].shape)}: "

@@ -263,6 +263,11 @@ class Gaussian(Variational):
                 f"rule must have points of {self.mean.shape[-1]} dimensions: got "
                 f"{self.rule.z.shape[-1]}"
             )
+        elif self.rule.z.dim() == 3 and len(self.rule.z) != len(self.mean):
+            raise ValueError(
+                f"rule must have samples for each of the {len(self.mean)} data points: "
+                f"got {len(self.rule.z)}"
+            )
 
     @property
     def diagonal(self) -> bool:
