@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from companion import tree
+from companion.directions import Found, Stacked, from_dictionary, iterative, misfit, solve
 
 __all__ = ["Criterion", "check_criterion", "sufficient_subsets"]
 
@@ -19,7 +20,7 @@ Verdict = Literal["pass", "fail", "undecided"]
 Natural = Callable[..., Tensor]
 
 TOLERANCE = 1e-8
-_RANK_TOLERANCE = 1e-11
+_LARGEST_JACOBIAN = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Criterion:
     ``residual`` is the relative error ‖Jβ − η‖/‖η‖ on nodes that were not used to find β;
     ``training_residual`` the same on those that were. ``direction`` holds β by parameter, zero
     outside the subset. ``verdict`` is "pass", "fail", or "undecided" if the equations have as many
-    independent columns as rows, so that a fit proves nothing and a misfit might be numerical.
+    independent columns as rows, so that a fit proves nothing and a misfit might be numerical, or if
+    only the iterative method was left (see :func:`check_criterion`) and did not converge.
     """
 
     verdict: Verdict
@@ -39,6 +41,7 @@ class Criterion:
     equations: int
     subset: tuple[str, ...]
     direction: dict[str, Tensor]
+    method: str = "dense"
 
     def __str__(self) -> str:
         return (
@@ -58,6 +61,9 @@ def check_criterion(
     """Does η(z; Θ) = (∂η(z; Θ)/∂θᵀ) β hold for all z with one β, and which?
 
     Solves the equations by least squares on half of the nodes and judges them on the other half.
+    Small problems use the whole Jacobian. Large ones (more than 2e7 entries) first try the span of
+    θ_k and 1_k over all tensors k, then each tensor that is small enough, then the iterative LSMR;
+    as this one may converge slowly, it never says "fail".
 
     Parameters
     ----------
@@ -102,27 +108,30 @@ def check_criterion(
             f"nodes must have shape (P, H) with at least two rows: got {tuple(nodes.shape)}"
         )
     basis = _gauge_basis(gauge)
-    if nodes is None:
-        jacobian, target = _equations(natural_parameters, parameters, names, None, basis)
-        beta, rank, training = _solve(jacobian, target)
-        residual = training
-    else:
-        half = len(nodes) // 2
-        jacobian, target = _equations(natural_parameters, parameters, names, nodes[:half], basis)
-        beta, rank, training = _solve(jacobian, target)
-        residual = _misfit(
-            *_equations(natural_parameters, parameters, names, nodes[half:], basis), beta
-        )
-    equations = len(target)
-    verdict: Verdict = "fail"
-    if residual <= TOLERANCE:
-        verdict = "pass"
-    elif nodes is not None and rank >= equations:
-        verdict = "undecided"
     chosen = {name: parameters[name] for name in names}
+    half = None if nodes is None else len(nodes) // 2
+    train = _stacked(natural_parameters, parameters, None if nodes is None else nodes[:half], basis)
+    test = train
+    if nodes is not None:
+        test = _stacked(natural_parameters, parameters, nodes[half:], basis)
+    target = train(chosen)
+    if not bool(torch.isfinite(target).all()):
+        raise ValueError("natural_parameters must be finite: found NaN or infinity")
+    unknowns = sum(value.numel() for value in chosen.values())
+    if unknowns * len(target) <= _LARGEST_JACOBIAN:
+        found, method = _dense(train, test, chosen), "dense"
+    else:
+        found, method = _at_scale(train, test, chosen, len(target))
+    verdict: Verdict = "fail"
+    if found.held_out <= TOLERANCE:
+        verdict = "pass"
+    elif method == "iterative" or (nodes is not None and found.rank >= len(target)):
+        verdict = "undecided"
     direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    direction |= tree.unflatten(beta, chosen)
-    return Criterion(verdict, residual, training, rank, equations, names, direction)
+    direction |= found.direction
+    return Criterion(
+        verdict, found.held_out, found.training, found.rank, len(target), names, direction, method
+    )
 
 
 def sufficient_subsets(
@@ -158,55 +167,57 @@ def _gauge_basis(gauge: Tensor | None) -> Tensor | None:
     return torch.linalg.qr(torch.atleast_2d(gauge).to(torch.float64).T).Q
 
 
-def _equations(
+def _stacked(
     natural_parameters: Natural,
     parameters: Mapping[str, Tensor],
-    names: tuple[str, ...],
     nodes: Tensor | None,
     basis: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    """The rows of J β = η: one for each node and natural parameter, gauge directions taken out."""
+) -> Stacked:
+    """η of all nodes as one vector, gauge directions taken out, from the chosen parameters."""
     arguments = () if nodes is None else (nodes,)
+    count = 1 if nodes is None else len(nodes)
 
     def natural(chosen: Mapping[str, Tensor]) -> Tensor:
         eta = natural_parameters(dict(parameters) | dict(chosen), *arguments)
-        expected = (1, eta.shape[-1]) if nodes is None else (len(nodes), eta.shape[-1])
+        expected = (count, eta.shape[-1])
         if (nodes is not None and eta.dim() != 2) or eta.numel() != math.prod(expected):
             raise ValueError(
                 f"natural_parameters must return one row for each node, {expected}: "
                 f"got shape {tuple(eta.shape)}"
             )
         eta = eta.reshape(expected)
-        return eta if basis is None else eta - (eta @ basis) @ basis.T
+        eta = eta if basis is None else eta - (eta @ basis) @ basis.T
+        return eta.reshape(-1)
 
-    chosen = {name: parameters[name] for name in names}
-    target = natural(chosen).reshape(-1)
-    if not bool(torch.isfinite(target).all()):
-        raise ValueError("natural_parameters must be finite: found NaN or infinity")
-    blocks = torch.func.jacfwd(natural)(chosen)
-    jacobian = torch.cat([blocks[name].reshape(len(target), -1) for name in names], 1)
-    return jacobian, target
+    return natural
 
 
-def _solve(jacobian: Tensor, target: Tensor) -> tuple[Tensor, int, float]:
-    """Least squares with rows of [J|η] and columns of J scaled to norm one; β, rank, misfit."""
-    rows = torch.cat([jacobian, target[:, None]], 1).norm(dim=1)
-    rows = torch.where(rows > 0, rows, 1.0)[:, None]
-    scaled = jacobian / rows
-    columns = scaled.norm(dim=0)
-    columns = torch.where(columns > 0, columns, 1.0)
-    U, s, Vh = torch.linalg.svd(scaled / columns, full_matrices=False)
-    keep = s > _RANK_TOLERANCE * s.max()
-    coefficients = (U.T @ (target / rows[:, 0]))[keep] / s[keep]
-    beta = (Vh[keep].T @ coefficients) / columns
-    return beta, int(keep.sum()), _misfit(jacobian, target, beta)
+def _dense(train: Stacked, test: Stacked, chosen: Mapping[str, Tensor]) -> Found:
+    """Least squares with the whole Jacobian: J β = η, a row for each node and natural parameter."""
+
+    def equations(natural: Stacked) -> tuple[Tensor, Tensor]:
+        target = natural(chosen)
+        blocks = torch.func.jacfwd(natural)(dict(chosen))
+        columns = [blocks[name].reshape(len(target), -1) for name in chosen]
+        return torch.cat(columns, 1), target
+
+    jacobian, target = equations(train)
+    beta, rank = solve(jacobian, target)
+    training = misfit(jacobian, target, beta)
+    held_out = training if test is train else misfit(*equations(test), beta)
+    return Found(tree.unflatten(beta, chosen), rank, training, held_out)
 
 
-def _misfit(jacobian: Tensor, target: Tensor, beta: Tensor) -> float:
-    size = float(target.norm())
-    if size == 0:
-        return 0.0
-    # Every row is weighed by its own size: a misfit in a small natural parameter must show.
-    rows = torch.cat([jacobian * beta, target[:, None]], 1).norm(dim=1)
-    rows = torch.where(rows > 0, rows, 1.0)
-    return float(((jacobian @ beta - target) / rows).norm() / (target / rows).norm())
+def _at_scale(
+    train: Stacked, test: Stacked, chosen: Mapping[str, Tensor], equations: int
+) -> tuple[Found, str]:
+    """Dictionary, then the whole Jacobian of each tensor that is small enough, then LSMR."""
+    found = from_dictionary(train, test, chosen)
+    if found.held_out <= TOLERANCE:
+        return found, "dictionary"
+    for name, value in chosen.items():
+        if value.numel() * equations <= _LARGEST_JACOBIAN:
+            found = _dense(train, test, {name: value})
+            if found.held_out <= TOLERANCE:
+                return found, "dense"
+    return iterative(train, test, chosen), "iterative"
