@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from companion.families.base import ExponentialFamily
 
-__all__ = ["Bernoulli", "Categorical", "softplus"]
+__all__ = ["Bernoulli", "Categorical", "CategoricalProduct", "softplus"]
 
 
 def softplus(a: Tensor) -> Tensor:
@@ -93,3 +95,50 @@ class Categorical(ExponentialFamily):
         if bool(((x == 0) | (x == 1)).all()) and bool((x.sum(-1) == 1).all()):
             return None
         return "must be one-hot for a categorical variable: each row has one 1 and is 0 elsewhere"
+
+
+@dataclass(frozen=True)
+class CategoricalProduct(ExponentialFamily):
+    """Independent categorical variables with C categories each, x their one-hot vectors in a row.
+
+    ``groups`` is the number G of variables. T(x) = x, η = logits, A(η) = Σ_g log Σ_c e^{η_gc},
+    h = 1; L = D = G·C. In each group the statistics are over-complete, as for
+    :class:`Categorical`.
+
+    >>> family = CategoricalProduct(groups=2)
+    >>> family.entropy(torch.zeros(6, dtype=torch.float64)).exp()   # 3 × 3 equal outcomes
+    tensor(9., dtype=torch.float64)
+    """
+
+    groups: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.groups, bool) or not isinstance(self.groups, int) or self.groups < 1:
+            raise ValueError(f"groups must be a positive integer: got {self.groups!r}")
+
+    def split(self, x: Tensor) -> Tensor:
+        """One row for each variable, ``(..., G·C)`` → ``(..., G, C)``."""
+        return x.unflatten(-1, (self.groups, -1))
+
+    def statistics(self, x: Tensor) -> Tensor:
+        return x
+
+    def log_partition(self, natural: Tensor) -> Tensor:
+        return torch.logsumexp(self.split(natural), -1).sum(-1)
+
+    def mean_parameters(self, natural: Tensor) -> Tensor:
+        return torch.softmax(self.split(natural), -1).flatten(-2)
+
+    def pseudo_entropy(self, natural: Tensor) -> Tensor:
+        return Categorical().pseudo_entropy(self.split(natural)).sum(-1)
+
+    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return Categorical().sample(self.split(natural), generator).flatten(-2)
+
+    def invalid(self, x: Tensor) -> str | None:
+        if x.shape[-1] % self.groups == 0 and Categorical().invalid(self.split(x)) is None:
+            return None
+        return (
+            f"must be {self.groups} one-hot vectors in a row for categorical variables: each block "
+            f"of {x.shape[-1] / self.groups:g} columns has one 1 and is 0 elsewhere"
+        )
