@@ -1,6 +1,8 @@
 """Generative models: natural parameters, gap direction v and, where known, closed forms."""
 
 from companion.model import Factor, GenerativeModel
+from companion.models.deep_sigmoid_belief import DeepSigmoidBeliefNet
+from companion.models.discrete_vae import BernoulliVAE, CategoricalVAE
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
 from companion.models.mixtures import GaussianMixture, Mixture
 from companion.models.sigmoid_belief import SigmoidBeliefNet
@@ -8,6 +10,9 @@ from companion.models.vae import Encoder, GaussianVAE
 
 __all__ = [
     "PPCA",
+    "BernoulliVAE",
+    "CategoricalVAE",
+    "DeepSigmoidBeliefNet",
     "Encoder",
     "Factor",
     "FactorAnalysis",

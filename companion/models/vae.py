@@ -1,4 +1,4 @@
-"""Gaussian variational autoencoders: linear, VAE-1, VAE-2 and VAE-3."""
+"""Gaussian variational autoencoders: linear, VAE-0, VAE-1, VAE-2 and VAE-3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from companion.checks import positive_integer
-from companion.families import DiagonalGaussian, SphericalGaussian
+from companion.families import DiagonalGaussian, GaussianMean, SphericalGaussian
 from companion.families.discrete import softplus
 from companion.model import Factor, GenerativeModel, Parameters
 from companion.models.priors import gaussian_prior, prior_direction
@@ -20,7 +20,7 @@ from companion.variational import Amortized, Nodes
 
 __all__ = ["Encoder", "GaussianVAE"]
 
-Noise = Literal["scalar", "pixel", "head", "softplus"]
+Noise = Literal["scalar", "pixel", "head", "softplus", "fixed"]
 
 
 def linear_layer(
@@ -52,7 +52,8 @@ def apply_hidden(parameters: Parameters, count: int, inputs: Tensor) -> Tensor:
     return inputs
 
 
-def _check_hidden(hidden: tuple[int, ...]) -> None:
+def check_hidden(hidden: tuple[int, ...]) -> None:
+    """Raise a ``ValueError`` unless ``hidden`` is a tuple of positive layer sizes."""
     if not isinstance(hidden, tuple):
         raise ValueError(f"hidden must be a tuple of layer sizes, () for linear: got {hidden!r}")
     for size in hidden:
@@ -81,7 +82,7 @@ class Encoder:
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
-        _check_hidden(self.hidden)
+        check_hidden(self.hidden)
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Random weights of variance 1/inputs, zero biases."""
@@ -124,9 +125,12 @@ class GaussianVAE(GenerativeModel):
     * ``"scalar"``: one learnable variance, ``log_variance`` ``()`` (VAE-1, VAE-2)
     * ``"pixel"``: one for every observable, ``log_variance`` ``(D,)``
     * ``"head"``: σ²(z) = exp(linear head of the decoder)   (VAE-3)
-    * ``"softplus"``: σ(z) = softplus(linear head): misses the criterion, for comparison only.
+    * ``"softplus"``: σ(z) = softplus(linear head): misses the criterion, for comparison only
+    * ``"fixed"``: σ² = ``variance``, not learned (VAE-0): the base measure N(x; 0, σ²I) is not
+      constant, so that the identity holds for the pseudo-entropy.
 
-    Direction v: −1 on log-variances (on the *bias* of the head for VAE-3); for the fixed prior
+    Direction v: −1 on log-variances (on the *bias* of the head for VAE-3; for VAE-0 the last
+    layer's weights and biases times +1 instead); for the fixed prior
     also −1/2 of every weight matrix that reads z, with q rescaled at rate 1/2; for the learnable
     prior (VAE-2) −1 on its log-variances instead.
 
@@ -142,13 +146,21 @@ class GaussianVAE(GenerativeModel):
     hidden: tuple[int, ...] = ()
     noise: Noise = "scalar"
     learnable_prior: bool = False
+    variance: float | None = None
 
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
-        _check_hidden(self.hidden)
+        check_hidden(self.hidden)
         if self.noise not in get_args(Noise):
             raise ValueError(f"noise must be one of {list(get_args(Noise))}: got {self.noise!r}")
+        if (self.variance is None) == (self.noise == "fixed"):
+            raise ValueError(
+                'variance must be given for noise="fixed", and only then: got '
+                f"variance={self.variance!r} with noise={self.noise!r}"
+            )
+        if self.variance is not None:
+            GaussianMean(self.variance)  # says so if it is not positive
 
     @property
     def latent_rescaling(self) -> float:
@@ -170,7 +182,7 @@ class GaussianVAE(GenerativeModel):
         if self._has_head:
             weight, bias = linear_layer(sizes[-1], self.observed, generator)
             parameters |= {"variance.weight": 0.1 * weight, "variance.bias": bias}
-        else:
+        elif self.noise != "fixed":
             shape = () if self.noise == "scalar" else (self.observed,)
             parameters["log_variance"] = torch.zeros(shape, dtype=torch.float64)
         if self.learnable_prior:
@@ -181,6 +193,8 @@ class GaussianVAE(GenerativeModel):
         """Mean μ(z) ``(..., D)`` and variance σ², which broadcasts to ``(..., D)``."""
         hidden = apply_hidden(parameters, len(self.hidden), z)
         mean = apply_linear(parameters, "mean", hidden)
+        if self.variance is not None:
+            return mean, torch.full_like(mean[..., :1], self.variance)
         if not self._has_head:
             return mean, parameters["log_variance"].exp()
         output = apply_linear(parameters, "variance", hidden)
@@ -198,6 +212,13 @@ class GaussianVAE(GenerativeModel):
         def diagonal_natural(parameters: Parameters, z: Tensor) -> Tensor:
             return diagonal.natural_parameters(*self.decode(parameters, z))
 
+        if self.variance is not None:
+            known = GaussianMean(self.variance)
+
+            def mean_natural(parameters: Parameters, z: Tensor) -> Tensor:
+                return known.natural_parameters(self.decode(parameters, z)[0])
+
+            return prior, Factor("observable", known, mean_natural)
         if self.noise == "scalar":
             return prior, Factor("observable", spherical, scalar_natural)
         return prior, Factor("observable", diagonal, diagonal_natural)
@@ -216,12 +237,16 @@ class GaussianVAE(GenerativeModel):
                 'standard deviation softplus(a); use noise="head" (a log-variance head)'
             )
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        noise = "variance.bias" if self.noise == "head" else "log_variance"
-        direction[noise] = -torch.ones_like(parameters[noise])
+        if self.noise == "fixed":
+            direction["mean.weight"] = parameters["mean.weight"]
+            direction["mean.bias"] = parameters["mean.bias"]
+        else:
+            noise = "variance.bias" if self.noise == "head" else "log_variance"
+            direction[noise] = -torch.ones_like(parameters[noise])
         if self.learnable_prior:
             return direction | prior_direction(parameters)
         for reads_z in self._weights_on_latents:
-            direction[reads_z] = -0.5 * parameters[reads_z]
+            direction[reads_z] = direction[reads_z] - 0.5 * parameters[reads_z]
         return direction
 
     @property
