@@ -138,12 +138,14 @@ def thermometer(blocks: Mapping[str, Mapping[str, float]], linear_below: float =
         axes.axvline(0, color="0.3", linewidth=0.8)
         axes.set_xscale("symlog", linthresh=linear_below)
         largest = max(abs(v) for values in blocks.values() for v in values.values())
-        decades = 10.0 ** np.arange(np.log10(linear_below), np.log10(largest) + 1, 4)
+        decades = 10.0 ** np.arange(np.log10(linear_below) + 4, np.log10(largest) + 1, 4)
         axes.set_xticks(np.concatenate([-decades[::-1], [0.0], decades]))
         axes.minorticks_off()
         axes.set_yticks(rows, names)
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="⟨∇ELBO, v⟩ by parameter (nats per data point)")
-        axes.set_title("← too cold      too warm →", fontsize=10)
+        axes.set_axisbelow(True)
+        above = {"transform": axes.get_xaxis_transform(), "fontsize": 10, "ha": "center"}
+        axes.text(0, 1.02, "← too cold      too warm →", **above)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
     return figure
