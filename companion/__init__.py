@@ -6,8 +6,10 @@
 from companion import criterion, datasets, families, fit, gap, interop, models, variational
 from companion.criterion import check_criterion
 from companion.elbo import EntropySum, elbo, entropy_sum
+from companion.explain import Explanation, explain_gap
 from companion.gap import Verification, project, verify
 from companion.interop import from_sklearn
+from companion.modules import ModuleVerification, verify_module
 from companion.objective import Curvature, curvature
 from companion.tables import Table
 
@@ -16,6 +18,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Curvature",
     "EntropySum",
+    "Explanation",
+    "ModuleVerification",
     "Table",
     "Verification",
     "check_criterion",
@@ -24,6 +28,7 @@ __all__ = [
     "datasets",
     "elbo",
     "entropy_sum",
+    "explain_gap",
     "families",
     "fit",
     "from_sklearn",
@@ -33,4 +38,5 @@ __all__ = [
     "project",
     "variational",
     "verify",
+    "verify_module",
 ]
