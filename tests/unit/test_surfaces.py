@@ -160,7 +160,7 @@ def test_the_drawn_curve_passes_through_every_stationary_point(grid, marks):
 def test_polygons_are_cut_at_the_floor():
     square = np.array([[0.0, 0, 0], [1, 0, 2], [1, 1, 2], [0, 1, 0]])
     np.testing.assert_allclose(
-        figures._clip(square, 1.0), [[0.5, 0, 1], [1, 0, 2], [1, 1, 2], [0.5, 1, 1]]
+        figures._clip(square, 0.5), [[0.25, 0, 0.5], [1, 0, 2], [1, 1, 2], [0.25, 1, 0.5]]
     )
     assert len(figures._clip(square, -1.0)) == 4 and len(figures._clip(square, 3.0)) == 0
 
