@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from companion.model import GenerativeModel, Parameters
-from companion.variational import Variational
+from companion.variational import Nodes, Variational
 
 __all__ = ["EntropySum", "elbo", "entropy_sum"]
 
@@ -28,8 +28,25 @@ def elbo(model: GenerativeModel, parameters: Parameters, q: Variational, x: Tens
     Differentiable in ``parameters`` and in ``q.parameters``. ``x`` is ``(N, D)``; it is not checked
     here (:func:`companion.verify` and the functions of :mod:`companion.fit` check it).
     """
-    nodes = q.nodes()
-    return expectation(nodes.weights, model.log_joint(parameters, x, nodes.z)) + q.entropy().mean()
+    terms = expected_log_probs(model, parameters, q, x)
+    return torch.stack(list(terms.values())).sum() + q.entropy().mean()
+
+
+def expected_log_probs(
+    model: GenerativeModel, parameters: Parameters, q: Variational, x: Tensor
+) -> dict[str, Tensor]:
+    """(1/N) Σ_n E_{q_n}[log p_k] of every factor k by name: in closed form or by the nodes of q."""
+    terms: dict[str, Tensor] = {}
+    nodes: Nodes | None = None
+    for factor in model.factors:
+        closed = None if factor.closed_form is None else factor.closed_form(parameters, x, q)
+        if closed is not None:
+            terms[factor.name] = closed.mean()
+            continue
+        nodes = q.nodes() if nodes is None else nodes
+        values = torch.atleast_1d(factor.log_prob(parameters, x, nodes.z))
+        terms[factor.name] = expectation(nodes.weights, values)
+    return terms
 
 
 @dataclass(frozen=True)

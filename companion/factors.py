@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from companion import tree
-from companion.elbo import expectation
+from companion.elbo import expectation, expected_log_probs
 from companion.gap import full_direction
-from companion.model import Factor, GenerativeModel, Parameters
+from companion.model import GenerativeModel, Parameters
 from companion.variational import Variational
 
 __all__ = ["FactorIdentity", "factor_identities"]
@@ -72,32 +72,27 @@ def factor_identities(
     v = full_direction(model, parameters, q)
     z, weights = q.nodes()
 
-    def log_prob(factor: Factor, merged: Mapping[str, Tensor]) -> Tensor:
+    def log_probs(merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
         own, of_q = tree.split(merged)
-        nodes = q.with_parameters(of_q).nodes()
-        return expectation(nodes.weights, factor.log_prob(own, data, nodes.z))
+        return expected_log_probs(model, own, q.with_parameters(of_q), data)
 
     def posterior_entropy(merged: Mapping[str, Tensor]) -> Tensor:
         return q.with_parameters(tree.split(merged)[1]).entropy().mean()
 
+    derivatives = torch.func.jvp(log_probs, (variables,), (v,))
+    expected, slopes = derivatives[0], derivatives[1]
     lines = []
     for factor in model.factors:
-
-        def value(merged: Mapping[str, Tensor], factor: Factor = factor) -> Tensor:
-            return log_prob(factor, merged)
-
-        derivatives = torch.func.jvp(value, (variables,), (v,))
-        expected, slope = derivatives[0], derivatives[1]
         entropies = factor.family.pseudo_entropy(factor.natural(parameters, z))
         if entropies.dim() == 0:
             entropies = entropies[None]
         lines.append(
             FactorIdentity(
                 name=factor.name,
-                cross_entropy=-float(expected),
+                cross_entropy=-float(expected[factor.name]),
                 entropy=float(expectation(weights, entropies)),
                 base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
-                slope=float(slope),
+                slope=float(slopes[factor.name]),
             )
         )
     moved = float(torch.func.jvp(posterior_entropy, (variables,), (v,))[1])

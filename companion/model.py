@@ -30,12 +30,16 @@ class Factor:
     ``natural(parameters, z)`` gives η with shape ``(L,)`` (no dependence on z), ``(P, L)`` or
     ``(N, P, L)``. ``value(z)`` picks the latent variables that the factor is a distribution of;
     ``None`` stands for the observed x.
+
+    ``closed_form(parameters, x, q)`` gives E_{q_n}[log p], ``(N,)``, without nodes, or ``None`` for
+    a q for which there is no such formula; then, and without it, the nodes of q are used.
     """
 
     name: str
     family: ExponentialFamily
     natural: Callable[[Parameters, Tensor], Tensor]
     value: Callable[[Tensor], Tensor] | None = None
+    closed_form: Callable[[Parameters, Tensor, Any], Tensor | None] | None = None
 
     def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
         """log p of this factor at every pair (x_n, z_p): broadcastable to ``(N, P)``."""

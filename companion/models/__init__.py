@@ -6,6 +6,7 @@ from companion.models.discrete_vae import BernoulliVAE, CategoricalVAE
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
 from companion.models.mixtures import GaussianMixture, Mixture
 from companion.models.sigmoid_belief import SigmoidBeliefNet
+from companion.models.sparse_coding import SparseCoding
 from companion.models.vae import Encoder, GaussianVAE
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "GenerativeModel",
     "Mixture",
     "SigmoidBeliefNet",
+    "SparseCoding",
 ]
