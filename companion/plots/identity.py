@@ -145,7 +145,11 @@ def thermometer(blocks: Mapping[str, Mapping[str, float]], linear_below: float =
         axes.grid(axis="y", visible=False)
         axes.set(xlabel="⟨∇ELBO, v⟩ by parameter (nats per data point)")
         axes.set_axisbelow(True)
-        above = {"transform": axes.get_xaxis_transform(), "fontsize": 10, "ha": "center"}
+        above: dict[str, Any] = {
+            "transform": axes.get_xaxis_transform(),
+            "fontsize": 10,
+            "ha": "center",
+        }
         axes.text(0, 1.02, "← too cold      too warm →", **above)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9)
     return figure
