@@ -1,9 +1,9 @@
 """The registry: every model with every q that fits, at random parameters and data, by name.
 
 Each property test runs over all of it. Sizes are small, seeds fixed, and a case is built when it is
-first asked for. Three models are defined here, because the identity must hold for a reader's own
+first asked for. Two models are defined here, because the identity must hold for a reader's own
 models too: a mixture of Poissons and a model with a Poisson latent (base measures that are not
-constant, for x and for z), and a deep sigmoid belief net (a hidden layer).
+constant, for x and for z).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from companion import models, variational
-from companion.families import Bernoulli, ExponentialFamily, SphericalGaussian
+from companion.families import ExponentialFamily, SphericalGaussian
 from companion.model import Factor, GenerativeModel, Parameters
 from companion.variational import Nodes, Variational
 
@@ -126,42 +126,6 @@ class PoissonLatent(GenerativeModel):
         return zeros | {"log_rate": parameters["log_rate"], "log_variance": minus_one}
 
 
-@dataclass(frozen=True)
-class DeepSigmoidBeliefNet(GenerativeModel):
-    """z₂ ~ Bern(σ(ψ)), z₁ | z₂ ~ Bern(σ(Vz₂ + c)), x | z₁ ~ Bern(σ(Wz₁ + b)); z = (z₁, z₂)."""
-
-    observed: int
-    middle: int
-    top: int
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        k = self.middle
-        return (
-            Factor("prior", Bernoulli(), lambda p, z: p["prior_logits"], lambda z: z[..., k:]),
-            Factor(
-                "middle",
-                Bernoulli(),
-                lambda p, z: z[..., k:] @ p["V"].T + p["c"],
-                lambda z: z[..., :k],
-            ),
-            Factor("observable", Bernoulli(), lambda p, z: z[..., :k] @ p["W"].T + p["b"]),
-        )
-
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        g = generator
-        return {
-            "prior_logits": draw(self.top, g=g),
-            "V": draw(self.middle, self.top, g=g),
-            "c": draw(self.middle, g=g),
-            "W": draw(self.observed, self.middle, g=g),
-            "b": draw(self.observed, g=g),
-        }
-
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        return dict(parameters)
-
-
 # --- distributions q -----------------------------------------------------------------------------
 
 Build = Callable[[GenerativeModel, dict[str, Tensor], Tensor, torch.Generator], Variational]
@@ -237,6 +201,12 @@ def binary(g: torch.Generator) -> Tensor:
     return (draw(N, D, g=g) > 0).to(torch.float64)
 
 
+def one_hot(g: torch.Generator) -> Tensor:
+    """Two categorical variables of D/2 categories, their one-hot vectors side by side."""
+    index = draw(N, 2, D // 2, g=g).argmax(-1)
+    return torch.nn.functional.one_hot(index, D // 2).to(torch.float64).reshape(N, D)
+
+
 def counts(g: torch.Generator) -> Tensor:
     return torch.poisson(torch.full((N, D), 2.0, dtype=torch.float64), generator=g)
 
@@ -274,8 +244,9 @@ def _registry() -> dict[str, Case]:
     sbn = models.SigmoidBeliefNet(D, H)
     for label, q in (("exact", exact), ("tabulated", all_binary), ("mean-field", mean_field)):
         cases[f"sbn/{label}"] = Case(sbn, q, binary)
-    all_layers = tabulated(lambda m: variational.binary_states(3))
-    cases["deep-sbn/tabulated"] = Case(DeepSigmoidBeliefNet(D, 2, 1), all_layers, binary)
+    deep = models.DeepSigmoidBeliefNet(D, 2, 1)
+    cases["deep-sbn/exact"] = Case(deep, exact, binary)
+    cases["deep-sbn/tabulated"] = Case(deep, tabulated(lambda m: m.states()), binary)
 
     components = tabulated(lambda m: torch.eye(C, dtype=torch.float64))
     for covariance in ("spherical", "diagonal", "full", "tied"):
@@ -294,15 +265,31 @@ def _registry() -> dict[str, Case]:
             cases[f"{kind.__name__.lower()}-{prior}/{label}"] = Case(linear, q)
 
     for noise, learnable, hidden in product(
-        ("scalar", "pixel", "head"), (False, True), ((), (3,), (4, 3))
+        ("scalar", "pixel", "head", "known"), (False, True), ((), (3,), (4, 3))
     ):
-        vae = models.GaussianVAE(D, H, hidden, noise, learnable_prior=learnable)
+        if noise == "known":
+            vae = models.GaussianVAE(D, H, hidden, "fixed", learnable, variance=0.7)
+        else:
+            vae = models.GaussianVAE(D, H, hidden, noise, learnable)
         prior = "learnable" if learnable else "fixed"
         depth = f"{len(hidden)}-hidden"
         for label, q in CONTINUOUS_Q.items():
             if len(hidden) == 2 and label not in ("full-samples", "mlp-encoder"):
                 continue
             cases[f"vae-{noise}-{prior}-{depth}/{label}"] = Case(vae, q)
+
+    for learnable, hidden in product((False, True), ((), (3,))):
+        end = f"{'learnable' if learnable else 'fixed'}-{len(hidden)}-hidden"
+        bits = models.BernoulliVAE(D, H, hidden, learnable)
+        pairs = models.CategoricalVAE(2, D // 2, H, hidden, learnable)
+        for label in ("full-samples", "mlp-encoder"):
+            cases[f"bernoulli-vae-{end}/{label}"] = Case(bits, CONTINUOUS_Q[label], binary)
+            cases[f"categorical-vae-{end}/{label}"] = Case(pairs, CONTINUOUS_Q[label], one_hot)
+    for learnable in (False, True):
+        sparse = models.SparseCoding(D, H, learnable)
+        prior = "learnable" if learnable else "fixed"
+        for label, q in CONTINUOUS_Q.items():
+            cases[f"sparse-coding-{prior}/{label}"] = Case(sparse, q)
     return cases
 
 
@@ -334,7 +321,6 @@ def some_cases(*fragments: str) -> pytest.MarkDecorator:
 __all__ = [
     "CASES",
     "Case",
-    "DeepSigmoidBeliefNet",
     "Point",
     "Poisson",
     "PoissonLatent",

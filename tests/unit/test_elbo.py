@@ -55,7 +55,7 @@ def test_deep_sbn_elbo_by_brute_force():
                 - lq
             )
     assert float(elbo(model, parameters, q, x)) == pytest.approx(total / len(x), rel=1e-12)
-    assert list(entropy_sum(model, parameters, q, x).hidden) == ["middle"]
+    assert list(entropy_sum(model, parameters, q, x).hidden) == ["hidden"]
 
 
 # --- mixtures -------------------------------------------------------------------------------------

@@ -101,7 +101,9 @@ LABELS = (
 )
 
 
-@some_cases("sbn/exact", "ppca-fixed/exact", "vae-head-fixed-1-hidden/mlp", "mixture-poisson/exact")
+@some_cases(
+    "sbn/exact", "deep", "ppca-fixed/exact", "vae-head-fixed-1-hidden/mlp", "mixture-poisson/exact"
+)
 def test_a_report_prints_as_a_table_of_all_its_numbers(name):
     report = verify(*point(name))
     lines = str(report).splitlines()
@@ -116,7 +118,7 @@ def test_a_report_prints_as_a_table_of_all_its_numbers(name):
         assert float(line[len(label) :]) == pytest.approx(value, rel=0.01, abs=1e-6)
     assert len({len(line.rstrip()) - len(line.rstrip().lstrip()) for line in lines}) == 1
     assert ("base measures" in labels) == (report.form == "pseudo")
-    assert any("layer middle" in label for label in labels) == name.startswith("deep")
+    assert any("layer hidden" in label for label in labels) == name.startswith("deep")
 
 
 @some_cases("sbn/exact", "mixture-poisson/exact")
