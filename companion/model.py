@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from companion.checks import as_data
-from companion.families import ExponentialFamily
+from companion.families import Family
 
 __all__ = ["Factor", "GenerativeModel", "Parameters", "normal_draws"]
 
@@ -36,7 +36,7 @@ class Factor:
     """
 
     name: str
-    family: ExponentialFamily
+    family: Family
     natural: Callable[[Parameters, Tensor], Tensor]
     value: Callable[[Tensor], Tensor] | None = None
     closed_form: Callable[[Parameters, Tensor, Any], Tensor | None] | None = None
@@ -46,13 +46,7 @@ class Factor:
         natural = self.natural(parameters, z)
         if self.value is not None:
             return self.family.log_prob(self.value(z), natural)
-        statistics = self.family.statistics(x)
-        if natural.dim() == 3:
-            inner = (natural @ statistics[:, :, None])[..., 0]
-        else:
-            inner = statistics @ torch.atleast_2d(natural).T
-        base = self.family.log_base_measure(x)[:, None]
-        return inner - self.family.log_partition(natural) + base
+        return self.family.pairwise_log_prob(x, natural)
 
     def log_base_measure(self, x: Tensor, z: Tensor) -> Tensor:
         """log of the base measure, broadcastable to ``(N, P)``."""

@@ -1,4 +1,4 @@
-"""Mixture models: a categorical latent picks the component of an exponential family."""
+"""Mixture models: a categorical latent picks the component of a family."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from companion.checks import as_data, positive_integer
 from companion.families import (
     Categorical,
     DiagonalGaussian,
-    ExponentialFamily,
+    Family,
     FullGaussian,
     SphericalGaussian,
 )
@@ -37,7 +37,7 @@ class Mixture(GenerativeModel):
 
     @property
     @abstractmethod
-    def family(self) -> ExponentialFamily:
+    def family(self) -> Family:
         """The family of the components."""
 
     @abstractmethod
