@@ -21,6 +21,12 @@ from companion.plots.learning import bound_and_entropies, gap_and_gradient
 from companion.plots.mixtures import component_ellipses
 from companion.plots.sections import ascent, cross_section
 from companion.plots.surfaces import maps, meeting_surfaces
+from companion.plots.vae import (
+    bounds_by_model,
+    gap_in_certificate,
+    latent_curve,
+    three_entropies,
+)
 
 __all__ = [
     "COLOURS",
@@ -28,14 +34,17 @@ __all__ = [
     "along_direction",
     "ascent",
     "bound_and_entropies",
+    "bounds_by_model",
     "code_length",
     "component_ellipses",
     "criterion_residuals",
     "cross_section",
     "gap_against_slope",
     "gap_and_gradient",
+    "gap_in_certificate",
     "histogram_and_density",
     "image_grid",
+    "latent_curve",
     "log_partition_plane",
     "maps",
     "meeting_surfaces",
@@ -46,4 +55,5 @@ __all__ = [
     "style",
     "tangent_and_entropy",
     "thermometer",
+    "three_entropies",
 ]
