@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +30,9 @@ def as_data(x: Any, name: str = "x", columns: int | None = None) -> Tensor:
     ValueError: x must be finite: found 1 NaN or infinite value among 2; remove or impute them first
     """
     try:
-        data = torch.as_tensor(x)
+        # Lists go through NumPy, which keeps their float64; torch would make them float32.
+        data = x if isinstance(x, Tensor) else torch.as_tensor(np.require(x, requirements="W"))
+        data = data.detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
             f"{name} must be a tensor, an array or nested lists of numbers: got {type(x).__name__}"

@@ -18,7 +18,7 @@ from companion.variational import Variational
 
 Q = TypeVar("Q", bound=Variational)
 
-__all__ = ["Verification", "full_direction", "project", "verify"]
+__all__ = ["Verification", "check_q", "full_direction", "project", "verify"]
 
 
 def full_direction(
@@ -115,7 +115,7 @@ def _split(merged: Mapping[str, Tensor], q: Variational) -> tuple[dict[str, Tens
     return own, q.with_parameters(of_q)
 
 
-def _check_q(model: GenerativeModel, q: Variational, points: int) -> None:
+def check_q(model: GenerativeModel, q: Variational, points: int) -> None:
     """Say in one sentence why ``q`` does not fit the model and its data, if it does not."""
     for name, value in q.parameters.items():
         if value.dtype != torch.float64:
@@ -170,7 +170,7 @@ def verify(
     (True, True)
     """
     data = model.check(parameters, x)
-    _check_q(model, q, len(data))
+    check_q(model, q, len(data))
     variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
     constant = held(fixed, variables)
     v: dict[str, Tensor] | None = None
@@ -194,7 +194,7 @@ def verify(
         return elbo(model, own, moved, data)
 
     gradient, value = torch.func.grad_and_value(objective)(variables)
-    sums = entropy_sum(model, parameters, q, data)
+    sums = entropy_sum(model, *_split(variables, q), data)
     blocks = {} if v is None else _blocks(gradient, v)
     return Verification(
         elbo=float(value),
@@ -249,7 +249,7 @@ def project(
         If the slope does not reach round-off within ``steps`` steps, with the slope that is left.
     """
     data = model.check(parameters, x)
-    _check_q(model, q, len(data))
+    check_q(model, q, len(data))
     variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
 
     def objective(merged: Mapping[str, Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion import tree
 from companion.elbo import elbo
-from companion.gap import Verification, held, verify
+from companion.gap import Verification, check_q, held, verify
 from companion.model import GenerativeModel, Parameters
 from companion.variational import Variational
 
@@ -43,6 +43,8 @@ class Problem:
         fixed: Iterable[str] = (),
     ) -> Problem:
         data = model.check(parameters, x)
+        if q is not None:
+            check_q(model, q, len(data))
         merged = tree.merge(parameters, q.parameters if q is not None else {})
         merged = {name: value.detach().clone() for name, value in merged.items()}
         constant = {name: merged.pop(name) for name in held(fixed, merged)}
