@@ -3,10 +3,12 @@
 from companion.model import Factor, GenerativeModel
 from companion.models.deep_sigmoid_belief import DeepSigmoidBeliefNet
 from companion.models.discrete_vae import BernoulliVAE, CategoricalVAE
+from companion.models.family_mixture import FamilyMixture
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
 from companion.models.mixtures import GaussianMixture, Mixture
 from companion.models.sigmoid_belief import SigmoidBeliefNet
 from companion.models.sparse_coding import SparseCoding
+from companion.models.sparse_inference import EntropyWeights
 from companion.models.vae import Encoder, GaussianVAE
 
 __all__ = [
@@ -15,8 +17,10 @@ __all__ = [
     "CategoricalVAE",
     "DeepSigmoidBeliefNet",
     "Encoder",
+    "EntropyWeights",
     "Factor",
     "FactorAnalysis",
+    "FamilyMixture",
     "GaussianMixture",
     "GaussianVAE",
     "GenerativeModel",

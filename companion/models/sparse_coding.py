@@ -14,7 +14,14 @@ from companion.checks import as_data, positive_integer
 from companion.families import SphericalGaussian, ZeroLaplace
 from companion.families.laplace import folded_normal_mean
 from companion.model import Factor, GenerativeModel, Parameters, normal_draws
-from companion.variational import Amortized, Gaussian, Variational
+from companion.models.gaussian_expectations import (
+    exact_gaussian,
+    expected_square_error,
+    marginal_std,
+    summed_covariance,
+)
+from companion.models.sparse_inference import EntropyWeights, ascend
+from companion.variational import Gaussian, Variational
 
 __all__ = ["SparseCoding"]
 
@@ -147,6 +154,63 @@ class SparseCoding(GenerativeModel):
         std = torch.ones_like(mean)
         return Gaussian(mean, torch.diag_embed(std) if full else std)
 
+    def normalized(self, parameters: Parameters, q: Gaussian) -> tuple[dict[str, Tensor], Gaussian]:
+        """The same ELBO with columns of W of length one: λ_h and z_h take over their lengths.
+
+        Only a learnable λ leaves this freedom; without it, nothing is changed.
+
+        Raises
+        ------
+        ValueError
+            If a latent has died: its column of W or its scale λ_h has all but vanished.
+        """
+        if not self.learnable_scale:
+            return dict(parameters), q
+        length = parameters["W"].norm(dim=0)
+        reach = length * parameters["log_scale"].exp()
+        noise = (0.5 * parameters["log_variance"]).exp()
+        if not bool((reach > 1e-8 * noise).all()):
+            raise ValueError(
+                f"latent {int(reach.argmin())} died: its part of Wz is {float(reach.min()):.1e} "
+                f"against {float(noise):.1e} of noise; use fewer latents, or entropy weights "
+                "closer to 1"
+            )
+        scaled = {
+            "W": parameters["W"] / length,
+            "log_scale": parameters["log_scale"] + length.log(),
+        }
+        stretch = length if q.diagonal else length[:, None]
+        moved = q.with_parameters({"mean": length * q.mean, "scale": stretch * q.scale})
+        return dict(parameters) | scaled, moved
+
+    def e_step(
+        self,
+        parameters: Parameters,
+        q: Variational,
+        x: Tensor,
+        weights: EntropyWeights | None = None,
+        steps: int = 1,
+    ) -> Gaussian:
+        """``steps`` damped Newton steps of q at fixed parameters, for all data points at once.
+
+        The ELBO never falls for any data point, and as it is concave in the mean and the scale of
+        q_n, enough steps find its maximum. ``weights`` put weights on the terms whose entropies
+        they name: H[q], E log p(z) and E log p(x|z).
+
+        Raises
+        ------
+        ValueError
+            For a q that is not a free Gaussian or is integrated by samples.
+        """
+        if not isinstance(q, Gaussian) or exact_gaussian(q) is None:
+            raise ValueError(
+                "q must be a free Gaussian that is not integrated by samples for e_step: "
+                f"got {type(q).__name__}"
+            )
+        positive_integer(steps, "steps")
+        weights = EntropyWeights() if weights is None else weights
+        return ascend(parameters, self.scale(parameters), q, x, weights, steps)
+
     def m_step(self, parameters: Parameters, q: Variational, x: Tensor) -> dict[str, Tensor]:
         """The parameters that maximise the ELBO for this q, in closed form.
 
@@ -174,36 +238,3 @@ class SparseCoding(GenerativeModel):
         if self.learnable_scale:
             updated["log_scale"] = folded_normal_mean(mean, marginal_std(gaussian)).mean(0).log()
         return updated
-
-
-def exact_gaussian(q: Variational) -> Gaussian | None:
-    """``q`` as a Gaussian, or ``None`` if it is none or asks for Monte-Carlo samples."""
-    gaussian = q.gaussian() if isinstance(q, Amortized) else q
-    if not isinstance(gaussian, Gaussian) or gaussian.rule is None or gaussian.rule.z.dim() == 3:
-        return None
-    return gaussian
-
-
-def marginal_std(q: Gaussian) -> Tensor:
-    """Standard deviation of every latent under q_n, ``(N, H)``."""
-    return q.scale.abs() if q.diagonal else torch.tril(q.scale).norm(dim=-1)
-
-
-def summed_covariance(q: Gaussian) -> Tensor:
-    """Σ_n Cov_{q_n}[z], ``(H, H)``."""
-    if q.diagonal:
-        return (q.scale * q.scale).sum(0).diag()
-    stacked = torch.tril(q.scale).transpose(1, 2).reshape(-1, q.scale.shape[-1])
-    return stacked.T @ stacked
-
-
-def expected_square_error(parameters: Parameters, x: Tensor, q: Gaussian) -> Tensor:
-    """E_{q_n} ‖x_n − Wz − μ‖² = ‖x_n − Wm_n − μ‖² + tr(W S_n Wᵀ), ``(N,)``."""
-    W = parameters["W"]
-    error = x - parameters["mean"] - q.mean @ W.T
-    if q.diagonal:
-        spread = (q.scale * q.scale) @ (W * W).sum(0)
-    else:
-        factor = torch.tril(q.scale)
-        spread = ((W.T @ W @ factor) * factor).sum((-2, -1))
-    return (error * error).sum(-1) + spread
