@@ -177,7 +177,7 @@ def verify(
     if direction is not None:
         v = dict(direction)
     elif model.has_gap_direction:
-        v = full_direction(model, parameters, q)
+        v = full_direction(model, *_split(variables, q))
     if v is not None and set(v) != set(variables):
         raise ValueError(
             f"direction must have exactly the entries {sorted(variables)}: got {sorted(v)}"

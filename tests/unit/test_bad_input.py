@@ -296,7 +296,7 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
     with pytest.raises(ValueError, match="GaussianVAE has no posterior in closed form"):
         fit.lbfgs(vae, vae.initial_parameters(), x)
     sbn = models.SigmoidBeliefNet(4, 20)
-    with pytest.raises(ValueError, match="size must be between 1 and 16 to enumerate.*1.05e"):
+    with pytest.raises(ValueError, match=r"size must be between 1 and 16 to enumerate.*1.05e"):
         sbn.posterior(sbn.initial_parameters(), (x > 0).double())
 
 
