@@ -53,8 +53,10 @@ def build(project):
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
     fresh, site = project.build / "site.new", project.build / "site"
     shutil.rmtree(fresh, ignore_errors=True)
-    ignored = shutil.ignore_patterns(".buildinfo", "objects.inv")
+    ignored = shutil.ignore_patterns(".buildinfo", "objects.inv", "*macros.html")
     shutil.copytree(made / "_build" / "html", fresh, ignore=ignored)
+    for page in fresh.rglob("*.html"):
+        page.write_text(accessible(page.read_text("utf-8")), "utf-8")
     for chapter in project.chapters:
         download = fresh / "_sources" / "notebooks" / f"{chapter}.ipynb"
         download.write_text(standalone(project, chapter), "utf-8")
@@ -68,6 +70,15 @@ def build(project):
         site.replace(old)
     fresh.replace(site)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def accessible(page):
+    """Mend what theme and docutils leave unsaid or say wrongly to a screen reader."""
+    page = page.replace(
+        '<summary><span class="toctree-toggle"',
+        '<summary aria-label="Pages below"><span class="toctree-toggle"',
+    )
+    return re.sub(r'(<div [^>]*?) ?role="(?:list|doc-biblioentry)"', r"\1", page)
 
 
 def standalone(project, chapter):
