@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,12 +16,17 @@ from companion.checks import positive_integer
 __all__ = [
     "bars",
     "breast_cancer",
+    "cell_sizes",
     "digits",
     "image_patches",
     "iris",
+    "most_frequent_words",
+    "orientations",
     "pca",
     "pca_ring",
+    "petal_proportions",
     "wine",
+    "word_counts",
 ]
 
 
@@ -74,6 +82,94 @@ def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
         patches[index] = image[row : row + size, column : column + size].reshape(-1)
     patches -= patches.mean(1, keepdims=True)
     return torch.from_numpy(patches / patches.std())
+
+
+def cell_sizes() -> Tensor:
+    """Mean area and standard error of the area of the nuclei in 569 cell images, ``(569, 2)``.
+
+    Positive and skewed: two columns of :func:`breast_cancer`, each divided by its average.
+    """
+    x = breast_cancer()[:, [3, 13]]
+    return x / x.mean(0)
+
+
+def petal_proportions() -> Tensor:
+    """Shapes of 150 iris flowers as ratios between 0 and 1, ``(150, 3)``.
+
+    Petal width / petal length, petal length / sepal length, sepal width / sepal length, from
+    :func:`iris`. The three species differ in them.
+    """
+    sepal_length, sepal_width, petal_length, petal_width = iris().unbind(1)
+    ratios = (petal_width / petal_length, petal_length / sepal_length, sepal_width / sepal_length)
+    return torch.stack(ratios, 1)
+
+
+def orientations(count: int = 2000, seed: int = 0) -> Tensor:
+    """Directions in which two photographs get brighter, angles in radians, ``(count, 1)``.
+
+    ``count`` pixels are drawn among those whose gradient of the grey intensity (central
+    differences, the row axis pointing down) is longer than the median of their photograph; the
+    angle of the gradient lies in (−π, π]: 0 is to the right, π/2 down. The photographs are those
+    of :func:`image_patches`.
+    """
+    from sklearn.datasets import load_sample_images
+
+    positive_integer(count, "count")
+    angles = []
+    for image in load_sample_images().images:
+        down, right = np.gradient(image.astype(np.float64).mean(-1))
+        length = np.hypot(down, right)
+        angles.append(np.arctan2(down, right)[length > np.median(length)])
+    everything = np.concatenate(angles)
+    if count > len(everything):
+        raise ValueError(f"count must be at most {len(everything)}: got {count}")
+    chosen = np.random.default_rng(seed).choice(len(everything), count, replace=False)
+    return torch.from_numpy(everything[chosen, None])
+
+
+def most_frequent_words(words: int = 20) -> list[str]:
+    """The most frequent words of the text of :func:`word_counts`, the most frequent first."""
+    positive_integer(words, "words")
+    counts = Counter(word for text in _texts() for word in text)
+    if words > len(counts):
+        raise ValueError(f"words must be at most {len(counts)}: got {words}")
+    return [
+        word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:words]
+    ]
+
+
+def word_counts(words: int = 20, length: int = 50) -> Tensor:
+    """How often frequent words occur in passages of real prose, ``(passages, words + 1)``.
+
+    The text is scikit-learn's descriptions of its data sets, in English, in the version that is
+    installed; each is cut into passages of ``length`` words, an incomplete last one is left out.
+    Column j counts the j-th of :func:`most_frequent_words`, the last column all other words, so
+    that every row sums to ``length``.
+
+    >>> bool((word_counts(words=5, length=40).sum(1) == 40).all())
+    True
+    """
+    positive_integer(length, "length")
+    column = {word: index for index, word in enumerate(most_frequent_words(words))}
+    rows = []
+    for text in _texts():
+        for start in range(0, len(text) - length + 1, length):
+            index = [column.get(word, words) for word in text[start : start + length]]
+            rows.append(np.bincount(index, minlength=words + 1))
+    if not rows:
+        raise ValueError(f"length must be at most {max(map(len, _texts()))}: got {length}")
+    return torch.from_numpy(np.array(rows, dtype=np.float64))
+
+
+@cache
+def _texts() -> tuple[tuple[str, ...], ...]:
+    """The words, in lower case, of every description that scikit-learn ships."""
+    from importlib.resources import files
+
+    folder = files("sklearn.datasets") / "descr"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".rst"))
+    texts = ((folder / name).read_text(encoding="utf-8").lower() for name in names)
+    return tuple(tuple(re.findall(r"[a-z]+(?:'[a-z]+)?", text)) for text in texts)
 
 
 def pca(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from companion.families.base import ExponentialFamily
 from companion.families.sampling import numpy_draw
+from companion.families.series import polynomial, slopes
 
 __all__ = ["Beta", "VonMises"]
 
@@ -84,27 +85,27 @@ class VonMises(ExponentialFamily):
     def log_partition(self, natural: Tensor) -> Tensor:
         small, large, concentrated = _split(natural)
         u = 1 / large
-        asymptotic = large - 0.5 * torch.log(2 * math.pi * large) + _polynomial(_log_series(), u)
-        log_bessel = torch.where(concentrated, asymptotic, _polynomial(_series(), small).log())
+        asymptotic = large - 0.5 * torch.log(2 * math.pi * large) + polynomial(_log_series(), u)
+        log_bessel = torch.where(concentrated, asymptotic, polynomial(_series(), small).log())
         return (log_bessel + math.log(2 * math.pi)).sum(-1)
 
     def mean_parameters(self, natural: Tensor) -> Tensor:
         small, large, concentrated = _split(natural)
         u = 1 / large
         # I₁/(κI₀): 2 d log I₀/d(κ²) of the power series, or the derivative of the asymptotic one.
-        series = 2 * _polynomial(_slopes(_series()), small) / _polynomial(_series(), small)
-        asymptotic = (1 - 0.5 * u - u * u * _polynomial(_slopes(_log_series()), u)) * u
+        series = 2 * polynomial(slopes(_series()), small) / polynomial(_series(), small)
+        asymptotic = (1 - 0.5 * u - u * u * polynomial(slopes(_log_series()), u)) * u
         ratio = torch.where(concentrated, asymptotic, series)
         return natural * torch.cat([ratio, ratio], -1)
 
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         small, large, concentrated = _split(natural)
-        bessel = _polynomial(_series(), small)
-        slope = _polynomial(_slopes(_series()), small) / bessel
+        bessel = polynomial(_series(), small)
+        slope = polynomial(slopes(_series()), small) / bessel
         series = math.log(2 * math.pi) + bessel.log() - 2 * small * slope
         u = 1 / large
         weighted = tuple((1 + j) * c for j, c in enumerate(_log_series()))
-        asymptotic = 0.5 * torch.log(2 * math.pi * math.e * u) + _polynomial(weighted, u)
+        asymptotic = 0.5 * torch.log(2 * math.pi * math.e * u) + polynomial(weighted, u)
         return torch.where(concentrated, asymptotic, series).sum(-1)
 
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -132,19 +133,6 @@ def _split(natural: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     small = torch.where(concentrated, torch.ones_like(square), square)
     large = torch.where(concentrated, square, torch.full_like(square, _SWITCH**2)).sqrt()
     return small, large, concentrated
-
-
-def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
-    """Σ_j c_j xʲ by Horner's rule."""
-    value = torch.full_like(x, coefficients[-1])
-    for coefficient in reversed(coefficients[:-1]):
-        value = value * x + coefficient
-    return value
-
-
-def _slopes(coefficients: tuple[float, ...]) -> tuple[float, ...]:
-    """The coefficients of the polynomial's derivative."""
-    return tuple(j * c for j, c in enumerate(coefficients))[1:]
 
 
 @cache

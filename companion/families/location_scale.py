@@ -9,8 +9,12 @@ from torch import Tensor
 
 from companion.families.base import Family
 from companion.families.sampling import numpy_draw
+from companion.families.series import log_gamma_ratio_series, polynomial
 
 __all__ = ["Laplace", "StudentT"]
+
+#: Degrees of freedom from which on asymptotic series replace differences of (log-)gamma functions.
+_SWITCH = 20.0
 
 
 class Laplace(Family):
@@ -73,8 +77,8 @@ class StudentT(Family):
 
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         _, scale, dof = natural.chunk(3, -1)
-        digammas = torch.digamma(0.5 * (dof + 1)) - torch.digamma(0.5 * dof)
-        return (0.5 * (dof + 1) * digammas + _log_normaliser(dof) + scale.log()).sum(-1)
+        tail = 0.5 * (dof + 1) * _digamma_difference(dof)
+        return (tail + _log_normaliser(dof) + scale.log()).sum(-1)
 
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         location, scale, dof = natural.chunk(3, -1)
@@ -84,7 +88,27 @@ class StudentT(Family):
         return None if bool(torch.isfinite(x).all()) else "must be finite for a Student t variable"
 
 
+def _split(dof: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """ν where gamma functions are used, 2/ν where series are, and which is which."""
+    many = dof > _SWITCH
+    few = torch.where(many, torch.full_like(dof, _SWITCH), dof)
+    return few, 2 / torch.where(many, dof, torch.full_like(dof, _SWITCH)), many
+
+
 def _log_normaliser(dof: Tensor) -> Tensor:
     """log √ν B(ν/2, ½), elementwise: minus the log density of the standard t at zero."""
-    betas = torch.lgamma(0.5 * dof) - torch.lgamma(0.5 * (dof + 1))
-    return betas + 0.5 * torch.log(math.pi * dof)
+    few, u, many = _split(dof)
+    direct = torch.lgamma(0.5 * few) - torch.lgamma(0.5 * (few + 1))
+    direct = direct + 0.5 * torch.log(math.pi * few)
+    # log Γ(a)/Γ(a + ½) + ½ log 2πa with a = ν/2 = 1/u: nothing cancels for many degrees of freedom.
+    series = 0.5 * math.log(2 * math.pi) + u * polynomial(log_gamma_ratio_series(), u * u)
+    return torch.where(many, series, direct)
+
+
+def _digamma_difference(dof: Tensor) -> Tensor:
+    """ψ((ν+1)/2) − ψ(ν/2), elementwise."""
+    few, u, many = _split(dof)
+    direct = torch.digamma(0.5 * (few + 1)) - torch.digamma(0.5 * few)
+    weighted = tuple((2 * k + 1) * c for k, c in enumerate(log_gamma_ratio_series()))
+    series = 0.5 * u + u * u * polynomial(weighted, u * u)
+    return torch.where(many, series, direct)
