@@ -55,7 +55,12 @@ def build(project):
     shutil.rmtree(fresh, ignore_errors=True)
     ignored = shutil.ignore_patterns(".buildinfo", "objects.inv", "*macros.html")
     shutil.copytree(made / "_build" / "html", fresh, ignore=ignored)
-    for page in fresh.rglob("*.html"):
+    for page in sorted(fresh.rglob("*.html")):
+        source = project.build / "stage" / page.relative_to(fresh)
+        staged = any(source.with_suffix(kind).is_file() for kind in (".md", ".ipynb"))
+        if not staged and page.name != "search.html":
+            page.unlink()  # of a page that is no more, or an index that no page links to
+            continue
         page.write_text(accessible(page.read_text("utf-8")), "utf-8")
     for chapter in project.chapters:
         download = fresh / "_sources" / "notebooks" / f"{chapter}.ipynb"

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -272,3 +274,51 @@ def test_tiers_have_the_same_names_everywhere():
     from workflow.project import TIERS
 
     assert TIERS == tiers.TIERS
+
+
+def test_a_downloaded_chapter_brings_its_package(toy, tmp_path):
+    from workflow.site import standalone
+
+    cells = json.loads(standalone(Project(toy.root), "one"))["cells"]
+    assert [cell["cell_type"] for cell in cells[:2]] == ["markdown", "code"]
+    code = cells[1]["source"] + "\nfrom companion import claims, tiers\nprint(tiers.__file__)"
+    command = [sys.executable, "-I", "-S", "-c", code]  # without this repository, without packages
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert str(toy.root) not in result.stdout and "tiers.py" in result.stdout
+
+
+def staged(outputs, tags=()):
+    from workflow.stage import prepare
+
+    cell = {"cell_type": "code", "metadata": {"tags": list(tags)}, "outputs": outputs}
+    figures = {}
+    return prepare({"metadata": {}, "cells": [cell]}, "one", figures), cell, figures
+
+
+def picture(**about):
+    return {"data": {"image/svg+xml": "<svg/>"}, "metadata": {"companion": about}}
+
+
+def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output():
+    assert "one, cell 1 has no alternative text" in staged([picture()])[0][0]
+    assert "one figure in a cell" in staged([picture(alt="A."), picture(alt="B.")])[0][0]
+    warning = {"name": "stderr", "text": ["Words: careful"]}
+    assert staged([warning])[0] == ["Cell 1 of one writes to stderr: Words: careful"]
+    problems, cell, figures = staged([picture(alt="A.", caption="C.", name="f")])
+    assert not problems and figures["f"]["image"] == b"<svg/>"
+    described = {"image": {"alt": "A."}, "figure": {"caption": "C.", "name": "f"}}
+    assert cell["metadata"]["mystnb"] == described
+    assert "remove-cell" in staged([], ["injected-parameters"])[1]["metadata"]["tags"]
+
+
+def test_pages_take_recorded_values_and_refuse_unknown_ones(toy):
+    from workflow.stage import fill_page
+
+    project, collected = Project(toy.root), {"values": {"one/gap": 3e-15}}
+    page = fill_page("{{one/gap:.1e}} nats", "index.md", collected, {}, project)
+    assert page == "3.0e-15 nats"
+    with pytest.raises(Problem, match=r"book/index.md: no value was recorded as 'one/gone'"):
+        fill_page("{{one/gone}}", "index.md", collected, {}, project)
+    with pytest.raises(Problem, match="asks for the figure 'gone'"):
+        fill_page("{{figure: gone}}", "index.md", collected, {}, project)
