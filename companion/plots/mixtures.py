@@ -75,9 +75,11 @@ def component_ellipses(
             panel.set_xlabel(axes_names[0])
         for panel in grid[:, 0]:
             panel.set_ylabel(axes_names[1])
-        margin = 0.1 * np.ptp(points, axis=0)
+        margin = 0.2 * np.ptp(points, axis=0)
         low, high = points.min(0) - margin, points.max(0) + margin
         grid[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        for panel in grid.flat:
+            panel.set_aspect("equal")
     return figure
 
 
@@ -98,15 +100,16 @@ def _panel(
     circle = np.stack([np.cos(circle), np.sin(circle)])
     for component in range(components):
         mine = winner == component
-        panel.scatter(
-            points[mine, 0],
-            points[mine, 1],
-            s=14,
-            marker=MARKERS[component],
-            color=COLOURS[component],
-            alpha=0.25 + 0.6 * np.clip(strength[mine], 0, 1),
-            linewidths=0,
-        )
+        if mine.any():  # not all components win a point
+            panel.scatter(
+                points[mine, 0],
+                points[mine, 1],
+                s=14,
+                marker=MARKERS[component],
+                color=COLOURS[component],
+                alpha=0.25 + 0.6 * np.clip(strength[mine], 0, 1),
+                linewidths=0,
+            )
         outline = np.linalg.cholesky(covariances[component]) @ circle
         for radius in RADII:
             line = means[component][:, None] + radius * outline

@@ -29,6 +29,12 @@ def test_the_ellipses_have_the_standard_deviations_of_the_covariance():
     assert [len(points.get_offsets()) for points in panel.collections] == [2, 1]
 
 
+def test_a_component_that_wins_no_point_is_drawn_as_ellipses_only():
+    panel = draw(responsibilities=[np.tile([0.6, 0.4], (3, 1))]).axes[0]
+    assert [len(points.get_offsets()) for points in panel.collections] == [3]
+    assert len(panel.lines) == 6
+
+
 def test_mixtures_and_titles_must_be_equally_many():
     with pytest.raises(ValueError, match="equally many: got 1, 1, 1 and 2"):
         draw(titles=["one", "two"])
