@@ -51,7 +51,11 @@ class Table:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th style='text-align:left'>{html.escape(c)}</th>" for c in self.columns)
+        first = self.rows[0] if self.rows else self.columns
+        head = "".join(
+            f"<th style='{_style(cell)}'>{html.escape(name)}</th>"
+            for name, cell in zip(self.columns, first, strict=True)
+        )
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
         return (
             "<div style='overflow-x:auto'><table class='companion-table'>"
@@ -59,7 +63,10 @@ class Table:
         )
 
 
-def _cell(cell: Cell) -> str:
+def _style(cell: Cell) -> str:
     align = "left" if isinstance(cell, str) else "right"
-    style = f"text-align:{align};font-variant-numeric:tabular-nums"
-    return f"<td style='{style}'>{html.escape(_text(cell))}</td>"
+    return f"text-align:{align};padding:.2em .7em;font-variant-numeric:tabular-nums"
+
+
+def _cell(cell: Cell) -> str:
+    return f"<td style='{_style(cell)}'>{html.escape(_text(cell))}</td>"
