@@ -4,6 +4,7 @@
 """
 
 from companion import criterion, datasets, families, fit, gap, interop, models, variational
+from companion.alternation import alternate
 from companion.criterion import check_criterion
 from companion.elbo import EntropySum, elbo, entropy_sum
 from companion.explain import Explanation, explain_gap
@@ -22,6 +23,7 @@ __all__ = [
     "ModuleVerification",
     "Table",
     "Verification",
+    "alternate",
     "check_criterion",
     "criterion",
     "curvature",

@@ -6,8 +6,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from companion import tree
 from companion.checks import positive_integer
+from companion.elbo import expected_log_probs
 from companion.fit import ConvergenceWarning, FitResult, Trace
 from companion.gap import verify
 from companion.model import Parameters
@@ -15,6 +18,9 @@ from companion.models import EntropyWeights, SparseCoding
 from companion.variational import Gaussian
 
 __all__ = ["alternate"]
+
+#: From turn to turn the step of W grows by this factor, up to the longest.
+_GROWTH, _LONGEST = 1.15, 100.0
 
 
 def alternate(
@@ -31,10 +37,11 @@ def alternate(
 ) -> FitResult:
     """Sparse coding by turns: :meth:`SparseCoding.e_step`, then :meth:`SparseCoding.m_step`.
 
-    Every turn raises the ELBO and ends with the best parameters for its q, so that with a learnable
-    prior the ELBO equals the entropy sum at every logged step, long before learning has converged;
-    columns of W then have length one (see :meth:`SparseCoding.normalized`). ``q`` starts from
-    N(0, I), diagonal, unless it is given.
+    Every turn ends with the best λ and σ² for its q and W, so that with a learnable prior the ELBO
+    equals the entropy sum at every logged step, long before learning has converged; columns of W
+    then have length one (see :meth:`SparseCoding.normalized`). W goes further than to its best
+    value as long as that pays: where noise is small, plain turns are slow. A turn that lowered the
+    ELBO is undone. ``q`` starts from N(0, I), diagonal, unless it is given.
 
     ``weights`` anneal: the first steps raise the entropy sum with these weights instead (see
     :class:`companion.models.EntropyWeights`), one for each step, the others the ELBO. Since the
@@ -62,13 +69,19 @@ def alternate(
         raise ValueError(f"tolerance must be positive: got {tolerance}")
     data = model.check(parameters, x)
     q = model.prior_q(len(data)) if q is None else q
-    current = tree.scale(parameters, 1.0)
+    current, stretch = tree.scale(parameters, 1.0), 1.0
+    best, best_q = current, q
     trace = Trace()
     trace._log(0, verify(model, current, q, data))
     for step in range(1, steps + 1):
-        at = weights[step - 1] if step <= len(weights) else None
+        at = weights[step - 1] if step <= len(weights) else EntropyWeights()
         q = model.e_step(current, q, data, at, inner_steps)
-        current, q = model.normalized(model.m_step(current, q, data), q)
+        before = _weighted_elbo(model, best, best_q, data, at)
+        if stretch > 1 and _weighted_elbo(model, current, q, data, at) < before:
+            current, q, stretch = best, best_q, 1.0
+        best, best_q = current, q
+        stretch = 1.0 if step == steps else min(_GROWTH * stretch, _LONGEST)
+        current, q = model.normalized(model.m_step(current, q, data, stretch), q)
         if step % log_every == 0 or step == steps:
             trace._log(step, verify(model, current, q, data))
             reached = trace.records[-1].gradient_norm
@@ -81,3 +94,12 @@ def alternate(
         message += f", asked for {tolerance:.1e}"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return FitResult(current, q, trace, converged, message)
+
+
+def _weighted_elbo(
+    model: SparseCoding, parameters: Parameters, q: Gaussian, x: Tensor, weights: EntropyWeights
+) -> float:
+    """The ELBO with its three terms weighted."""
+    terms = expected_log_probs(model, parameters, q, x)
+    value = weights.posterior * q.entropy().mean()
+    return float(value + weights.prior * terms["prior"] + weights.observable * terms["observable"])

@@ -211,12 +211,15 @@ class SparseCoding(GenerativeModel):
         weights = EntropyWeights() if weights is None else weights
         return ascend(parameters, self.scale(parameters), q, x, weights, steps)
 
-    def m_step(self, parameters: Parameters, q: Variational, x: Tensor) -> dict[str, Tensor]:
+    def m_step(
+        self, parameters: Parameters, q: Variational, x: Tensor, stretch: float = 1.0
+    ) -> dict[str, Tensor]:
         """The parameters that maximise the ELBO for this q, in closed form.
 
         (W, μ) by least squares with the moments of q, σ² = E‖x − Wz − μ‖²/D, λ_h = E|z_h|, each
         averaged over the data. With a learnable λ the ELBO then equals the entropy sum: the slope
-        along v, −∂/∂log λ − ∂/∂log σ², is zero.
+        along v, −∂/∂log λ − ∂/∂log σ², is zero. With a ``stretch`` other than 1, (W, μ) go that
+        many times the way to their best values, and σ² is the best for where they end.
 
         Raises
         ------
@@ -230,7 +233,11 @@ class SparseCoding(GenerativeModel):
         centered, center = mean - mean.mean(0), x.mean(0)
         second = centered.T @ centered + summed_covariance(gaussian)
         W = torch.linalg.solve(second, centered.T @ (x - center)).T
-        updated = dict(parameters) | {"W": W, "mean": center - W @ mean.mean(0)}
+        best = {"W": W, "mean": center - W @ mean.mean(0)}
+        updated = dict(parameters) | {
+            name: parameters[name] + stretch * (value - parameters[name])
+            for name, value in best.items()
+        }
         variance = expected_square_error(updated, x, gaussian).mean() / self.observed
         if not variance > 0:
             raise ValueError("x is fitted without any error: use fewer latents or more data")
