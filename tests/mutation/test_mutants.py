@@ -1,0 +1,46 @@
+"""The mutants can still be planted, and the script can tell a survivor. Running them all: `run`."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.mutation import run
+from tests.mutation.mutants import MUTANTS, Mutant
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_the_text_of_every_mutant_is_still_there(mutant):
+    source = (run.ROOT / "companion" / mutant.file).read_text(encoding="utf-8")
+    changed = run.mutated(mutant, source)
+    assert changed != source
+    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)), "it must change the code"
+    assert (run.ROOT / mutant.tests).is_file()
+
+
+def test_names_are_unique_and_there_are_enough():
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 30
+
+
+def test_text_that_has_gone_is_an_error():
+    gone = Mutant("gone", "tree.py", "no such text", "", "tests/unit/test_gap.py", "tree")
+    with pytest.raises(
+        ValueError, match=r"gone: expected 1 × 'no such text' in companion/tree\.py"
+    ):
+        run.mutated(gone, "other text")
+
+
+@pytest.mark.slow
+def test_a_survivor_is_told_from_a_casualty():
+    """A change of a comment survives, a wrong formula does not, and both are said."""
+    tests = ("tests/unit/test_gap.py", "dictionaries_of_tensors")
+    harmless = Mutant("harmless", "tree.py", '"""a + step · b."""', '"""Sum."""', *tests)
+    wrong = Mutant(
+        "wrong", "tree.py", "a[name] + step * b[name]", "a[name] - step * b[name]", *tests
+    )
+    nowhere = Mutant("nowhere", "tree.py", wrong.old, wrong.new, tests[0], "no_such_test")
+    assert run.check(harmless)[0] is False and "SURVIVED" in run.check(harmless)[1]
+    assert run.check(wrong)[0] is True
+    noticed, how = run.check(nowhere)
+    assert noticed is False and "pytest ended with 5" in how
