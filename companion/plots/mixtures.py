@@ -49,12 +49,15 @@ def component_ellipses(
             f"{len(means)}, {len(covariances)}, {len(responsibilities)} and {len(titles)}"
         )
     points = np.asarray(x, dtype=np.float64)
+    margin = 0.2 * np.ptp(points, axis=0)
+    low, high = points.min(0) - margin, points.max(0) + margin
+    width, height = high - low
     columns = min(columns, len(titles))
     rows = -(-len(titles) // columns)
     with style():
         figure, grid = pyplot.subplots(
             *(rows, columns),
-            figsize=(3.5 * columns, 3.1 * rows + 0.2),
+            figsize=(3.5 * columns, (3.1 * height / width + 0.4) * rows + 0.4),
             squeeze=False,
             sharex=True,
             sharey=True,
@@ -75,8 +78,6 @@ def component_ellipses(
             panel.set_xlabel(axes_names[0])
         for panel in grid[:, 0]:
             panel.set_ylabel(axes_names[1])
-        margin = 0.2 * np.ptp(points, axis=0)
-        low, high = points.min(0) - margin, points.max(0) + margin
         grid[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         for panel in grid.flat:
             panel.set_aspect("equal")
