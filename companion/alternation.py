@@ -37,11 +37,12 @@ def alternate(
 ) -> FitResult:
     """Sparse coding by turns: :meth:`SparseCoding.e_step`, then :meth:`SparseCoding.m_step`.
 
-    Every turn ends with the best λ and σ² for its q and W, so that with a learnable prior the ELBO
-    equals the entropy sum at every logged step, long before learning has converged; columns of W
-    then have length one (see :meth:`SparseCoding.normalized`). W goes further than to its best
-    value as long as that pays: where noise is small, plain turns are slow. A turn that lowered the
-    ELBO is undone. ``q`` starts from N(0, I), diagonal, unless it is given.
+    Each logged step has the best parameters for its q, so that with a learnable prior the ELBO
+    equals the entropy sum there, long before learning has converged; columns of W then have length
+    one (see :meth:`SparseCoding.normalized`). Between logged steps, W goes further than to its best
+    value as long as that pays, since plain turns are slow where noise is small; a turn that lowered
+    the ELBO is undone. ``q`` starts from N(0, I), diagonal, unless it is given. For gradient norms
+    much below 1e-2, go on with :func:`companion.fit.lbfgs`.
 
     ``weights`` anneal: the first steps raise the entropy sum with these weights instead (see
     :class:`companion.models.EntropyWeights`), one for each step, the others the ELBO. Since the
@@ -80,20 +81,21 @@ def alternate(
         if stretch > 1 and _weighted_elbo(model, current, q, data, at) < before:
             current, q, stretch = best, best_q, 1.0
         best, best_q = current, q
-        stretch = 1.0 if step == steps else min(_GROWTH * stretch, _LONGEST)
-        current, q = model.normalized(model.m_step(current, q, data, stretch), q)
         if step % log_every == 0 or step == steps:
-            trace._log(step, verify(model, current, q, data))
+            end, end_q = model.normalized(model.m_step(current, q, data), q)
+            trace._log(step, verify(model, end, end_q, data))
             reached = trace.records[-1].gradient_norm
             if tolerance is not None and reached <= tolerance and step > len(weights):
                 break
+        stretch = min(_GROWTH * stretch, _LONGEST)
+        current, q = model.normalized(model.m_step(current, q, data, stretch), q)
     reached = trace.records[-1].gradient_norm
     message = f"alternation ended after {trace.steps[-1]} steps: gradient norm {reached:.2e}"
     converged = tolerance is None or reached <= tolerance
     if not converged:
         message += f", asked for {tolerance:.1e}"
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return FitResult(current, q, trace, converged, message)
+    return FitResult(end, end_q, trace, converged, message)
 
 
 def _weighted_elbo(
