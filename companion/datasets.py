@@ -107,17 +107,19 @@ def petal_proportions() -> Tensor:
 def orientations(count: int = 2000, seed: int = 0) -> Tensor:
     """Directions in which two photographs get brighter, angles in radians, ``(count, 1)``.
 
-    ``count`` pixels are drawn among those whose gradient of the grey intensity (central
-    differences, the row axis pointing down) is longer than the median of their photograph; the
-    angle of the gradient lies in (−π, π]: 0 is to the right, π/2 down. The photographs are those
-    of :func:`image_patches`.
+    ``count`` pixels are drawn among those where the gradient of the grey intensity, smoothed by a
+    Gaussian of two pixels' standard deviation, is longer than the median of their photograph. The
+    angle of the gradient lies in (−π, π]: 0 is to the right, π/2 down. The photographs are those of
+    :func:`image_patches`.
     """
+    from scipy.ndimage import gaussian_filter
     from sklearn.datasets import load_sample_images
 
     positive_integer(count, "count")
     angles = []
     for image in load_sample_images().images:
-        down, right = np.gradient(image.astype(np.float64).mean(-1))
+        grey = image.astype(np.float64).mean(-1)
+        down, right = (gaussian_filter(grey, 2, order=order) for order in ((1, 0), (0, 1)))
         length = np.hypot(down, right)
         angles.append(np.arctan2(down, right)[length > np.median(length)])
     everything = np.concatenate(angles)

@@ -94,11 +94,10 @@ def _log_normal(f: Any, x: Tensor, average: Average) -> Tensors:
 
 
 def _student(f: Any, x: Tensor, average: Average) -> Tensors:
-    """Mean and variance of the data, with five degrees of freedom."""
+    """Mean and variance of the data, with three degrees of freedom."""
     location = average(x)
     variance = average(x * x) - location**2
-    five = torch.full_like(location, 5.0)
-    return location, 0.5 * (variance * 3 / 5).log(), five.log()
+    return location, 0.5 * (variance / 3).log(), torch.full_like(location, 3.0).log()
 
 
 def _laplace(f: Any, x: Tensor, average: Average) -> Tensors:

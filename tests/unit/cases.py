@@ -1,9 +1,8 @@
 """The registry: every model with every q that fits, at random parameters and data, by name.
 
 Each property test runs over all of it. Sizes are small, seeds fixed, and a case is built when it is
-first asked for. Two models are defined here, because the identity must hold for a reader's own
-models too: a mixture of Poissons and a model with a Poisson latent (base measures that are not
-constant, for x and for z).
+first asked for. One model is defined here, because the identity must hold for a reader's own models
+too: one with a Poisson latent (a base measure that is not constant, for z).
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from companion import models, variational
-from companion.families import ExponentialFamily, SphericalGaussian
+from companion import families, models, variational
+from companion.families import ExponentialFamily, Family, Poisson, SphericalGaussian
 from companion.model import Factor, GenerativeModel, Parameters
 from companion.variational import Nodes, Variational
 
@@ -45,53 +44,29 @@ def draw(*shape: int, g: torch.Generator) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=g)
 
 
+#: One family of each kind, with values for what a family holds fixed.
+FAMILIES: tuple[Family, ...] = (
+    families.Bernoulli(),
+    families.Categorical(),
+    families.CategoricalProduct(groups=2),
+    families.Multinomial(trials=6),
+    families.Poisson(),
+    families.Geometric(),
+    families.NegativeBinomial(successes=2.5),
+    families.Exponential(),
+    families.Gamma(),
+    families.GammaFixedShape(shape=2.5),
+    families.InverseGaussian(),
+    families.LogNormal(),
+    families.Beta(),
+    families.VonMises(),
+    families.ZeroLaplace(),
+    families.Laplace(),
+    families.StudentT(),
+)
+
+
 # --- models that a reader might add --------------------------------------------------------------
-
-
-class Poisson(ExponentialFamily):
-    """One count: T(x) = x, η = log rate, A(η) = e^η, h(x) = 1/x!."""
-
-    constant_base_measure = False
-
-    def statistics(self, x: Tensor) -> Tensor:
-        return x
-
-    def log_partition(self, natural: Tensor) -> Tensor:
-        return natural.exp().sum(-1)
-
-    def log_base_measure(self, x: Tensor) -> Tensor:
-        return -torch.lgamma(x + 1).sum(-1)
-
-    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return torch.poisson(natural.exp(), generator=generator)
-
-    def invalid(self, x: Tensor) -> str | None:
-        return None if bool(((x >= 0) & (x == x.round())).all()) else "must be counts 0, 1, 2, …"
-
-
-@dataclass(frozen=True)
-class PoissonMixture(models.Mixture):
-    """c ~ Cat(softmax a), x_d | c ~ Poisson(exp t_cd); v = (a, t), the parameters themselves."""
-
-    observed: int
-    components: int
-
-    @property
-    def family(self) -> ExponentialFamily:
-        return Poisson()
-
-    def component_natural(self, parameters: Parameters) -> Tensor:
-        return parameters["log_rates"]
-
-    def component_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        return {"log_rates": parameters["log_rates"]}
-
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        g = generator
-        return {
-            "logits": draw(self.components, g=g),
-            "log_rates": draw(self.components, self.observed, g=g),
-        }
 
 
 @dataclass(frozen=True)
@@ -207,8 +182,14 @@ def one_hot(g: torch.Generator) -> Tensor:
     return torch.nn.functional.one_hot(index, D // 2).to(torch.float64).reshape(N, D)
 
 
-def counts(g: torch.Generator) -> Tensor:
-    return torch.poisson(torch.full((N, D), 2.0, dtype=torch.float64), generator=g)
+def draws_of(mixture: models.FamilyMixture) -> Callable[[torch.Generator], Tensor]:
+    """Draws from components of the mixture at other parameters than those of the case."""
+
+    def data(g: torch.Generator) -> Tensor:
+        natural = mixture.component_natural(mixture.initial_parameters(g))
+        return mixture.family.sample(natural[torch.arange(N) % C], g)
+
+    return data
 
 
 @dataclass(frozen=True)
@@ -253,8 +234,12 @@ def _registry() -> dict[str, Case]:
         mixture = models.GaussianMixture(D, C, covariance)
         cases[f"mixture-{covariance}/exact"] = Case(mixture, exact)
         cases[f"mixture-{covariance}/tabulated"] = Case(mixture, components)
-    cases["mixture-poisson/exact"] = Case(PoissonMixture(D, C), exact, counts)
-    cases["mixture-poisson/tabulated"] = Case(PoissonMixture(D, C), components, counts)
+    for family in FAMILIES:
+        any_mixture, name = models.FamilyMixture(family, D, C), type(family).__name__.lower()
+        # A mixture of another kind: no exponential family, so not for tests of natural parameters.
+        kind = "mixture" if isinstance(family, ExponentialFamily) else "tempered-mixture"
+        for label, q in (("exact", exact), ("tabulated", components)):
+            cases[f"{kind}-{name}/{label}"] = Case(any_mixture, q, draws_of(any_mixture))
     first_counts = tabulated(lambda m: torch.arange(5, dtype=torch.float64)[:, None])
     cases["poisson-latent/tabulated"] = Case(PoissonLatent(D), first_counts)
 
@@ -320,11 +305,11 @@ def some_cases(*fragments: str) -> pytest.MarkDecorator:
 
 __all__ = [
     "CASES",
+    "FAMILIES",
     "Case",
     "Point",
     "Poisson",
     "PoissonLatent",
-    "PoissonMixture",
     "draw",
     "every_case",
     "generator",

@@ -12,6 +12,7 @@ from scipy import integrate, special, stats
 
 from companion import elbo, entropy_sum, models, variational, verify
 from tests.unit.cases import draw, generator, names, perturbed, point, some_cases
+from tests.unit.oracles import log_density
 
 
 def log_bernoulli(x, logits):
@@ -64,9 +65,9 @@ def test_deep_sbn_elbo_by_brute_force():
 def component_densities(model, parameters):
     """One function of x for each component, by SciPy, from the parameters alone."""
     p = {k: v.numpy() for k, v in parameters.items()}
-    if "log_rates" in p:
-        rates = np.exp(p["log_rates"])
-        return [lambda x, r=r: stats.poisson.logpmf(x, r).sum() for r in rates]
+    if isinstance(model, models.FamilyMixture):
+        each = [{k: v[c] for k, v in p.items()} for c in range(model.components)]
+        return [log_density(model.family, own) for own in each]
     densities = []
     for c, mean in enumerate(p["means"]):
         if model.covariance == "spherical":
