@@ -124,8 +124,9 @@ def verify_module(
     module.train(training)
     if not torch.equal(first.detach(), again.detach()):
         raise ValueError(
-            f"elbo must give the same value twice under one seed: got {float(first.detach()):.9g} and "
-            f"{float(again.detach()):.9g}; draw its samples with torch, not with another generator"
+            "elbo must give the same value twice under one seed: got "
+            f"{float(first.detach()):.9g} and {float(again.detach()):.9g}; draw its samples with "
+            "torch, not with another generator"
         )
     if not first.requires_grad:
         raise ValueError("elbo must depend on the module's parameters: it has no gradient")

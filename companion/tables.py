@@ -14,7 +14,9 @@ Cell = str | int | float
 def _text(cell: Cell) -> str:
     if not isinstance(cell, float):
         return str(cell)
-    return f"{cell:.4f}" if cell == 0 or 1e-3 <= abs(cell) < 1e6 else f"{cell:.1e}"
+    if cell == 0:
+        return "0"
+    return f"{cell:.4f}" if 1e-3 <= abs(cell) < 1e6 else f"{cell:.1e}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,8 +66,9 @@ class Table:
 
 
 def _style(cell: Cell) -> str:
-    align = "left" if isinstance(cell, str) else "right"
-    return f"text-align:{align};padding:.2em .7em;font-variant-numeric:tabular-nums"
+    if isinstance(cell, str):
+        return "text-align:left;padding:.2em .6em"
+    return "text-align:right;padding:.2em .6em;white-space:nowrap;font-variant-numeric:tabular-nums"
 
 
 def _cell(cell: Cell) -> str:

@@ -3,6 +3,7 @@
 The sources stay as they are; all that the site needs beyond them is done to the staged copies.
 """
 
+import ast
 import json
 import re
 from importlib import metadata
@@ -62,6 +63,8 @@ def prepare(notebook, chapter, figures):
             tags.append("remove-cell")
             continue
         number += 1
+        if _only_shows(cell) and "hide-input" not in tags:
+            tags.append("hide-input")
         shown = [o for o in cell.get("outputs", []) if not _invisible(o)]
         if "outputs" in cell:
             cell["outputs"] = shown
@@ -145,6 +148,28 @@ def mathjax():
     if not found:
         raise Problem("MathJax was not found: install the package sphinx-mathjax-offline.")
     return found
+
+
+def _only_shows(cell):
+    """Whether a cell only records claims or draws: readers see the result, the code is folded."""
+    if cell["cell_type"] != "code":
+        return False
+    try:
+        statements = ast.parse("".join(cell.get("source", ""))).body
+    except SyntaxError:  # a cell with a %magic: leave it open
+        return False
+    return bool(statements) and all(_shows(statement) for statement in statements)
+
+
+def _shows(statement):
+    """`claims.record(...)`, `plots.show(...)` and the like, or `figure = plots.heatmap(...)`."""
+    if not isinstance(statement, ast.Expr | ast.Assign):
+        return False
+    call = statement.value
+    while isinstance(call, ast.Call | ast.Attribute):
+        call = call.func if isinstance(call, ast.Call) else call.value
+    shown = {"plots"} if isinstance(statement, ast.Assign) else {"claims", "plots"}
+    return isinstance(call, ast.Name) and call.id in shown
 
 
 def _invisible(output):

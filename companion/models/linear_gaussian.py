@@ -174,7 +174,7 @@ class PPCA(LinearGaussian):
 
         Eigenvectors of the data covariance are counted from 0, by falling eigenvalue. Fewer than H
         leave columns of W zero. All but the leading H are saddle points (or minima in W). A given
-        ``noise_variance`` is kept instead of the optimal one: then W and μ are stationary, σ² is not.
+        ``noise_variance`` is kept instead of the optimal one: W and μ are stationary, σ² is not.
 
         Raises
         ------

@@ -1,5 +1,6 @@
 """Records and arrays to figures that carry their alternative text; imports no model."""
 
+from companion.plots.base_measures import dispersion_and_gap, true_and_pseudo_entropy
 from companion.plots.display import COLOURS, show, show_animation, style
 from companion.plots.entropies import code_length
 from companion.plots.exponential_families import (
@@ -39,6 +40,7 @@ __all__ = [
     "component_ellipses",
     "criterion_residuals",
     "cross_section",
+    "dispersion_and_gap",
     "gap_against_slope",
     "gap_and_gradient",
     "gap_in_certificate",
@@ -56,4 +58,5 @@ __all__ = [
     "tangent_and_entropy",
     "thermometer",
     "three_entropies",
+    "true_and_pseudo_entropy",
 ]

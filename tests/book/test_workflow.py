@@ -312,6 +312,27 @@ def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output()
     assert "remove-cell" in staged([], ["injected-parameters"])[1]["metadata"]["tags"]
 
 
+@pytest.mark.parametrize(
+    ("source", "folded"),
+    [
+        ('claims.record("a/b", "It holds.", gap, at_most=1e-12, source="Theorem 1")', True),
+        ('figure = plots.image_grid(x, (8, 8))\nplots.show(figure, alt="Digits.")', True),
+        ('claims.note("a/b", 3)\nclaims.say("{a/b}")', True),
+        ('gap = f - s\nclaims.record("a/b", "It holds.", gap, at_most=1, source="T")', False),
+        ("report = verify(model, parameters, q, x)", False),
+        ("value = claims.record", False),
+        ("", False),
+        ("%matplotlib inline", False),
+    ],
+)
+def test_cells_that_only_record_or_draw_are_folded(source, folded):
+    from workflow.stage import prepare
+
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": source}
+    prepare({"metadata": {}, "cells": [cell]}, "one", {})
+    assert ("hide-input" in cell["metadata"]["tags"]) == folded
+
+
 def test_pages_take_recorded_values_and_refuse_unknown_ones(toy):
     from workflow.stage import fill_page
 
