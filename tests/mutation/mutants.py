@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.mutation.family_mutants import family_mutants
+
 IDENTITY = "tests/unit/test_identity.py"
 ELBO = "tests/unit/test_elbo.py"
 FAMILIES = "tests/unit/test_families.py"
@@ -799,4 +801,4 @@ CHECKS = (
     ),
 )
 
-MUTANTS = DIRECTIONS + TERMS + ENTROPIES + MODELS + CHECKS
+MUTANTS = DIRECTIONS + TERMS + ENTROPIES + MODELS + CHECKS + family_mutants(Mutant)
