@@ -171,6 +171,22 @@ def test_closed_form_entropy_agrees_with_the_generic_one(kind):
     assert torch.equal(family.entropy(eta), family.pseudo_entropy(eta))
 
 
+@every_family
+def test_gradient_of_the_entropy_is_the_same_from_the_log_partition_alone(kind):
+    """torch.distributions detaches the parameters of its generic entropy, and loses this."""
+    family, eta = kind(), natural(kind, ())
+    generic = torch.func.grad(lambda e: ExponentialFamily.pseudo_entropy(family, e))(eta)
+    # Without the overrides of ∇A too.
+    plain = torch.func.grad(
+        lambda e: (
+            family.log_partition(e) - (e * ExponentialFamily.mean_parameters(family, e)).sum(-1)
+        )
+    )(eta)
+    ours = torch.func.grad(family.entropy)(eta)
+    torch.testing.assert_close(ours, generic, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(ours, plain, rtol=1e-11, atol=1e-11)
+
+
 @every_gaussian
 def test_gaussian_entropies_agree_with_scipy(kind):
     mean, variance = moments(kind)
@@ -192,7 +208,6 @@ def test_discrete_entropies_agree_with_scipy():
 
 @every_family
 def test_gradient_of_the_entropy_agrees_with_finite_differences(kind):
-    """torch.distributions detaches the parameters of such entropies; ours must not."""
     family = kind()
     eta = natural(kind, ())
     gradient = torch.func.grad(family.entropy)(eta)
