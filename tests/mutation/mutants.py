@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.mutation.family_mutants import family_mutants
+from tests.mutation.model_mutants import model_mutants
 
 IDENTITY = "tests/unit/test_identity.py"
 ELBO = "tests/unit/test_elbo.py"
@@ -801,4 +802,6 @@ CHECKS = (
     ),
 )
 
-MUTANTS = DIRECTIONS + TERMS + ENTROPIES + MODELS + CHECKS + family_mutants(Mutant)
+PLANTED = DIRECTIONS + TERMS + ENTROPIES + MODELS + CHECKS
+
+MUTANTS = PLANTED + family_mutants(Mutant) + model_mutants(Mutant)

@@ -1,0 +1,123 @@
+"""Mistakes in deep nets, discrete VAEs, VAE-0 and sparse coding, and in how it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+M = TypeVar("M")
+
+MORE = "tests/unit/test_more_models.py"
+DISCRETE = "models/discrete_vae.py"
+SPARSE = "models/sparse_coding.py"
+INFERENCE = "models/sparse_inference.py"
+MOMENTS = "models/gaussian_expectations.py"
+
+#: Name, file, old text, new text, tests (of MORE) that must fail.
+MISTAKES = (
+    (
+        "last layer left out of v where it reads z",
+        DISCRETE,
+        "direction[reads_z] = direction[reads_z] - 0.5",
+        "direction[reads_z] = -0.5",
+        "test_vae_identity",
+    ),
+    (
+        "sign of the logits' biases in v",
+        DISCRETE,
+        'direction["logits.bias"] = parameters["logits.bias"]',
+        'direction["logits.bias"] = -parameters["logits.bias"]',
+        "test_vae_identity",
+    ),
+    (
+        "biases left out of v of VAE-0",
+        "models/vae.py",
+        '            direction["mean.bias"] = parameters["mean.bias"]\n',
+        "",
+        "test_vae_identity and vae-0",
+    ),
+    (
+        "sign of the pseudo-entropy at known variance",
+        "families/gaussian.py",
+        "return -0.5 * self.variance * (natural * natural).sum(-1)",
+        "return 0.5 * self.variance * (natural * natural).sum(-1)",
+        "test_vae_identity and vae-0",
+    ),
+    (
+        "base measure of known variance without the variance",
+        "families/gaussian.py",
+        "square = (x * x).sum(-1) / self.variance",
+        "square = (x * x).sum(-1)",
+        "monte_carlo_sums and vae-0",
+    ),
+    (
+        "entropy averaged over categorical variables",
+        "families/discrete.py",
+        ".pseudo_entropy(self.split(natural)).sum(-1)",
+        ".pseudo_entropy(self.split(natural)).mean(-1)",
+        "test_vae_identity and categorical",
+    ),
+    (
+        "q of sparse coding rescaled at the Gaussian rate",
+        SPARSE,
+        "0.0 if self.learnable_scale else 1.0",
+        "0.0 if self.learnable_scale else 0.5",
+        "identity_in_closed_form and unit",
+    ),
+    (
+        "Laplace normalisation without the factor 2",
+        SPARSE,
+        "- (2 * scale).log().sum()",
+        "- scale.log().sum()",
+        "adaptive_quadrature",
+    ),
+    (
+        "closed form used where samples are asked for",
+        MOMENTS,
+        " or gaussian.rule.z.dim() == 3",
+        "",
+        "identity_in_closed_form",
+    ),
+    (
+        "M-step with standard deviations for variances",
+        MOMENTS,
+        "return (q.scale * q.scale).sum(0).diag()",
+        "return q.scale.sum(0).diag()",
+        "m_step_is_stationary",
+    ),
+    (
+        "E-step that ignores the prior's weight",
+        INFERENCE,
+        "weights.prior / scale\n",
+        "1 / scale\n",
+        "weights_change",
+    ),
+    (
+        "E-step that ignores the weight of q's entropy",
+        INFERENCE,
+        "best / weights.posterior",
+        "best",
+        "weights_change",
+    ),
+    (
+        "turns that lower the ELBO kept",
+        "alternation.py",
+        "current, q, stretch = best, best_q, 1.0",
+        "pass",
+        "alternation",
+    ),
+    (
+        "closed forms summed over the data",
+        "elbo.py",
+        "terms[factor.name] = closed.mean()",
+        "terms[factor.name] = closed.sum()",
+        "adaptive_quadrature",
+    ),
+)
+
+
+def model_mutants(mutant: Callable[..., M]) -> tuple[M, ...]:
+    """One mutant of the given class for every mistake above."""
+    return tuple(
+        mutant(name, file, old, new, MORE, only) for name, file, old, new, only in MISTAKES
+    )
