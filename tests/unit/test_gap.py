@@ -69,6 +69,21 @@ def test_projection_of_vae_2_balances_noise_and_prior():
     assert float(error + spread) == pytest.approx(D + H, rel=1e-11)
 
 
+def test_projection_shortens_a_step_that_would_lose():
+    """One wrong pixel in a hundred at logit 10: the Newton step is so long that it ends at 0."""
+    model = models.SigmoidBeliefNet(1, 1)
+    x = torch.ones(100, 1, dtype=torch.float64)
+    x[0] = 0
+    zero = torch.zeros(1, dtype=torch.float64)
+    parameters = {"prior_logits": zero, "W": zero[:, None], "b": zero + 10}
+    q = variational.MeanFieldBernoulli(torch.zeros(100, 1, dtype=torch.float64))
+    before = verify(model, parameters, q, x)
+    moved, _ = project(model, parameters, q, x)
+    after = verify(model, moved, q, x)
+    assert after.elbo > before.elbo and abs(after.gap) <= 1e-12
+    assert float(moved["b"]) == pytest.approx(math.log(99), rel=1e-10)
+
+
 def test_projection_says_when_it_runs_out_of_steps():
     with pytest.raises(
         RuntimeError, match=r"did not reach the equality in 1 steps: slope .* is left"
