@@ -742,7 +742,7 @@ CHECKS = (
         "if objective(trial) >= value - slack)",
         "if True)",
         GAP,
-        "projection",
+        "projection_shortens",
     ),
     Mutant(
         "projection stops too early",
