@@ -55,7 +55,7 @@ class Table:
     def _repr_html_(self) -> str:
         first = self.rows[0] if self.rows else self.columns
         head = "".join(
-            f"<th style='{_style(cell)}'>{html.escape(name)}</th>"
+            f"<th style='{_style(cell)};white-space:normal'>{html.escape(name)}</th>"
             for name, cell in zip(self.columns, first, strict=True)
         )
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)

@@ -158,18 +158,28 @@ def _only_shows(cell):
         statements = ast.parse("".join(cell.get("source", ""))).body
     except SyntaxError:  # a cell with a %magic: leave it open
         return False
-    return bool(statements) and all(_shows(statement) for statement in statements)
+    calls = [s for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
+    return bool(calls) and all(_shows(statement) for statement in statements)
 
 
 def _shows(statement):
-    """`claims.record(...)`, `plots.show(...)` and the like, or `figure = plots.heatmap(...)`."""
+    """`claims.record(...)`, `figure = plots.heatmap(...)`, words for a figure, `fit.final`."""
     if not isinstance(statement, ast.Expr | ast.Assign):
         return False
-    call = statement.value
-    while isinstance(call, ast.Call | ast.Attribute):
-        call = call.func if isinstance(call, ast.Call) else call.value
-    shown = {"plots"} if isinstance(statement, ast.Assign) else {"claims", "plots"}
-    return isinstance(call, ast.Name) and call.id in shown
+    value, found = statement.value, {"plots"}
+    if isinstance(statement, ast.Expr):
+        found |= {"claims"}
+        if isinstance(value, ast.Attribute):
+            return True
+    else:
+        try:
+            ast.literal_eval(value)
+            return True
+        except ValueError:
+            pass
+    while isinstance(value, ast.Call | ast.Attribute):
+        value = value.func if isinstance(value, ast.Call) else value.value
+    return isinstance(value, ast.Name) and value.id in found
 
 
 def _invisible(output):
