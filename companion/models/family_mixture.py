@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from companion.checks import as_data, positive_integer
-from companion.families import CategoricalProduct, ExponentialFamily, Family
+from companion.families import (
+    Categorical,
+    CategoricalProduct,
+    ExponentialFamily,
+    Family,
+    Multinomial,
+)
 from companion.model import Parameters, normal_draws
 from companion.models.components import COMPONENTS, Component
 from companion.models.mixtures import Mixture
@@ -88,6 +94,28 @@ class FamilyMixture(Mixture):
     def component_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         block = self.component.direction(self.family, *self._values(parameters))
         return dict(zip(self.component.names, block, strict=True))
+
+    def column_densities(self, parameters: Parameters, grid: Tensor, column: int = 0) -> Tensor:
+        """π_c p(x_d | c) for the values ``grid`` ``(G,)`` of one ``column`` d: ``(G, C)``.
+
+        The sum over c is the mixture's density of that column alone, in whatever dimension.
+
+        Raises
+        ------
+        ValueError
+            For a family whose columns are not independent, or a column that does not exist.
+        """
+        if isinstance(self.family, (Categorical, CategoricalProduct, Multinomial)):
+            raise ValueError(
+                f"column_densities needs independent columns: those of {type(self.family).__name__}"
+                " are not"
+            )
+        if not 0 <= column < self.observed:
+            raise ValueError(f"column must be from 0 to {self.observed - 1}: got {column}")
+        one = {name: parameters[name][:, column : column + 1] for name in self.component.names}
+        single = FamilyMixture(self.family, 1, self.components)
+        points = single._data(grid[:, None])
+        return single.log_joint({"logits": parameters["logits"], **one}, points, self.states).exp()
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """All parameters at random, standard deviation ½."""

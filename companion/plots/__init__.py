@@ -10,6 +10,7 @@ from companion.plots.exponential_families import (
     residual_against_nodes,
     tangent_and_entropy,
 )
+from companion.plots.histograms import mixture_histograms
 from companion.plots.identity import (
     affine_gap,
     along_direction,
@@ -50,6 +51,7 @@ __all__ = [
     "log_partition_plane",
     "maps",
     "meeting_surfaces",
+    "mixture_histograms",
     "predicted_and_measured",
     "residual_against_nodes",
     "show",

@@ -35,6 +35,7 @@ LAYERS = {
     "explain": 6,
     "fit": 6,
     "landscape": 7,
+    "survey": 7,
     "alternation": 7,
     "claims": 8,
     "plots": 9,
