@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from companion.model import GenerativeModel, Parameters
+from companion.model import Model, Parameters
 from companion.variational import Nodes, Variational
 
 __all__ = ["EntropySum", "elbo", "entropy_sum"]
@@ -22,7 +22,7 @@ def expectation(weights: Tensor, values: Tensor) -> Tensor:
     return total.mean() if total.dim() else total
 
 
-def elbo(model: GenerativeModel, parameters: Parameters, q: Variational, x: Tensor) -> Tensor:
+def elbo(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> Tensor:
     """F = (1/N) Σ_n E_{q_n}[log p(x_n, z)] + (1/N) Σ_n H[q_n], a scalar in nats per data point.
 
     Differentiable in ``parameters`` and in ``q.parameters``. ``x`` is ``(N, D)``; it is not checked
@@ -33,7 +33,7 @@ def elbo(model: GenerativeModel, parameters: Parameters, q: Variational, x: Tens
 
 
 def expected_log_probs(
-    model: GenerativeModel, parameters: Parameters, q: Variational, x: Tensor
+    model: Model, parameters: Parameters, q: Variational, x: Tensor
 ) -> dict[str, Tensor]:
     """(1/N) Σ_n E_{q_n}[log p_k] of every factor k by name: in closed form or by the nodes of q."""
     terms: dict[str, Tensor] = {}
@@ -71,7 +71,7 @@ class EntropySum:
 
 
 def entropy_sum(
-    model: GenerativeModel, parameters: Parameters, q: Variational, x: Tensor, form: Form = "auto"
+    model: Model, parameters: Parameters, q: Variational, x: Tensor, form: Form = "auto"
 ) -> EntropySum:
     """S = (1/N) Σ_n H[q_n] − H[p(z)] − E_q̄ H[p(x|z)], with q̄ the aggregate posterior.
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from companion.gap import Verification, full_direction, verify
-from companion.model import GenerativeModel, Parameters
+from companion.model import Model, Parameters
 from companion.objective import Problem
 from companion.tables import Table
 from companion.variational import Variational
@@ -60,7 +60,7 @@ class Explanation:
 
 
 def explain_gap(
-    model: GenerativeModel,
+    model: Model,
     parameters: Parameters,
     q: Variational,
     x: Any,

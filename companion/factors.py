@@ -12,7 +12,7 @@ from torch import Tensor
 from companion import tree
 from companion.elbo import expectation, expected_log_probs
 from companion.gap import full_direction
-from companion.model import GenerativeModel, Parameters
+from companion.model import Model, Parameters
 from companion.variational import Variational
 
 __all__ = ["FactorIdentity", "factor_identities"]
@@ -47,7 +47,7 @@ class FactorIdentity:
 
 
 def factor_identities(
-    model: GenerativeModel, parameters: Parameters, q: Variational, x: Any
+    model: Model, parameters: Parameters, q: Variational, x: Any
 ) -> tuple[FactorIdentity, ...]:
     """Both sides of every factor's line of the proof; the prior first, the observable last.
 

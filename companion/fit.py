@@ -21,7 +21,7 @@ from torch import Tensor
 from companion import tree
 from companion.checks import positive_integer
 from companion.gap import Verification
-from companion.model import GenerativeModel, Parameters
+from companion.model import Model, Parameters
 from companion.models import GaussianMixture
 from companion.objective import Problem
 from companion.variational import Amortized, Variational, samples
@@ -170,7 +170,7 @@ def em(
 
 
 def lbfgs(
-    model: GenerativeModel,
+    model: Model,
     parameters: Parameters,
     x: Any,
     q: Variational | None = None,
@@ -226,7 +226,7 @@ def lbfgs(
 
 
 def newton(
-    model: GenerativeModel,
+    model: Model,
     parameters: Parameters,
     x: Any,
     q: Variational | None = None,
@@ -293,7 +293,7 @@ def _backtrack(
 
 
 def adam(
-    model: GenerativeModel,
+    model: Model,
     parameters: Parameters,
     x: Any,
     q: Variational | None = None,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from companion import tree
 from companion.elbo import elbo, entropy_sum
-from companion.model import GenerativeModel, Parameters
+from companion.model import Model, Parameters
 from companion.variational import Variational
 
 Q = TypeVar("Q", bound=Variational)
@@ -21,9 +21,7 @@ Q = TypeVar("Q", bound=Variational)
 __all__ = ["Verification", "check_q", "full_direction", "project", "verify"]
 
 
-def full_direction(
-    model: GenerativeModel, parameters: Parameters, q: Variational
-) -> dict[str, Tensor]:
+def full_direction(model: Model, parameters: Parameters, q: Variational) -> dict[str, Tensor]:
     """The direction v over model and variational parameters (the latter named ``q.<name>``).
 
     Its part on q is zero unless the model has a fixed continuous prior; then q is rescaled.
@@ -115,7 +113,7 @@ def _split(merged: Mapping[str, Tensor], q: Variational) -> tuple[dict[str, Tens
     return own, q.with_parameters(of_q)
 
 
-def check_q(model: GenerativeModel, q: Variational, points: int) -> None:
+def check_q(model: Model, q: Variational, points: int) -> None:
     """Say in one sentence why ``q`` does not fit the model and its data, if it does not."""
     for name, value in q.parameters.items():
         if value.dtype != torch.float64:
@@ -137,7 +135,7 @@ def check_q(model: GenerativeModel, q: Variational, points: int) -> None:
 
 
 def verify(
-    model: GenerativeModel,
+    model: Model,
     parameters: Parameters,
     q: Variational,
     x: Any,
@@ -154,7 +152,7 @@ def verify(
     Raises
     ------
     ValueError
-        For invalid data or parameters (see :meth:`companion.model.GenerativeModel.check`), a q for
+        For invalid data or parameters (see :meth:`companion.model.Model.check`), a q for
         another number of data points, or a direction with other names than the parameters.
 
     Source: this companion; it contains Theorem 2 of Lücke & Warnken (arXiv:2209.03077) as the case
@@ -235,7 +233,7 @@ def _certificate(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> flo
 
 
 def project(
-    model: GenerativeModel, parameters: Parameters, q: Q, x: Any, steps: int = 50
+    model: Model, parameters: Parameters, q: Q, x: Any, steps: int = 50
 ) -> tuple[dict[str, Tensor], Q]:
     """Move along v to a point where ⟨∇ELBO, v⟩ = 0, so that ELBO = entropy sum, without training.
 

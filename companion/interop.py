@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.model import GenerativeModel
+from companion.model import Model
 from companion.models import PPCA, FactorAnalysis, GaussianMixture
 
 __all__ = ["from_sklearn"]
@@ -15,7 +15,7 @@ __all__ = ["from_sklearn"]
 _COVARIANCE = {"spherical": "spherical", "diag": "diagonal", "full": "full", "tied": "tied"}
 
 
-def from_sklearn(estimator: Any) -> tuple[GenerativeModel, dict[str, Tensor]]:
+def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
     """The model and parameters of a fitted ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
 
     The parameters are those that scikit-learn reports, converted but not corrected. Two of its

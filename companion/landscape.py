@@ -14,7 +14,7 @@ from companion import tree
 from companion.elbo import elbo, entropy_sum
 from companion.fit import Trace
 from companion.gap import full_direction, verify
-from companion.model import GenerativeModel
+from companion.model import Model
 
 __all__ = ["Path", "Plane", "Surfaces"]
 
@@ -80,7 +80,7 @@ class Plane:
     np.True_
     """
 
-    model: GenerativeModel
+    model: Model
     x: Tensor
     origin: Mapping[str, Tensor]
     first: Mapping[str, Tensor]

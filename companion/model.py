@@ -13,7 +13,7 @@ from torch import Tensor
 from companion.checks import as_data
 from companion.families import Family
 
-__all__ = ["Factor", "GenerativeModel", "Parameters", "normal_draws"]
+__all__ = ["Factor", "Model", "Parameters", "normal_draws"]
 
 Parameters = Mapping[str, Tensor]
 
@@ -55,7 +55,7 @@ class Factor:
         return self.family.log_base_measure(x)[:, None]
 
 
-class GenerativeModel(ABC):
+class Model(ABC):
     """A model p(x, z) = Π_k p_k: immutable, holds sizes only; parameters are passed in.
 
     Parameters are a plain ``dict`` of float64 tensors, so that every quantity is a pure function of
@@ -99,6 +99,15 @@ class GenerativeModel(ABC):
             "distribution from companion.variational"
         )
 
+    @property
+    def columns(self) -> int | None:
+        """How many columns data must have; ``None`` where the model does not fix it."""
+        return self.observed
+
+    def expected_parameters(self, parameters: Parameters) -> Parameters:
+        """Parameters with the names and shapes that this model takes."""
+        return self.initial_parameters(torch.Generator().manual_seed(0))
+
     def check(self, parameters: Parameters, x: Any) -> Tensor:
         """Return ``x`` as valid data for this model, or say in one sentence what is wrong.
 
@@ -108,11 +117,11 @@ class GenerativeModel(ABC):
             For data that are empty, not finite, of the wrong shape or outside the support; for
             parameters that are missing, unknown, of the wrong shape or not finite.
         """
-        data = as_data(x, columns=self.observed)
+        data = as_data(x, columns=self.columns)
         reason = self.factors[-1].family.invalid(data)
         if reason is not None:
             raise ValueError(f"x {reason}")
-        expected = self.initial_parameters(torch.Generator().manual_seed(0))
+        expected = self.expected_parameters(parameters)
         if set(parameters) != set(expected):
             missing, unknown = set(expected) - set(parameters), set(parameters) - set(expected)
             raise ValueError(

@@ -12,7 +12,7 @@ from torch import Tensor
 from companion import tree
 from companion.elbo import elbo
 from companion.gap import Verification, check_q, held, verify
-from companion.model import GenerativeModel, Parameters
+from companion.model import Model, Parameters
 from companion.variational import Variational
 
 __all__ = ["Curvature", "Problem", "curvature"]
@@ -27,7 +27,7 @@ class Problem:
     which follows the parameters: then the ELBO is the log-likelihood.
     """
 
-    model: GenerativeModel
+    model: Model
     x: Tensor
     q: Variational | None
     start: dict[str, Tensor]
@@ -36,7 +36,7 @@ class Problem:
     @classmethod
     def of(
         cls,
-        model: GenerativeModel,
+        model: Model,
         parameters: Parameters,
         x: Any,
         q: Variational | None,
@@ -96,7 +96,7 @@ class Curvature:
 
 
 def curvature(
-    model: GenerativeModel,
+    model: Model,
     parameters: Parameters,
     x: Any,
     q: Variational | None = None,

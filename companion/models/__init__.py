@@ -1,9 +1,10 @@
 """Generative models: natural parameters, gap direction v and, where known, closed forms."""
 
-from companion.model import Factor, GenerativeModel
+from companion.model import Factor, Model
 from companion.models.deep_sigmoid_belief import DeepSigmoidBeliefNet
 from companion.models.discrete_vae import BernoulliVAE, CategoricalVAE
 from companion.models.family_mixture import FamilyMixture
+from companion.models.general import GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
 from companion.models.mixtures import GaussianMixture, Mixture
 from companion.models.sigmoid_belief import SigmoidBeliefNet
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianVAE",
     "GenerativeModel",
     "Mixture",
+    "Model",
     "SigmoidBeliefNet",
     "SparseCoding",
 ]

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from companion.checks import positive_integer
 from companion.families import Bernoulli
-from companion.model import Factor, GenerativeModel, Parameters, normal_draws
+from companion.model import Factor, Model, Parameters, normal_draws
 from companion.variational import Tabulated, binary_states
 
 __all__ = ["DeepSigmoidBeliefNet"]
 
 
 @dataclass(frozen=True)
-class DeepSigmoidBeliefNet(GenerativeModel):
+class DeepSigmoidBeliefNet(Model):
     """z₂ ~ Bern(σ(ψ)), z₁ | z₂ ~ Bern(σ(Vz₂ + c)), x | z₁ ~ Bern(σ(Wz₁ + b)).
 
     ``latent`` is the size of the top layer z₂, ``hidden`` that of the layer z₁ between it and x. A

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from companion.checks import positive_integer
 from companion.families import Bernoulli, CategoricalProduct, ExponentialFamily
-from companion.model import Factor, GenerativeModel, Parameters
+from companion.model import Factor, Model, Parameters
 from companion.models.priors import gaussian_prior, prior_direction
 from companion.models.vae import (
     apply_hidden,
@@ -23,7 +23,7 @@ from companion.models.vae import (
 __all__ = ["BernoulliVAE", "CategoricalVAE"]
 
 
-class DiscreteVAE(GenerativeModel):
+class DiscreteVAE(Model):
     """z ~ N(0, I) or N(0, diag e^λ); logits of x | z from tanh layers and a linear last layer.
 
     Direction v: the weights and biases of the last layer, times +1 (a step of the inverse

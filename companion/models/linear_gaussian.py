@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.checks import as_data, positive_integer
 from companion.families import DiagonalGaussian, SphericalGaussian
 from companion.families.gaussian import positive_definite_inverse
-from companion.model import Factor, GenerativeModel, Parameters, normal_draws
+from companion.model import Factor, Model, Parameters, normal_draws
 from companion.models.priors import gaussian_prior, prior_direction
 from companion.variational import Gaussian
 
@@ -25,7 +25,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
-class LinearGaussian(GenerativeModel):
+class LinearGaussian(Model):
     """z ~ N(0, I_H) (or N(0, diag e^λ)), x | z ~ N(Wz + μ, noise), in D observed dimensions.
 
     With the fixed prior the gap direction is v: W ← −W/2, log-variance ← −1, and q is rescaled at

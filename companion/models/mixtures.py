@@ -18,7 +18,7 @@ from companion.families import (
     FullGaussian,
     SphericalGaussian,
 )
-from companion.model import Factor, GenerativeModel, Parameters, normal_draws
+from companion.model import Factor, Model, Parameters, normal_draws
 from companion.variational import Tabulated
 
 __all__ = ["GaussianMixture", "Mixture"]
@@ -26,7 +26,7 @@ __all__ = ["GaussianMixture", "Mixture"]
 Covariance = Literal["spherical", "diagonal", "full", "tied"]
 
 
-class Mixture(GenerativeModel):
+class Mixture(Model):
     """c ~ Cat(softmax a), x | c ~ p(x | η_c): the latent z is the one-hot vector of c.
 
     A subclass gives the component family, its natural parameters ``(C, L)`` and its block of v. The

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from companion.checks import positive_integer
 from companion.families import Bernoulli
-from companion.model import Factor, GenerativeModel, Parameters, normal_draws
+from companion.model import Factor, Model, Parameters, normal_draws
 from companion.variational import Tabulated, binary_states
 
 __all__ = ["SigmoidBeliefNet"]
 
 
 @dataclass(frozen=True)
-class SigmoidBeliefNet(GenerativeModel):
+class SigmoidBeliefNet(Model):
     """z_h ~ Bern(σ(ψ_h)), x_d | z ~ Bern(σ((Wz + b)_d)).
 
     Parameters: ``prior_logits`` ψ ``(H,)``, ``W`` ``(D, H)``, ``b`` ``(D,)``. The gap direction is

@@ -13,7 +13,7 @@ from torch import Tensor
 from companion.checks import as_data, positive_integer
 from companion.families import SphericalGaussian, ZeroLaplace
 from companion.families.laplace import folded_normal_mean
-from companion.model import Factor, GenerativeModel, Parameters, normal_draws
+from companion.model import Factor, Model, Parameters, normal_draws
 from companion.models.gaussian_expectations import (
     exact_gaussian,
     expected_square_error,
@@ -29,7 +29,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
-class SparseCoding(GenerativeModel):
+class SparseCoding(Model):
     """z_h ~ Laplace(0, λ_h), x | z ~ N(Wz + μ, σ²I).
 
     Parameters: ``W`` ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with

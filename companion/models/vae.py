@@ -14,7 +14,7 @@ from torch import Tensor
 from companion.checks import positive_integer
 from companion.families import DiagonalGaussian, GaussianMean, SphericalGaussian
 from companion.families.discrete import softplus
-from companion.model import Factor, GenerativeModel, Parameters
+from companion.model import Factor, Model, Parameters
 from companion.models.priors import gaussian_prior, prior_direction
 from companion.variational import Amortized, Nodes
 
@@ -117,7 +117,7 @@ class Encoder:
 
 
 @dataclass(frozen=True)
-class GaussianVAE(GenerativeModel):
+class GaussianVAE(Model):
     """z ~ N(0, I) or N(0, diag e^λ), x | z ~ N(μ(z), σ²) with a tanh network μ.
 
     ``hidden`` are the decoder's hidden layers, ``()`` for a linear decoder. ``noise`` is

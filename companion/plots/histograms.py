@@ -25,12 +25,14 @@ def mixture_histograms(
     names: Sequence[str],
     bins: int = 30,
     counts: bool = False,
+    log: bool = False,
 ) -> Figure:
     """One panel for each data column: its histogram, the components, and their sum.
 
     Each of ``columns`` is ``(N,)``, of ``grids`` ``(G,)``, of ``densities`` ``(G, C)``: the
     weighted densities of the components on the grid. With ``counts`` the data are whole numbers,
-    shown as relative frequencies, and the densities are probabilities, shown as points.
+    shown as relative frequencies, and the densities are probabilities, shown as points. ``log``
+    makes the vertical axis logarithmic, down to the smallest density of the mixture.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def mixture_histograms(
         raise ValueError(f"columns, grids, densities and names must be equally many: got {sizes}")
     with style():
         figure, axes = pyplot.subplots(
-            1, len(columns), figsize=(max(7.0, 3.2 * len(columns)), 3.4), squeeze=False
+            1, len(columns), figsize=(max(7.0, 2.8 * len(columns)), 3.4), squeeze=False
         )
         panels = zip(axes[0], columns, grids, densities, names, strict=True)
         for panel, column, grid, density, name in panels:
@@ -64,6 +66,10 @@ def mixture_histograms(
             marker = "o" if counts else ""
             panel.plot(points, parts.sum(1), color="black", marker=marker, label="mixture", ms=4)
             panel.set(xlabel=name)
+            if counts:
+                panel.xaxis.get_major_locator().set_params(integer=True)
+            if log:
+                panel.set(yscale="log", ylim=(0.5 * parts.sum(1).min(), None))
         axes[0, 0].set_ylabel("relative frequency" if counts else "density")
         axes[0, -1].legend(fontsize=9)
     return figure

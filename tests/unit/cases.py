@@ -20,7 +20,7 @@ from torch import Tensor
 
 from companion import families, models, variational
 from companion.families import ExponentialFamily, Family, Poisson, SphericalGaussian
-from companion.model import Factor, GenerativeModel, Parameters
+from companion.model import Factor, Model, Parameters
 from companion.variational import Nodes, Variational
 
 N, D, H, C = 7, 4, 2, 3
@@ -29,7 +29,7 @@ N, D, H, C = 7, 4, 2, 3
 class Point(NamedTuple):
     """A model with parameters, q and data to evaluate it at."""
 
-    model: GenerativeModel
+    model: Model
     parameters: dict[str, Tensor]
     q: Variational
     x: Tensor
@@ -70,7 +70,7 @@ FAMILIES: tuple[Family, ...] = (
 
 
 @dataclass(frozen=True)
-class PoissonLatent(GenerativeModel):
+class PoissonLatent(Model):
     """z ~ Poisson(e^t), x | z ~ N(wz + b, σ²I): a base measure in z that is not constant."""
 
     observed: int
@@ -103,7 +103,7 @@ class PoissonLatent(GenerativeModel):
 
 # --- distributions q -----------------------------------------------------------------------------
 
-Build = Callable[[GenerativeModel, dict[str, Tensor], Tensor, torch.Generator], Variational]
+Build = Callable[[Model, dict[str, Tensor], Tensor, torch.Generator], Variational]
 
 
 def rule(name: str, g: torch.Generator, latent: int) -> Nodes | None:
@@ -115,14 +115,14 @@ def rule(name: str, g: torch.Generator, latent: int) -> Nodes | None:
 
 
 def exact(
-    model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+    model: Model, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
 ) -> Variational:
     return model.posterior(parameters, x)
 
 
-def tabulated(states: Callable[[GenerativeModel], Tensor]) -> Build:
+def tabulated(states: Callable[[Model], Tensor]) -> Build:
     def build(
-        model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+        model: Model, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
     ) -> Variational:
         z = states(model)
         return variational.Tabulated(z, draw(len(x), len(z), g=g))
@@ -131,14 +131,14 @@ def tabulated(states: Callable[[GenerativeModel], Tensor]) -> Build:
 
 
 def mean_field(
-    model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+    model: Model, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
 ) -> Variational:
     return variational.MeanFieldBernoulli(draw(len(x), H, g=g))
 
 
 def gaussian(rule_name: str, full: bool) -> Build:
     def build(
-        model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+        model: Model, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
     ) -> Variational:
         mean = draw(len(x), H, g=g)
         scale = draw(len(x), H, g=g).exp()
@@ -151,7 +151,7 @@ def gaussian(rule_name: str, full: bool) -> Build:
 
 def amortized(hidden: tuple[int, ...], rule_name: str) -> Build:
     def build(
-        model: GenerativeModel, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
+        model: Model, parameters: dict[str, Tensor], x: Tensor, g: torch.Generator
     ) -> Variational:
         encoder = models.Encoder(D, H, hidden)
         phi = perturbed(encoder.initial_parameters(g), g)
@@ -196,7 +196,7 @@ def draws_of(mixture: models.FamilyMixture) -> Callable[[torch.Generator], Tenso
 class Case:
     """How to build one point of the registry."""
 
-    model: GenerativeModel
+    model: Model
     q: Build
     data: Callable[[torch.Generator], Tensor] = real
 

@@ -93,6 +93,13 @@ def test_histograms_have_a_panel_for_each_column_and_a_line_for_the_sum():
     np.testing.assert_allclose([bar.get_height() for bar in figure.axes[0].patches], [1 / 3, 2 / 3])
 
 
+def test_a_logarithmic_axis_ends_below_the_smallest_density():
+    density = np.array([[0.2, 0.2], [0.01, 0.01]])
+    figure = plots.mixture_histograms([[0.0, 1.0]], [[0, 1]], [density], names=("a",), log=True)
+    assert figure.axes[0].get_yscale() == "log"
+    assert figure.axes[0].get_ylim()[0] == pytest.approx(0.01)
+
+
 def test_histograms_refuse_lists_of_different_lengths():
     with pytest.raises(ValueError, match=r"equally many: got \[1, 1, 1, 2\]"):
         plots.mixture_histograms([[0, 1]], [[0, 1]], [np.ones((2, 1))], names=("a", "b"))

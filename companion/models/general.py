@@ -1,0 +1,148 @@
+"""A reader's own model: two families and two torch functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.criterion import Criterion, check_criterion
+from companion.families import ExponentialFamily
+from companion.model import Factor, Model, Parameters
+from companion.variational import Tabulated
+
+__all__ = ["GenerativeModel"]
+
+NODES = 200
+
+
+@dataclass(frozen=True)
+class GenerativeModel(Model):
+    """p(x, z) from a ``prior`` and an ``observable`` family and their natural parameters.
+
+    ``prior_natural(parameters)`` gives ζ, shape ``(L,)``; ``observable_natural(parameters, z)``
+    gives η, shape ``(P, L)`` for z ``(P, H)`` (and ``(N, P, L)`` for z ``(N, P, H)``, which
+    broadcasting code does by itself). Parameters are any dictionary of float64 tensors.
+
+    ``direction(parameters)`` gives v. Without it v is found by :func:`check_criterion`, jointly for
+    both families; then ``gauge`` names directions ``(G, L_prior + L_observable)`` in which natural
+    parameters can move without effect (over-complete statistics). ``rescaling`` is the rate at
+    which q moves along v (0.5 for a fixed N(0, I) prior, for which a ``direction`` must be given).
+    ``states`` ``(P, H)`` are all values of a discrete latent: then the posterior is exact.
+
+    Source: this companion.
+
+    >>> from companion import families, verify
+    >>> model = GenerativeModel(
+    ...     families.Bernoulli(), lambda p: p["a"],
+    ...     families.Poisson(), lambda p, z: z @ p["W"].T + p["b"],
+    ...     states=torch.tensor([[0.0], [1.0]]).double(),
+    ... )
+    >>> p = {"a": torch.tensor([0.3]), "W": torch.tensor([[1.0], [-1.0]]), "b": torch.ones(2)}
+    >>> p = {name: value.double() for name, value in p.items()}
+    >>> x = torch.tensor([[1.0, 4.0], [0.0, 2.0], [3.0, 3.0]]).double()
+    >>> verify(model, p, model.posterior(p, x), x).relative_residual < 1e-12
+    True
+    """
+
+    prior: ExponentialFamily
+    prior_natural: Callable[[Parameters], Tensor]
+    observable: ExponentialFamily
+    observable_natural: Callable[[Parameters, Tensor], Tensor]
+    direction: Callable[[Parameters], Mapping[str, Tensor]] | None = None
+    rescaling: float = 0.0
+    states: Tensor | None = None
+    gauge: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.rescaling and self.direction is None:
+            raise ValueError(
+                f"direction must be given with rescaling={self.rescaling}: a fixed prior does not "
+                "satisfy the criterion, so that the checker can't find v"
+            )
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        return (
+            Factor("prior", self.prior, lambda p, z: self.prior_natural(p), lambda z: z),
+            Factor("observable", self.observable, self.observable_natural),
+        )
+
+    @property
+    def latent_rescaling(self) -> float:
+        return self.rescaling
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Not available: only the reader's functions know what parameters they take.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError("GenerativeModel has no initial parameters: choose your own dictionary")
+
+    @property
+    def columns(self) -> int | None:
+        return None
+
+    def expected_parameters(self, parameters: Parameters) -> Parameters:
+        return parameters
+
+    def check(self, parameters: Parameters, x: Any) -> Tensor:
+        data = super().check(parameters, x)
+        size = self.observable.statistics(data[:1]).shape[-1]
+        z = self._nodes(parameters)[:2]
+        given = tuple(self.observable_natural(parameters, z).shape)
+        if given != (len(z), size):
+            raise ValueError(
+                f"observable_natural must return shape {(len(z), size)} for {len(z)} values of z "
+                f"and x of shape {tuple(data.shape)}: got {given}"
+            )
+        return data
+
+    def _nodes(self, parameters: Parameters) -> Tensor:
+        if self.states is not None:
+            return self.states
+        natural = self.prior_natural(parameters)
+        draws = torch.Generator().manual_seed(0)
+        return self.prior.sample(natural.expand(NODES, -1), draws)
+
+    def criterion(self, parameters: Parameters) -> Criterion:
+        """The parameterization criterion for prior and observable together, at ``parameters``."""
+
+        def natural(p: Parameters, z: Tensor) -> Tensor:
+            observable = self.observable_natural(p, z)
+            return torch.cat([self.prior_natural(p).expand(len(z), -1), observable], -1)
+
+        z = self._nodes(parameters)
+        if self.states is None:
+            return check_criterion(natural, parameters, z, gauge=self.gauge)
+        # All values of z are at hand: repeating them makes the held-out half the whole.
+        return check_criterion(natural, parameters, z.repeat(2, 1), gauge=self.gauge)
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        """v as given, or as found by the criterion's least squares.
+
+        Raises
+        ------
+        ValueError
+            If no direction was given and the criterion does not pass.
+        """
+        if self.direction is not None:
+            return dict(self.direction(parameters))
+        found = self.criterion(parameters)
+        if found.verdict != "pass":
+            raise ValueError(f"no gap direction was found, the criterion's verdict is {found}")
+        return found.direction
+
+    def posterior(self, parameters: Parameters, x: Tensor) -> Tabulated:
+        """The exact posterior over ``states``; without them there is none."""
+        if self.states is None:
+            super().posterior(parameters, x)
+        assert self.states is not None
+        log_joint = self.log_joint(parameters, x, self.states)
+        return Tabulated(self.states, torch.log_softmax(log_joint, -1))
