@@ -6,7 +6,7 @@ TIER ?= book
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test serve reference lint clean
+.PHONY: help setup book test mutants serve reference lint clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -63,6 +63,9 @@ serve: ## open the built book on this machine only
 
 reference: setup ## rewrite reference/claims.json from a new execution, for review
 	@"$(RUN)" -m workflow.book --tier "$(TIER)" --reference
+
+mutants: setup ## plant mistakes in the package and see that tests notice each (some minutes)
+	@"$(RUN)" -m tests.mutation.run
 
 lint: setup ## check style and types only
 	@"$(RUN)" -m ruff check .
