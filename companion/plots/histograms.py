@@ -71,5 +71,6 @@ def mixture_histograms(
             if log:
                 panel.set(yscale="log", ylim=(0.5 * parts.sum(1).min(), None))
         axes[0, 0].set_ylabel("relative frequency" if counts else "density")
-        axes[0, -1].legend(fontsize=9)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncol=len(labels), fontsize=9)
     return figure
