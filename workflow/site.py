@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from workflow import progress
-from workflow.project import Problem, Project, dump, load, write
+from workflow.project import Problem, Project, digest, dump, load, write
 from workflow.stage import stage
 
 CARRIED = """\
@@ -32,10 +32,16 @@ if importlib.util.find_spec("companion") is None:
 """
 
 
+#: What the assets were when the pages were made.
+ASSETS = "assets.sha256"
+
+
 def build(project):
     """Stage, run Jupyter Book, complete what it made, and put it in place."""
     stage(project)
     made = project.build / "jupyter-book"
+    assets = digest(project.build / "stage" / "assets")
+    forget_stale(made, assets)
     start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-P", "-c", start, "build", "stage"]
     command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
@@ -51,6 +57,7 @@ def build(project):
     )
     if result.returncode:
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
+    write(made / ASSETS, assets)
     fresh, site = project.build / "site.new", project.build / "site"
     shutil.rmtree(fresh, ignore_errors=True)
     ignored = shutil.ignore_patterns(".buildinfo", "objects.inv", "*macros.html")
@@ -75,6 +82,13 @@ def build(project):
         site.replace(old)
     fresh.replace(site)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def forget_stale(made, assets):
+    """Start afresh when style sheets or other assets changed: Sphinx would keep the old ones."""
+    known = made / ASSETS
+    if made.exists() and (not known.is_file() or known.read_text("utf-8") != assets):
+        shutil.rmtree(made)
 
 
 def accessible(page):

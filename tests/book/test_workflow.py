@@ -312,6 +312,22 @@ def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output()
     assert "remove-cell" in staged([], ["injected-parameters"])[1]["metadata"]["tags"]
 
 
+def test_pages_made_with_other_assets_are_made_again(tmp_path):
+    from workflow.site import ASSETS, forget_stale
+
+    made = tmp_path / "jupyter-book"
+    forget_stale(made, "new")  # nothing made yet
+    made.mkdir()
+    (made / ASSETS).write_text("new")
+    forget_stale(made, "new")
+    assert made.exists()
+    forget_stale(made, "newer")
+    assert not made.exists()
+    made.mkdir()  # of a build that did not end
+    forget_stale(made, "newer")
+    assert not made.exists()
+
+
 @pytest.mark.parametrize(
     ("source", "folded"),
     [
