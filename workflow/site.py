@@ -97,7 +97,13 @@ def accessible(page):
         '<summary><span class="toctree-toggle"',
         '<summary aria-label="Pages below"><span class="toctree-toggle"',
     )
-    return re.sub(r'(<div [^>]*?) ?role="(?:list|doc-biblioentry)"', r"\1", page)
+    page = re.sub(r'(<div [^>]*?) ?role="(?:list|doc-biblioentry)"', r"\1", page)
+    # The corner of a table whose first column names its rows is no heading.
+    page = re.sub(r"<th\b([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page)
+    # What scrolls must be in reach of the keyboard.
+    return re.sub(
+        r"<div style=(['\"])overflow-x:auto\1>", r'<div style="overflow-x:auto" tabindex="0">', page
+    )
 
 
 def standalone(project, chapter):

@@ -312,6 +312,16 @@ def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output()
     assert "remove-cell" in staged([], ["injected-parameters"])[1]["metadata"]["tags"]
 
 
+def test_tables_are_mended_for_screen_readers_and_keyboards():
+    from workflow.site import accessible
+
+    corner = '<tr><th class="head"><p></p></th><th style="x">name</th><th> </th></tr>'
+    mended = '<tr><td class="head"></td><th style="x">name</th><td></td></tr>'
+    assert accessible(corner) == mended
+    scrolls = "<div style='overflow-x:auto'><table></table></div>"
+    assert 'tabindex="0"' in accessible(scrolls)
+
+
 def test_pages_made_with_other_assets_are_made_again(tmp_path):
     from workflow.site import ASSETS, forget_stale
 
