@@ -12,6 +12,8 @@ DISCRETE = "models/discrete_vae.py"
 SPARSE = "models/sparse_coding.py"
 INFERENCE = "models/sparse_inference.py"
 MOMENTS = "models/gaussian_expectations.py"
+GENERAL = "models/general.py"
+OWN = "tests/unit/test_general_model.py"
 
 #: Name, file, old text, new text, tests (of MORE) that must fail.
 MISTAKES = (
@@ -115,9 +117,62 @@ MISTAKES = (
     ),
 )
 
+#: The same for a reader's own model, with tests of OWN.
+OWN_MISTAKES = (
+    (
+        "own model: prior left out of the criterion",
+        GENERAL,
+        "torch.cat([self.prior_natural(p).expand(len(z), -1), observable], -1)",
+        "observable",
+        "direction_is_found",
+    ),
+    (
+        "own model: a given direction ignored",
+        GENERAL,
+        "if self.direction is not None:\n            return",
+        "if False:\n            return",
+        "nodes_from_the_prior",
+    ),
+    (
+        "own model: q does not move along v",
+        GENERAL,
+        "return self.rescaling\n",
+        "return 0.0\n",
+        "nodes_from_the_prior",
+    ),
+    (
+        "own model: a failed criterion goes unnoticed",
+        GENERAL,
+        'if found.verdict != "pass":',
+        "if False:",
+        "bad_models",
+    ),
+    (
+        "own model: posterior that is not normalised in logarithms",
+        GENERAL,
+        "torch.log_softmax(log_joint, -1)",
+        "torch.softmax(log_joint, -1)",
+        "equals_the_model",
+    ),
+    (
+        "own model: rescaling without a direction",
+        GENERAL,
+        "if self.rescaling and self.direction is None:",
+        "if False:",
+        "bad_models",
+    ),
+    (
+        "own model: shape of the natural parameters unchecked",
+        GENERAL,
+        "if given != (len(z), size):",
+        "if False:",
+        "bad_models",
+    ),
+)
+
 
 def model_mutants(mutant: Callable[..., M]) -> tuple[M, ...]:
     """One mutant of the given class for every mistake above."""
-    return tuple(
-        mutant(name, file, old, new, MORE, only) for name, file, old, new, only in MISTAKES
-    )
+    shipped = [mutant(name, file, old, new, MORE, only) for name, file, old, new, only in MISTAKES]
+    own = [mutant(name, file, old, new, OWN, only) for name, file, old, new, only in OWN_MISTAKES]
+    return (*shipped, *own)

