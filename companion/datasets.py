@@ -27,6 +27,7 @@ __all__ = [
     "petal_proportions",
     "wine",
     "word_counts",
+    "word_frequencies",
 ]
 
 
@@ -161,6 +162,18 @@ def word_counts(words: int = 20, length: int = 50) -> Tensor:
     if not rows:
         raise ValueError(f"length must be at most {max(map(len, _texts()))}: got {length}")
     return torch.from_numpy(np.array(rows, dtype=np.float64))
+
+
+def word_frequencies() -> Tensor:
+    """How often each different word occurs in the text of :func:`word_counts`, ``(V, 1)``.
+
+    One row for each word, the most frequent first; every entry is at least 1.
+
+    >>> bool(word_frequencies()[0] > 100), int(word_frequencies().min())
+    (True, 1)
+    """
+    counts = Counter(word for text in _texts() for word in text)
+    return torch.tensor(sorted(counts.values(), reverse=True), dtype=torch.float64)[:, None]
 
 
 @cache

@@ -3,6 +3,7 @@
 from companion.families.base import ExponentialFamily, Family
 from companion.families.bounded import Beta, VonMises
 from companion.families.counts import Geometric, Multinomial, NegativeBinomial, Poisson
+from companion.families.custom import Custom
 from companion.families.discrete import Bernoulli, Categorical, CategoricalProduct
 from companion.families.gaussian import (
     DiagonalGaussian,
@@ -25,6 +26,7 @@ __all__ = [
     "Beta",
     "Categorical",
     "CategoricalProduct",
+    "Custom",
     "DiagonalGaussian",
     "Exponential",
     "ExponentialFamily",

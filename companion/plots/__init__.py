@@ -10,6 +10,7 @@ from companion.plots.exponential_families import (
     residual_against_nodes,
     tangent_and_entropy,
 )
+from companion.plots.frequencies import count_frequencies
 from companion.plots.histograms import mixture_histograms
 from companion.plots.identity import (
     affine_gap,
@@ -21,6 +22,7 @@ from companion.plots.identity import (
 from companion.plots.images import image_grid
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
 from companion.plots.mixtures import component_ellipses
+from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
 from companion.plots.surfaces import maps, meeting_surfaces
 from companion.plots.vae import (
@@ -39,6 +41,7 @@ __all__ = [
     "bounds_by_model",
     "code_length",
     "component_ellipses",
+    "count_frequencies",
     "criterion_residuals",
     "cross_section",
     "dispersion_and_gap",
@@ -54,6 +57,7 @@ __all__ = [
     "mixture_histograms",
     "predicted_and_measured",
     "residual_against_nodes",
+    "residuals_by_case",
     "show",
     "show_animation",
     "style",

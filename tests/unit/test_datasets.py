@@ -154,3 +154,12 @@ def test_bars_are_unions_of_rows_and_columns():
 def test_bad_arguments_are_named(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_frequencies_of_words_agree_with_the_most_frequent_words():
+    frequencies = datasets.word_frequencies()
+    assert frequencies.dtype == torch.float64
+    assert bool((frequencies[:-1] >= frequencies[1:]).all())
+    counted = datasets.word_counts(words=1, length=1)
+    assert float(counted[:, 0].sum()) == float(frequencies[0])
+    assert float(counted.sum()) == float(frequencies.sum())

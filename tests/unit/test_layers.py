@@ -22,6 +22,7 @@ LAYERS = {
     "datasets": 0,
     "directions": 0,
     "families": 0,
+    "usual_vae": 0,
     "criterion": 1,
     "model": 1,
     "modules": 1,
