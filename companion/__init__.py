@@ -12,7 +12,9 @@ from companion.gap import Verification, project, verify
 from companion.interop import from_sklearn
 from companion.modules import ModuleVerification, verify_module
 from companion.objective import Curvature, curvature
+from companion.scores import check_score_criterion
 from companion.tables import Table
+from companion.tempering import tempered_elbo
 
 __version__ = "0.1.0"
 
@@ -25,6 +27,7 @@ __all__ = [
     "Verification",
     "alternate",
     "check_criterion",
+    "check_score_criterion",
     "criterion",
     "curvature",
     "datasets",
@@ -38,6 +41,7 @@ __all__ = [
     "interop",
     "models",
     "project",
+    "tempered_elbo",
     "variational",
     "verify",
     "verify_module",

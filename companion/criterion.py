@@ -99,10 +99,8 @@ def check_criterion(
     >>> check_criterion(lambda p, z: z @ W.T + p["b"], {"b": b}, z).verdict
     'fail'
     """
-    names = _subset(parameters, subset)
-    for name, value in parameters.items():
-        if value.dtype != torch.float64:
-            raise ValueError(f"parameters[{name!r}] must be float64: got {value.dtype}")
+    names = chosen_names(parameters, subset)
+    check_float64(parameters)
     if nodes is not None and (nodes.dim() != 2 or len(nodes) < 2):
         raise ValueError(
             f"nodes must have shape (P, H) with at least two rows: got {tuple(nodes.shape)}"
@@ -119,19 +117,36 @@ def check_criterion(
         raise ValueError("natural_parameters must be finite: found NaN or infinity")
     unknowns = sum(value.numel() for value in chosen.values())
     if unknowns * len(target) <= _LARGEST_JACOBIAN:
-        found, method = _dense(train, test, chosen), "dense"
+        found, method = dense(train, test, chosen), "dense"
     else:
         found, method = _at_scale(train, test, chosen, len(target))
-    verdict: Verdict = "fail"
+    open_end = method == "iterative" or (nodes is not None and found.rank >= len(target))
+    return outcome(found, parameters, names, len(target), open_end, method)
+
+
+def outcome(
+    found: Found,
+    parameters: Mapping[str, Tensor],
+    names: tuple[str, ...],
+    equations: int,
+    open_end: bool,
+    method: str,
+) -> Criterion:
+    """The record of what was found: a misfit is "undecided" if ``open_end``."""
+    verdict: Verdict = "undecided" if open_end else "fail"
     if found.held_out <= TOLERANCE:
         verdict = "pass"
-    elif method == "iterative" or (nodes is not None and found.rank >= len(target)):
-        verdict = "undecided"
     direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
     direction |= found.direction
     return Criterion(
-        verdict, found.held_out, found.training, found.rank, len(target), names, direction, method
+        verdict, found.held_out, found.training, found.rank, equations, names, direction, method
     )
+
+
+def check_float64(parameters: Mapping[str, Tensor]) -> None:
+    for name, value in parameters.items():
+        if value.dtype != torch.float64:
+            raise ValueError(f"parameters[{name!r}] must be float64: got {value.dtype}")
 
 
 def sufficient_subsets(
@@ -153,7 +168,7 @@ def sufficient_subsets(
     return found
 
 
-def _subset(parameters: Mapping[str, Tensor], subset: Iterable[str] | None) -> tuple[str, ...]:
+def chosen_names(parameters: Mapping[str, Tensor], subset: Iterable[str] | None) -> tuple[str, ...]:
     names = tuple(parameters) if subset is None else tuple(subset)
     unknown = [name for name in names if name not in parameters]
     if unknown or not names:
@@ -192,19 +207,28 @@ def _stacked(
     return natural
 
 
-def _dense(train: Stacked, test: Stacked, chosen: Mapping[str, Tensor]) -> Found:
-    """Least squares with the whole Jacobian: J β = η, a row for each node and natural parameter."""
+def dense(
+    train: Stacked,
+    test: Stacked,
+    chosen: Mapping[str, Tensor],
+    target: Tensor | None = None,
+    test_target: Tensor | None = None,
+) -> Found:
+    """Least squares with the whole Jacobian: J β = target, a row for each entry.
 
-    def equations(natural: Stacked) -> tuple[Tensor, Tensor]:
-        target = natural(chosen)
-        blocks = torch.func.jacfwd(natural)(dict(chosen))
-        columns = [blocks[name].reshape(len(target), -1) for name in chosen]
-        return torch.cat(columns, 1), target
+    J is that of ``train``; the target is the value of ``train`` itself unless it is given.
+    """
 
-    jacobian, target = equations(train)
+    def equations(function: Stacked, goal: Tensor | None) -> tuple[Tensor, Tensor]:
+        goal = function(chosen) if goal is None else goal
+        blocks = torch.func.jacfwd(function)(dict(chosen))
+        columns = [blocks[name].reshape(len(goal), -1) for name in chosen]
+        return torch.cat(columns, 1), goal
+
+    jacobian, target = equations(train, target)
     beta, rank = solve(jacobian, target)
     training = misfit(jacobian, target, beta)
-    held_out = training if test is train else misfit(*equations(test), beta)
+    held_out = training if test is train else misfit(*equations(test, test_target), beta)
     return Found(tree.unflatten(beta, chosen), rank, training, held_out)
 
 
@@ -217,7 +241,7 @@ def _at_scale(
         return found, "dictionary"
     for name, value in chosen.items():
         if value.numel() * equations <= _LARGEST_JACOBIAN:
-            found = _dense(train, test, {name: value})
+            found = dense(train, test, {name: value})
             if found.held_out <= TOLERANCE:
                 return found, "dense"
     return iterative(train, test, chosen), "iterative"

@@ -25,6 +25,12 @@ from companion.plots.mixtures import component_ellipses
 from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
 from companion.plots.surfaces import maps, meeting_surfaces
+from companion.plots.tempering import (
+    rescaled,
+    tempered_curves,
+    tempered_densities,
+    thermometer_images,
+)
 from companion.plots.vae import (
     bounds_by_model,
     gap_in_certificate,
@@ -56,13 +62,17 @@ __all__ = [
     "meeting_surfaces",
     "mixture_histograms",
     "predicted_and_measured",
+    "rescaled",
     "residual_against_nodes",
     "residuals_by_case",
     "show",
     "show_animation",
     "style",
     "tangent_and_entropy",
+    "tempered_curves",
+    "tempered_densities",
     "thermometer",
+    "thermometer_images",
     "three_entropies",
     "true_and_pseudo_entropy",
 ]
