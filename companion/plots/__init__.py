@@ -1,6 +1,7 @@
 """Records and arrays to figures that carry their alternative text; imports no model."""
 
 from companion.plots.base_measures import dispersion_and_gap, true_and_pseudo_entropy
+from companion.plots.counterexamples import gaps_by_cause, penalty_law
 from companion.plots.display import COLOURS, show, show_animation, style
 from companion.plots.entropies import code_length
 from companion.plots.exponential_families import (
@@ -54,6 +55,7 @@ __all__ = [
     "gap_against_slope",
     "gap_and_gradient",
     "gap_in_certificate",
+    "gaps_by_cause",
     "histogram_and_density",
     "image_grid",
     "latent_curve",
@@ -61,6 +63,7 @@ __all__ = [
     "maps",
     "meeting_surfaces",
     "mixture_histograms",
+    "penalty_law",
     "predicted_and_measured",
     "rescaled",
     "residual_against_nodes",

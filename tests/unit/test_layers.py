@@ -40,6 +40,7 @@ LAYERS = {
     "landscape": 7,
     "survey": 7,
     "alternation": 7,
+    "counterexamples": 7,
     "claims": 8,
     "plots": 9,
 }
