@@ -754,7 +754,7 @@ CHECKS = (
     ),
     Mutant(
         "fits never warn",
-        "fit.py",
+        "fit/records.py",
         "    if not converged:\n        warnings.warn(message, ConvergenceWarning, stacklevel=3)\n",
         "",
         FIT,
@@ -762,7 +762,7 @@ CHECKS = (
     ),
     Mutant(
         "Newton goes to saddles: signed eigenvalues",
-        "fit.py",
+        "fit/ascent.py",
         "/ eigenvalues[curved].abs())",
         "/ eigenvalues[curved])",
         FIT,
@@ -770,7 +770,7 @@ CHECKS = (
     ),
     Mutant(
         "Adam goes downhill",
-        "fit.py",
+        "fit/ascent.py",
         "lr=learning_rate, maximize=True",
         "lr=learning_rate, maximize=False",
         FIT,

@@ -315,7 +315,10 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
             lambda m, p, q, x: m.maximum_likelihood(x[:, :1] * torch.ones(4).double()),
             "x needs variance outside the 2 chosen directions",
         ),
-        (lambda m, p, q, x: fit.em(m, p, x), "em needs a GaussianMixture: got PPCA"),
+        (
+            lambda m, p, q, x: fit.em(m, p, x),
+            "em needs a GaussianMixture or a FamilyMixture: got PPCA",
+        ),
         (lambda m, p, q, x: fit.lbfgs(m, p, x, steps=0), "steps must be a positive integer: got 0"),
         (
             lambda m, p, q, x: fit.newton(m, p, x, steps=1.5),

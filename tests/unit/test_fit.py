@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import warnings
 
 import numpy as np
 import pytest
@@ -11,8 +12,19 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture as SkGaussianMixture
 
-from companion import curvature, datasets, elbo, entropy_sum, fit, models, tree, variational, verify
-from tests.unit.cases import D, H, draw, generator, names, perturbed, point
+from companion import (
+    curvature,
+    datasets,
+    elbo,
+    entropy_sum,
+    families,
+    fit,
+    models,
+    tree,
+    variational,
+    verify,
+)
+from tests.unit.cases import FAMILIES, D, H, draw, generator, names, perturbed, point
 
 COVARIANCES = ("spherical", "diagonal", "full", "tied")
 
@@ -166,6 +178,59 @@ def test_a_component_that_dies_or_collapses_in_em_is_named():
             models.GaussianMixture(2, 3, covariance).m_step(single, x)
         kept = models.GaussianMixture(2, 3, covariance).m_step(single, x, floor=1e-3)
         assert all(bool(torch.isfinite(value).all()) for value in kept.values())
+
+
+# Components apart enough for EM to be quick; families with an M-step, and those without.
+WITH_M_STEP = [f for f in FAMILIES if models.FamilyMixture(f, D, 2).component.exact]
+WITHOUT_M_STEP = [f for f in FAMILIES if f not in WITH_M_STEP]
+
+
+def apart(family) -> tuple[models.FamilyMixture, torch.Tensor]:
+    """A mixture, and draws from two components of it that differ clearly."""
+    model, g = models.FamilyMixture(family, D, 2), generator(f"EM of {family!r}")
+    truth = {k: 2 * v for k, v in model.initial_parameters(g).items()}
+    component = torch.arange(200) % 2
+    return model, family.sample(model.component_natural(truth)[component], g)
+
+
+@pytest.mark.parametrize("family", WITH_M_STEP, ids=repr)
+def test_em_of_any_family_rises_to_a_stationary_point(family):
+    model, x = apart(family)
+    start = model.initial_parameters(generator("start of EM"))
+    with warnings.catch_warnings():  # some maxima are flat: then EM is slow, and says so
+        warnings.simplefilter("ignore", fit.ConvergenceWarning)
+        result = fit.em(model, start, x, steps=150)
+    bound = result.trace.column("elbo")
+    assert np.all(np.diff(bound) >= -1e-12 * (1 + np.abs(bound[1:]))) and bound[-1] > bound[0]
+    assert np.all(result.trace.column("relative_residual") <= 1e-12)
+    assert result.gradient_norm < 0.02 * result.trace.records[0].gradient_norm
+    assert result.converged == (result.gradient_norm <= 1e-10)
+    last = result.final
+    assert abs(last.gap) <= last.certificate + 1e-12 * (1 + abs(last.elbo))
+
+
+@pytest.mark.parametrize("family", (families.Poisson(), families.Gamma()), ids=repr)
+def test_em_of_a_family_ends_where_gradient_ascent_does(family):
+    model, x = apart(family)
+    result = fit.em(model, model.random_start(x, generator("start of EM")), x, steps=3000)
+    assert result.converged and abs(result.final.gap) <= 1e-9
+    nudged = {k: v + 0.02 * draw(*v.shape, g=generator(k)) for k, v in result.parameters.items()}
+    climb = fit.newton(model, nudged, x)
+    assert climb.final.elbo == pytest.approx(result.final.elbo, abs=1e-11)
+
+
+@pytest.mark.parametrize("family", WITHOUT_M_STEP, ids=repr)
+def test_em_of_a_family_without_an_m_step_names_the_alternative(family):
+    model, x = apart(family)
+    name = type(family).__name__
+    with pytest.raises(ValueError, match=f"closed-form M-step, which {name} lacks: .* fit.lbfgs"):
+        fit.em(model, model.initial_parameters(generator("lost")), x)
+
+
+def test_a_floor_is_for_gaussian_components():
+    model, x = apart(families.Poisson())
+    with pytest.raises(ValueError, match="floor must be 0 for a FamilyMixture"):
+        fit.em(model, model.initial_parameters(generator("floor")), x, floor=0.1)
 
 
 # --- PPCA in closed form --------------------------------------------------------------------------

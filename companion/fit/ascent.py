@@ -1,172 +1,24 @@
-"""Learning: EM, L-BFGS, Newton and Adam, with the identity checked along the way.
-
-Every function returns a :class:`FitResult`, says how it ended, and warns with
-:class:`ConvergenceWarning` if it did not reach the gradient norm that was asked for. Progress goes
-to the logger ``companion.fit`` at level INFO.
-"""
+"""Ascent of the ELBO along its gradient: L-BFGS, Newton's method and Adam."""
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
 from companion import tree
-from companion.checks import positive_integer
-from companion.gap import Verification
+from companion.fit.records import FitResult, Trace, Vector, counts, finish, positive
 from companion.model import Model, Parameters
-from companion.models import GaussianMixture
 from companion.objective import Problem
 from companion.variational import Amortized, Variational, samples
 
-__all__ = ["ConvergenceWarning", "FitResult", "Trace", "adam", "em", "lbfgs", "newton"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["adam", "lbfgs", "newton"]
 
 #: Newton ends at round-off: when this many steps have not halved a gradient norm below 1e-8.
 _STALL = 4
-
-Vector = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class ConvergenceWarning(UserWarning):
-    """A fit ended before the gradient norm that was asked for."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One :class:`companion.Verification` for each logged step of learning."""
-
-    steps: list[int] = field(default_factory=list)
-    records: list[Verification] = field(default_factory=list)
-
-    def column(self, name: str) -> Vector:
-        """One quantity over the steps, for example ``"elbo"``, ``"entropy_sum"`` or ``"gap"``.
-
-        Raises
-        ------
-        ValueError
-            If a verification has no such number.
-        """
-        if not all(isinstance(getattr(record, name, None), float) for record in self.records):
-            raise ValueError(f"name must be a number of companion.Verification: got {name!r}")
-        return np.array([getattr(record, name) for record in self.records], dtype=np.float64)
-
-    def _log(self, step: int, record: Verification) -> None:
-        self.steps.append(step)
-        self.records.append(record)
-        logger.info(
-            "step %d: ELBO %.6f, gap %.3e, gradient norm %.3e",
-            *(step, record.elbo, record.gap, record.gradient_norm),
-        )
-
-    def then(self, later: Trace) -> Trace:
-        """This trace continued by ``later``, its steps counted on from here."""
-        offset = self.steps[-1] if self.steps else 0
-        return Trace(
-            self.steps + [offset + step for step in later.steps], self.records + later.records
-        )
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """Parameters and q at the end, the trace, and how the fit ended."""
-
-    parameters: dict[str, Tensor]
-    q: Variational
-    trace: Trace
-    converged: bool
-    message: str
-
-    @property
-    def final(self) -> Verification:
-        """The identity at the last step."""
-        return self.trace.records[-1]
-
-    @property
-    def gradient_norm(self) -> float:
-        """Norm of the gradient of the ELBO at the end, over model and variational parameters."""
-        return self.final.gradient_norm
-
-
-def _finish(
-    parameters: dict[str, Tensor], q: Variational, trace: Trace, tolerance: float, how: str
-) -> FitResult:
-    reached = trace.records[-1].gradient_norm
-    converged = reached <= tolerance
-    message = f"{how}: gradient norm {reached:.2e}, asked for {tolerance:.1e}"
-    if not converged:
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
-    return FitResult(parameters, q, trace, converged, message)
-
-
-def _tolerance(tolerance: float) -> float:
-    if not tolerance > 0:
-        raise ValueError(f"tolerance must be positive: got {tolerance}")
-    return tolerance
-
-
-def _counts(**numbers: int) -> None:
-    for name, value in numbers.items():
-        positive_integer(value, name)
-
-
-def em(
-    model: GaussianMixture,
-    parameters: Parameters,
-    x: Any,
-    *,
-    steps: int = 1000,
-    tolerance: float = 1e-10,
-    floor: float = 0.0,
-    log_every: int = 1,
-) -> FitResult:
-    """EM for a mixture: responsibilities, then :meth:`GaussianMixture.m_step`, in turn.
-
-    ``floor`` is added to all variances in every M-step, as scikit-learn's ``reg_covar`` is; then
-    the fixed point is no stationary point of the ELBO, and the fit stops on the change of the
-    parameters instead of the gradient norm.
-
-    Raises
-    ------
-    ValueError
-        For invalid data or parameters, or a component that dies or collapses.
-    """
-    if not isinstance(model, GaussianMixture):
-        raise ValueError(f"em needs a GaussianMixture: got {type(model).__name__}")
-    _counts(steps=steps, log_every=log_every)
-    if floor < 0:
-        raise ValueError(f"floor must be at least 0: got {floor}")
-    _tolerance(tolerance)
-    problem = Problem.of(model, parameters, x, None)
-    trace, current, change = Trace(), problem.start, float("inf")
-    trace._log(0, problem.verify(current))
-    for step in range(1, steps + 1):
-        responsibilities = model.posterior(current, problem.x).probabilities
-        updated = model.m_step(responsibilities, problem.x, floor)
-        change = float(tree.norm(tree.add(updated, current, -1.0)))
-        current = updated
-        last = change <= 1e-13 * float(tree.norm(current)) or step == steps
-        if last or step % log_every == 0:
-            trace._log(step, problem.verify(current))
-            last = last or (floor == 0 and trace.records[-1].gradient_norm <= tolerance)
-        if last:
-            break
-    own, q = problem.state(current)
-    if floor == 0:
-        return _finish(own, q, trace, tolerance, f"EM ended after {trace.steps[-1]} steps")
-    converged = change <= 1e-9 * float(tree.norm(current))
-    message = f"EM with floor {floor} ended after {trace.steps[-1]} steps: last change {change:.1e}"
-    if not converged:
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return FitResult(own, q, trace, converged, message)
 
 
 def lbfgs(
@@ -192,8 +44,8 @@ def lbfgs(
     ValueError
         For invalid data or parameters, or an unknown name in ``fixed``.
     """
-    _tolerance(tolerance)
-    _counts(steps=steps, log_every=log_every)
+    positive(tolerance)
+    counts(steps=steps, log_every=log_every)
     problem = Problem.of(model, parameters, x, q, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
 
@@ -222,7 +74,7 @@ def lbfgs(
     if not trace.steps or trace.steps[-1] != count or count == 0:
         trace._log(count, problem.verify(variables))
     own, of_q = problem.state(variables)
-    return _finish(own, of_q, trace, tolerance, f"L-BFGS ended after {count} steps")
+    return finish(own, of_q, trace, tolerance, f"L-BFGS ended after {count} steps")
 
 
 def newton(
@@ -246,8 +98,8 @@ def newton(
     ValueError
         For invalid data or parameters, or an unknown name in ``fixed``.
     """
-    _tolerance(tolerance)
-    _counts(steps=steps)
+    positive(tolerance)
+    counts(steps=steps)
     problem = Problem.of(model, parameters, x, q, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
     hessian = torch.func.hessian(problem.vector_value)
@@ -270,7 +122,7 @@ def newton(
         norms.append(float(gradient.norm()))
         trace._log(step, problem.verify(tree.unflatten(vector, problem.start)))
     own, of_q = problem.state(tree.unflatten(vector, problem.start))
-    return _finish(own, of_q, trace, tolerance, f"Newton ended after {trace.steps[-1]} steps")
+    return finish(own, of_q, trace, tolerance, f"Newton ended after {trace.steps[-1]} steps")
 
 
 def _backtrack(
@@ -318,11 +170,11 @@ def adam(
         For invalid data or parameters, or mini-batches or fresh samples with a q that is not
         :class:`companion.variational.Amortized`.
     """
-    _counts(steps=steps, log_every=log_every)
+    counts(steps=steps, log_every=log_every)
     if batch_size is not None:
-        _counts(batch_size=batch_size)
+        counts(batch_size=batch_size)
     if fresh_samples is not None:
-        _counts(fresh_samples=fresh_samples)
+        counts(fresh_samples=fresh_samples)
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive: got {learning_rate}")
     problem = Problem.of(model, parameters, x, q)
@@ -352,7 +204,7 @@ def adam(
     own, of_q = problem.state(detached())
     how = f"Adam ended after {steps} steps"
     if tolerance is not None:
-        return _finish(own, of_q, trace, _tolerance(tolerance), how)
+        return finish(own, of_q, trace, positive(tolerance), how)
     message = f"{how}: gradient norm {trace.records[-1].gradient_norm:.2e}"
     return FitResult(own, of_q, trace, True, message)
 
