@@ -24,6 +24,7 @@ from companion.plots.images import image_grid
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
 from companion.plots.mixtures import component_ellipses
 from companion.plots.residuals import residuals_by_case
+from companion.plots.parts import gap_by_dimension, gap_by_layer
 from companion.plots.sections import ascent, cross_section
 from companion.plots.surfaces import maps, meeting_surfaces
 from companion.plots.tempering import (
@@ -54,6 +55,8 @@ __all__ = [
     "dispersion_and_gap",
     "gap_against_slope",
     "gap_and_gradient",
+    "gap_by_dimension",
+    "gap_by_layer",
     "gap_in_certificate",
     "gaps_by_cause",
     "histogram_and_density",
