@@ -4,9 +4,11 @@
 TIER ?= book
 # Where `make serve` listens, on this machine only.
 PORT ?= 8000
+# What `make sweep` runs: settings, values to combine, and seeds.
+GRID ?= workflow/sweeps/linear-vae.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test mutants serve reference lint clean
+.PHONY: help setup book test sweep mutants serve reference lint clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -32,7 +34,7 @@ help: ## print this list
 	@echo "usage: make TARGET"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
-	@echo "options: TIER=smoke|book|paper (book), PORT=$(PORT) (serve), PYTHON=python3.12 (first set-up)"
+	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$(PORT) (serve), PYTHON=python3.12 (first set-up)"
 
 setup: ## make .venv from the lock (book and test do this by themselves)
 	@missing=; \
@@ -63,6 +65,9 @@ serve: ## open the built book on this machine only
 
 reference: setup ## rewrite reference/claims.json from a new execution, for review
 	@"$(RUN)" -m workflow.book --tier "$(TIER)" --reference
+
+sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
+	@"$(RUN)" -m workflow.sweep "$(GRID)"
 
 mutants: setup ## plant mistakes in the package and see that tests notice each (some minutes)
 	@"$(RUN)" -m tests.mutation.run

@@ -36,7 +36,7 @@ def main(arguments=None):
                 "Reference values are those of the whole book at tier book: "
                 "use --reference without --tier, --set or --chapters."
             )
-        with _exclusive(project.build):
+        with exclusive(project.build):
             return _make(project, chapters, options)
     except Problem as problem:
         print(problem, file=sys.stderr)
@@ -50,7 +50,7 @@ def _options(arguments):
     parser = argparse.ArgumentParser(prog="python -m workflow.book", description=__doc__)
     add = parser.add_argument
     add("--tier", default="book", help=f"size of the run: {', '.join(TIERS)} (default: book)")
-    add("--cores", type=int, default=_cores(), help="chapters side by side (default: all cores)")
+    add("--cores", type=int, default=available_cores(), help="chapters side by side (default: all)")
     add("--chapters", nargs="+", default=[], metavar="NAME", help="execute and check only these")
     add("--until", choices=list(TARGETS), default="site", help="stop after this step")
     add("--reference", action="store_true", help="make the present values the reference")
@@ -172,7 +172,7 @@ def _snakemake(project, targets, cores, view):
 
 
 @contextmanager
-def _exclusive(build):
+def exclusive(build):
     """One run at a time in a build folder; the lock goes with the process that holds it."""
     try:
         build.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def _exclusive(build):
         yield
 
 
-def _cores():
+def available_cores():
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

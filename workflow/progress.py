@@ -45,10 +45,10 @@ def end_with_driver():
 
 
 class View:
-    """Chapters done of all, and the cell each running chapter is at."""
+    """Chapters (or runs of a sweep) done of all, and the cell each running chapter is at."""
 
-    def __init__(self, chapters, unchanged, stream=None):
-        self.total, self.done = len(chapters), unchanged
+    def __init__(self, chapters, unchanged, stream=None, things="chapters"):
+        self.total, self.done, self.things = len(chapters), unchanged, things
         self.stream = stream or sys.stderr
         self.live = self.stream.isatty()
         self.running, self.printed = {}, {}
@@ -64,6 +64,11 @@ class View:
             seconds, cells = event["seconds"], event["cells"]
             self.line(
                 f"[{self.done}/{self.total} chapters] {chapter}: {cells} cells in {seconds:.1f} s"
+            )
+        elif kind == "ran":
+            self.done += 1
+            self.line(
+                f"[{self.done}/{self.total} {self.things}] {chapter}: {event['seconds']:.1f} s"
             )
         else:
             self.running.pop(chapter, None)

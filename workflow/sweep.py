@@ -1,0 +1,244 @@
+"""Run a grid of trainings, many seeds each: `python -m workflow.sweep GRID.yaml [--cores N]`.
+
+A grid file names settings of `companion.experiments.Settings`, lists of values to combine, and
+seeds. Every run writes one JSON file; what was written is not run again, so that a stopped sweep
+goes on where it was. A run that fails is reported and does not stop the others. At the end the runs
+are summarized over seeds in `summary.json` and `summary.csv`.
+"""
+
+import argparse
+import csv
+import hashlib
+import io
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from workflow import progress
+from workflow.book import available_cores, exclusive
+from workflow.project import HOME, Problem, Project, digest, dump, load, write, write_if_changed
+
+FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
+
+
+def main(arguments=None):
+    options = _options(arguments)
+    try:
+        runs = plan(options.grid)
+        folder = (options.output or Project().build / "sweeps" / options.grid.stem).resolve()
+        with exclusive(folder):
+            return _make(runs, folder, options)
+    except Problem as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
+        return 130
+
+
+def _options(arguments):
+    parser = argparse.ArgumentParser(prog="python -m workflow.sweep", description=__doc__)
+    add = parser.add_argument
+    add("grid", type=Path, help="a YAML file with settings, grid and seeds")
+    add("--cores", type=int, default=available_cores(), help="runs side by side (default: all)")
+    add("--group", type=int, default=10, help="at most this many runs in one job (default: 10)")
+    add("--profile", default="local", help="folder in workflow/profiles: local or slurm")
+    add("--output", type=Path, help="folder for everything generated (default: _build/sweeps/NAME)")
+    options = parser.parse_args(arguments)
+    for name in ("cores", "group"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name} must be at least 1: found {getattr(options, name)}")
+    return options
+
+
+def plan(path):
+    """Every run of a grid file, checked before anything runs: id, settings, seed."""
+    from companion.experiments import Settings
+
+    try:
+        grid = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise Problem(f"Cannot read the grid {path}: {(error.strerror or '').lower()}.") from None
+    except yaml.YAMLError as error:
+        raise Problem(f"{path} is not readable YAML: {error}.") from None
+    if not isinstance(grid, dict) or set(grid) - {"settings", "grid", "seeds"}:
+        raise Problem(f"{path} must have settings, grid and seeds, and nothing else.")
+    fixed, varied = grid.get("settings") or {}, grid.get("grid") or {}
+    if not isinstance(fixed, dict) or not isinstance(varied, dict):
+        raise Problem(f"{path}: settings and grid must map names of settings to values.")
+    for name, values in varied.items():
+        if not isinstance(values, list) or not values:
+            raise Problem(f"{path}: grid {name} must be a list of values: found {values!r}.")
+        if name in fixed:
+            raise Problem(f"{path}: {name} is both in settings and in grid.")
+    runs = []
+    for values in itertools.product(*varied.values()):
+        chosen = fixed | dict(zip(varied, values, strict=True))
+        try:
+            settings = json.loads(json.dumps(asdict(Settings.of(chosen))))
+        except (TypeError, ValueError) as error:
+            raise Problem(f"{path}: {error}.") from None
+        name = hashlib.sha256(dump(settings).encode()).hexdigest()[:10]
+        runs += [
+            {"id": f"{name}-{seed:04d}", "settings": settings, "seed": seed}
+            for seed in _seeds(path, grid.get("seeds", 1))
+        ]
+    if len({run["id"] for run in runs}) < len(runs):
+        raise Problem(f"{path} asks for the same run twice: a value or a seed is repeated.")
+    return runs
+
+
+def _seeds(path, seeds):
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
+        return range(seeds)
+    if isinstance(seeds, list) and seeds and all(type(s) is int and s >= 0 for s in seeds):
+        return seeds
+    raise Problem(f"{path}: seeds must be a number of seeds or a list of them: found {seeds!r}.")
+
+
+def key(run):
+    """What a run's result depends on: the package, the lock, its settings and seed."""
+    project = Project()
+    return {"package": digest(project.root / "companion"), "lock": project.lock, **run}
+
+
+def result(folder, run, present):
+    """The record of a run that ended well with the present package; None otherwise."""
+    found = load(folder / "runs" / f"{run['id']}.json")
+    return found if found and found.get("key") == present | run else None
+
+
+def _make(runs, folder, options):
+    present = key({})
+    waiting = [run for run in runs if result(folder, run, present) is None]
+    view = progress.View(runs, unchanged=len(runs) - len(waiting), things="runs")
+    view.line(f"{len(runs)} runs: {len(runs) - len(waiting)} done before")
+    for run in runs:
+        (folder / "failed" / f"{run['id']}.json").unlink(missing_ok=True)
+    if waiting:
+        # Enough jobs for all cores, each with several runs, since a job takes seconds to start.
+        size = min(options.group, math.ceil(len(waiting) / options.cores))
+        groups = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+        for name in ("groups", "done"):
+            for old in (folder / name).glob("*.json"):
+                old.unlink()
+        for number, group in enumerate(groups):
+            write_if_changed(folder / "groups" / f"{number}.json", dump(group))
+        broken = _snakemake(folder, len(groups), options, view)
+    records = [record for run in runs if (record := result(folder, run, present))]
+    failed = [run for run in runs if result(folder, run, present) is None]
+    rows = summarize(records)
+    write(folder / "summary.json", dump({"rows": rows, "failed": failed}))
+    write(folder / "summary.csv", to_csv(rows))
+    view.line(table(rows))
+    view.line(f"{len(records)} of {len(runs)} runs are in {folder / 'summary.csv'}")
+    if failed and waiting and broken and not any((folder / "failed").glob("*.json")):
+        view.line(f"Snakemake's full log is {folder / 'logs' / 'snakemake.log'}")
+    return 1 if failed else 0
+
+
+def _snakemake(folder, groups, options, view):
+    profile = Path(__file__).parent / "profiles" / options.profile
+    if not profile.is_dir():
+        known = ", ".join(sorted(p.name for p in profile.parent.iterdir()))
+        raise Problem(f"There is no profile {options.profile!r}: choose one of {known}.")
+    command = [sys.executable, "-P", "-m", "workflow.engine"]
+    command += ["--snakefile", str(Path(__file__).with_name("Sweep")), "--directory", str(folder)]
+    command += ["--cores", str(options.cores), "--workflow-profile", str(profile)]
+    command += ["--config", f"groups={groups}"]
+    path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {
+        progress.DRIVER: str(os.getpid()),
+        "PYTHONPATH": os.pathsep.join(path),
+    }
+    log = folder / "logs" / "snakemake.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as kept:
+        process = subprocess.Popen(
+            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        try:
+            for line in process.stdout or ():
+                event = progress.parse(line)
+                if event is None:
+                    kept.write(line)
+                else:
+                    view.show(event)
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+
+
+def summarize(records):
+    """One row for each choice of settings: mean, standard deviation and range over seeds."""
+    groups: dict[str, list] = {}
+    for record in records:
+        groups.setdefault(dump(record["run"]["settings"]), []).append(record["run"])
+    rows = []
+    for runs in groups.values():
+        row = {"settings": runs[0]["settings"], "seeds": [run["seed"] for run in runs]}
+        for name in FINAL:
+            values = [run["rows"][-1][run["columns"].index(name)] for run in runs]
+            row[name] = spread(values)
+        short = [run["maximum"] - run["rows"][-1][1] for run in runs if run["maximum"] is not None]
+        if short:
+            row["below_maximum"] = spread(short)
+        rows.append(row)
+    return rows
+
+
+def spread(values):
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {
+        "mean": statistics.fmean(values),
+        "sd": deviation,
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def varying(rows):
+    """The settings that differ between rows."""
+    names = rows[0]["settings"] if rows else []
+    return [n for n in names if len({dump(row["settings"][n]) for row in rows}) > 1]
+
+
+def table(rows):
+    """Rows as text: the settings that vary, then mean ± standard deviation."""
+    lines = []
+    for row in rows:
+        chosen = " ".join(f"{name}={row['settings'][name]}" for name in varying(rows))
+        numbers = " ".join(
+            f"{name} {row[name]['mean']:.4g} ± {row[name]['sd']:.2g}"
+            for name in (*FINAL, "below_maximum")
+            if name in row
+        )
+        lines.append(f"  {chosen + ': ' if chosen else ''}{len(row['seeds'])} seeds, {numbers}")
+    return "\n".join(lines)
+
+
+def to_csv(rows):
+    """Rows as CSV: every setting, the number of seeds, and the spread of every number."""
+    text = io.StringIO()
+    numbers = [name for name in (*FINAL, "below_maximum") if any(name in row for row in rows)]
+    parts = ("mean", "sd", "min", "max")
+    names = list(rows[0]["settings"]) if rows else []
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*names, "seeds", *(f"{n}_{part}" for n in numbers for part in parts)])
+    for row in rows:
+        values = [row.get(n, {}).get(part, "") for n in numbers for part in parts]
+        writer.writerow([*(row["settings"][n] for n in names), len(row["seeds"]), *values])
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
