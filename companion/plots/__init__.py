@@ -23,8 +23,8 @@ from companion.plots.identity import (
 from companion.plots.images import image_grid
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
 from companion.plots.mixtures import component_ellipses
-from companion.plots.residuals import residuals_by_case
 from companion.plots.parts import gap_by_dimension, gap_by_layer
+from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
 from companion.plots.surfaces import maps, meeting_surfaces
 from companion.plots.tempering import (
