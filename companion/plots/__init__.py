@@ -1,6 +1,7 @@
 """Records and arrays to figures that carry their alternative text; imports no model."""
 
 from companion.plots.base_measures import dispersion_and_gap, true_and_pseudo_entropy
+from companion.plots.codes import sparse_codes
 from companion.plots.counterexamples import gaps_by_cause, penalty_law
 from companion.plots.display import COLOURS, show, show_animation, style
 from companion.plots.entropies import code_length
@@ -73,6 +74,7 @@ __all__ = [
     "residuals_by_case",
     "show",
     "show_animation",
+    "sparse_codes",
     "style",
     "tangent_and_entropy",
     "tempered_curves",
