@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from companion.criterion import Criterion, check_float64, chosen_names, dense, outcome
 from companion.directions import Stacked
 
-__all__ = ["check_score_criterion"]
+__all__ = ["check_distribution", "check_score_criterion"]
 
 #: A number for each row of points, from parameters and points.
 Scores = Callable[[Mapping[str, Tensor], Tensor], Tensor]
@@ -104,3 +105,38 @@ def check_score_criterion(
     (train, target), (test, test_target) = side(points[:half]), side(points[half:])
     found = dense(train, test, chosen, target, test_target)
     return outcome(found, parameters, names, half, found.rank >= half, "dense")
+
+
+def check_distribution(
+    distribution: Callable[[Mapping[str, Tensor]], Distribution],
+    parameters: Mapping[str, Tensor],
+    points: Tensor,
+    subset: Iterable[str] | None = None,
+) -> Criterion:
+    """:func:`check_score_criterion` for one-dimensional densities of :mod:`torch.distributions`.
+
+    ``distribution`` maps parameters to a distribution with an ``entropy`` in closed form; give it
+    ``validate_args=False``, as its arguments are traced. ``points`` is ``(P,)``.
+
+    Raises
+    ------
+    ValueError
+        For points of another shape, and as :func:`check_score_criterion`.
+
+    Source: this companion.
+
+    >>> from torch.distributions import Normal
+    >>> p = {"mean": torch.tensor(0.3).double(), "log_std": torch.tensor(0.1).double()}
+    >>> x = torch.randn(20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> check_distribution(lambda p: Normal(p["mean"], p["log_std"].exp(), False), p, x).verdict
+    'pass'
+    """
+    if points.dim() != 1:
+        raise ValueError(f"points must have shape (P,): got {tuple(points.shape)}")
+    return check_score_criterion(
+        lambda p, x: distribution(p).log_prob(x[:, 0]),
+        lambda p, x: distribution(p).entropy(),
+        parameters,
+        points[:, None],
+        subset,
+    )

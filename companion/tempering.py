@@ -16,6 +16,7 @@ from companion.variational import Variational
 
 __all__ = [
     "log_tempered_normaliser",
+    "rate_of_cooling",
     "tempered_elbo",
     "tempered_log_prob",
     "tempering_slopes",
@@ -77,6 +78,27 @@ def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: Temperature
     """
     powers = t * family.log_prob(x, natural) + (1 - t) * family.log_base_measure(x)
     return powers - log_tempered_normaliser(family, natural, t)
+
+
+def rate_of_cooling(family: Family, x: Tensor, natural: Tensor) -> Tensor:
+    """d log p_t(x)/dt at t = 1 by automatic differentiation, shapes as those of ``log_prob``.
+
+    Source: this companion.
+
+    >>> from companion.families import Laplace
+    >>> family, x = Laplace(), torch.tensor([1.5], dtype=torch.float64)
+    >>> natural = family.parameters(0 * x, 1 + 0 * x)
+    >>> rate = family.log_prob(x, natural) + family.entropy(natural)
+    >>> bool((rate_of_cooling(family, x, natural) - rate).abs() < 1e-15)
+    True
+    """
+    one = torch.ones((), dtype=natural.dtype, device=natural.device)
+
+    def density(t: Tensor) -> Tensor:
+        return tempered_log_prob(family, x, natural, t)
+
+    slope: Tensor = torch.func.jvp(density, (one,), (one,))[1]
+    return slope
 
 
 def tempered_elbo(

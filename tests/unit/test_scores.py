@@ -9,7 +9,7 @@ from torch.distributions import Gumbel, StudentT, Weibull
 from companion import check_criterion, families
 from companion.criterion import TOLERANCE
 from companion.models.components import COMPONENTS
-from companion.scores import check_score_criterion
+from companion.scores import check_distribution, check_score_criterion
 from tests.unit.cases import FAMILIES, draw, generator
 
 X = draw(60, 1, g=generator("score points"))
@@ -22,13 +22,7 @@ def scalars(*names):
 
 def checked(make, parameters, x=X, **options):
     """The check of a distribution of torch, an implementation that is not ours."""
-    return check_score_criterion(
-        lambda p, x: make(p).log_prob(x[:, 0]),
-        lambda p, x: make(p).entropy(),
-        parameters,
-        x,
-        **options,
-    )
+    return check_distribution(make, parameters, x[:, 0], **options)
 
 
 def student(p):
@@ -146,6 +140,8 @@ def test_what_is_refused():
     parameters = scalars("location", "log_scale", "log_dof")
     with pytest.raises(ValueError, match=r"points must have shape \(P, K\)"):
         checked(student, parameters, X[:1])
+    with pytest.raises(ValueError, match=r"points must have shape \(P,\): got \(60, 1\)"):
+        check_distribution(student, parameters, X)
     with pytest.raises(ValueError, match="subset must name some of"):
         checked(student, parameters, subset=["scale"])
     with pytest.raises(ValueError, match="must be float64"):
