@@ -54,6 +54,7 @@ def tempered_densities(
                 axes.plot(values, np.asarray(density), dashes, color=colour, label=label, **marker)
             axes.set_title(name, fontsize=11)
             axes.set_ylim(bottom=0)
+            axes.locator_params(axis="x", integer=True, nbins=5)
             axes.set_yticks([])
         handles, labels = grid.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))

@@ -15,6 +15,7 @@ def test_densities_have_a_panel_each_and_a_line_for_each_temperature():
     np.testing.assert_array_equal(left.lines[0].get_ydata(), [1, 2, 3])
     assert [line.get_marker() for line in (left.lines[0], right.lines[0])] == ["None", "o"]
     assert not empty.axison
+    assert all(tick == round(tick) for tick in right.get_xticks())
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["t = 0.5 (warmer)", "t = 1", "t = 2 (colder)"]
 
