@@ -8,10 +8,11 @@ from companion.alternation import alternate
 from companion.criterion import check_criterion
 from companion.elbo import EntropySum, elbo, entropy_sum
 from companion.explain import Explanation, explain_gap
-from companion.gap import Verification, project, verify
+from companion.gap import Verification, verify
 from companion.interop import from_sklearn
 from companion.modules import ModuleVerification, verify_module
 from companion.objective import Curvature, curvature
+from companion.projection import gap_blocks, project
 from companion.scores import check_score_criterion
 from companion.tables import Table
 from companion.tempering import tempered_elbo
@@ -38,6 +39,7 @@ __all__ = [
     "fit",
     "from_sklearn",
     "gap",
+    "gap_blocks",
     "interop",
     "models",
     "project",

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +16,7 @@ from companion.elbo import elbo, entropy_sum
 from companion.model import Model, Parameters
 from companion.variational import Variational
 
-Q = TypeVar("Q", bound=Variational)
-
-__all__ = ["Verification", "check_q", "full_direction", "project", "verify"]
+__all__ = ["Verification", "check_q", "full_direction", "verify"]
 
 
 def full_direction(model: Model, parameters: Parameters, q: Variational) -> dict[str, Tensor]:
@@ -35,7 +33,10 @@ class Verification:
 
     ``gap`` is ELBO − entropy sum; ``slope`` is ⟨∇ELBO, v⟩, computed independently of it;
     ``residual`` = |gap − slope| is zero up to round-off, whatever the parameters, data and q.
-    ``blocks`` splits the slope by parameter. ``certificate`` = Σ_b ‖∇_b ELBO‖ ‖v_b‖ bounds |gap|.
+    ``blocks`` splits the slope by parameter. Three bounds on |gap|, from tight to loose, with g
+    the gradient and g_v its entries where v is not zero: ``certificate`` = Σ_b ‖g_b‖ ‖v_b‖ over
+    parameters, ``support_certificate`` = ‖g_v‖ ‖v‖, ``full_certificate`` = ‖g‖ ‖v‖. They depend on
+    the coordinates of the parameters; gap and slope do not.
 
     For a model without a gap direction, slope, residual and certificate are NaN: then nothing ties
     the ELBO to the entropy sum.
@@ -54,6 +55,8 @@ class Verification:
     gradient_norm: float
     certificate: float
     blocks: Mapping[str, float]
+    support_certificate: float
+    full_certificate: float
 
     @property
     def residual(self) -> float:
@@ -208,6 +211,8 @@ def verify(
         gradient_norm=float(tree.norm({k: v for k, v in gradient.items() if k not in constant})),
         certificate=math.nan if v is None else _certificate(gradient, v),
         blocks=blocks,
+        support_certificate=math.nan if v is None else _whole_certificate(gradient, v, True),
+        full_certificate=math.nan if v is None else _whole_certificate(gradient, v, False),
     )
 
 
@@ -232,50 +237,9 @@ def _certificate(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> flo
     return math.fsum(float((gradient[name] * (v[name] != 0)).norm() * v[name].norm()) for name in v)
 
 
-def project(
-    model: Model, parameters: Parameters, q: Q, x: Any, steps: int = 50
-) -> tuple[dict[str, Tensor], Q]:
-    """Move along v to a point where ⟨∇ELBO, v⟩ = 0, so that ELBO = entropy sum, without training.
-
-    One-dimensional damped Newton ascent of the ELBO along the flow of v; the ELBO never falls.
-
-    Raises
-    ------
-    ValueError
-        For invalid data or parameters.
-    RuntimeError
-        If the slope does not reach round-off within ``steps`` steps, with the slope that is left.
-    """
-    data = model.check(parameters, x)
-    check_q(model, q, len(data))
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
-
-    def objective(merged: Mapping[str, Tensor]) -> Tensor:
-        own, moved = _split(merged, q)
-        return elbo(model, own, moved, data)
-
-    def direction(merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        own, moved = _split(merged, q)
-        return full_direction(model, own, moved)
-
-    def slope(merged: Mapping[str, Tensor]) -> Tensor:
-        return torch.func.jvp(objective, (merged,), (direction(merged),))[1]
-
-    value = objective(variables)
-    for _ in range(steps):
-        v = direction(variables)
-        derivatives = torch.func.jvp(slope, (variables,), (v,))
-        first, second = float(derivatives[0]), float(derivatives[1])
-        if abs(first) <= 1e-13 * (1 + abs(float(value))):
-            own, of_q = tree.split(variables)
-            return own, q.with_parameters(of_q)
-        step = max(-1.0, min(1.0, first / -second if second < 0 else math.copysign(1.0, first)))
-        trials = (tree.add(variables, v, step * 0.5**halvings) for halvings in range(60))
-        slack = 1e-14 * (1 + abs(float(value)))
-        accepted = next((trial for trial in trials if objective(trial) >= value - slack), None)
-        if accepted is None:
-            break
-        variables, value = accepted, objective(accepted)
-    raise RuntimeError(
-        f"project did not reach the equality in {steps} steps: slope {first:.2e} is left"
-    )
+def _whole_certificate(
+    gradient: Mapping[str, Tensor], v: Mapping[str, Tensor], support: bool
+) -> float:
+    """‖∇ELBO‖ ‖v‖, with ``support`` the gradient restricted to the entries where v is not zero."""
+    kept = {name: g * (v[name] != 0) if support else g for name, g in gradient.items()}
+    return float(tree.norm(kept) * tree.norm(v))

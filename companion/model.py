@@ -92,6 +92,18 @@ class Model(ABC):
         """The rate at which q's latent space is rescaled along v: not 0 only for a fixed prior."""
         return 0.0
 
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        """Parameters whose entries are logarithms of separate scales, so that v is ±1 on each."""
+        return ()
+
+    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor] | None:
+        """How the parameters move so that z ↦ e^{rate·t} z leaves p(x|z) as it is.
+
+        ``rate`` is ``()`` or ``(H,)``; only parameters that move are named. ``None`` if not known.
+        """
+        return None
+
     def posterior(self, parameters: Parameters, x: Tensor) -> Any:
         """The exact posterior p(z | x_n) as a variational distribution, where there is one."""
         raise ValueError(

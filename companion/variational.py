@@ -68,15 +68,17 @@ class Variational(ABC):
     def entropy(self) -> Tensor:
         """Entropy H[q_n] of every q_n, shape ``(N,)``, in nats."""
 
-    def rescaling(self, rate: float) -> dict[str, Tensor]:
+    def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
         """Direction d/dt at t = 0 of the parameters of the law of e^{rate·t} z, for z ~ q.
+
+        ``rate`` is one number, or one for each latent, ``(H,)``.
 
         Raises
         ------
         ValueError
             If this q can't follow a rescaling of the latent space.
         """
-        if rate == 0:
+        if not isinstance(rate, Tensor) and rate == 0:
             return {name: torch.zeros_like(value) for name, value in self.parameters.items()}
         raise ValueError(
             f"{type(self).__name__} has no rescaling of the latent space, which a fixed continuous "
@@ -293,8 +295,10 @@ class Gaussian(Variational):
         size = self.mean.shape[-1]
         return diagonal.abs().log().sum(-1) + 0.5 * size * (1 + math.log(2 * math.pi))
 
-    def rescaling(self, rate: float) -> dict[str, Tensor]:
-        return {"mean": rate * self.mean, "scale": rate * self.scale}
+    def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
+        rates = torch.as_tensor(rate, dtype=self.mean.dtype).expand(self.mean.shape[-1])
+        rows = rates if self.diagonal else rates[:, None]
+        return {"mean": rates * self.mean, "scale": rows * self.scale}
 
 
 @dataclass(frozen=True)
@@ -332,8 +336,8 @@ class Amortized(Variational):
     def entropy(self) -> Tensor:
         return self.gaussian().entropy()
 
-    def rescaling(self, rate: float) -> dict[str, Tensor]:
-        if rate == 0:
+    def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
+        if not isinstance(rate, Tensor) and rate == 0:
             return super().rescaling(rate)
         direction: dict[str, Tensor] = self.encoder.rescaling(self.encoder_parameters, rate)
         return direction

@@ -45,6 +45,14 @@ class DiscreteVAE(Model):
     def latent_rescaling(self) -> float:
         return 0.0 if self.learnable_prior else 0.5
 
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        return ("prior_log_variance",)
+
+    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
+        reads_z = "hidden0.weight" if self.hidden else "logits.weight"
+        return {reads_z: -rate * parameters[reads_z]}
+
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         sizes = (self.latent, *self.hidden)
         parameters = hidden_layers(sizes, generator)

@@ -57,6 +57,13 @@ class LinearGaussian(Model):
     def latent_rescaling(self) -> float:
         return 0.0 if self.learnable_prior else 0.5
 
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        return ("log_variance", "prior_log_variance")
+
+    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
+        return {"W": -rate * parameters["W"]}
+
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         draw = partial(normal_draws, generator=generator)
         parameters = {

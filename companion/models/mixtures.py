@@ -105,6 +105,10 @@ class GaussianMixture(Mixture):
             )
 
     @property
+    def log_scales(self) -> tuple[str, ...]:
+        return ("log_variance",)
+
+    @property
     def family(self) -> SphericalGaussian | DiagonalGaussian | FullGaussian:
         if self.covariance == "spherical":
             return SphericalGaussian()

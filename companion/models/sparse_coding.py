@@ -62,6 +62,13 @@ class SparseCoding(Model):
     def latent_rescaling(self) -> float:
         return 0.0 if self.learnable_scale else 1.0
 
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        return ("log_variance", "log_scale")
+
+    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
+        return {"W": -rate * parameters["W"]}
+
     def scale(self, parameters: Parameters) -> Tensor:
         """Scales λ of the prior, ``(H,)``."""
         if self.learnable_scale:

@@ -100,13 +100,17 @@ class Encoder:
         log_std = apply_linear(parameters, "log_std", hidden)
         return apply_linear(parameters, "mean", hidden), log_std.exp()
 
-    def rescaling(self, parameters: Parameters, rate: float) -> dict[str, Tensor]:
-        """Direction of φ along which z is rescaled: rate × mean head, rate on the log-std bias."""
+    def rescaling(self, parameters: Parameters, rate: float | Tensor) -> dict[str, Tensor]:
+        """Direction of φ along which z is rescaled: rate × mean head, rate on the log-std bias.
+
+        ``rate`` is one number, or one for each latent, ``(H,)``.
+        """
+        rates = torch.as_tensor(rate, dtype=torch.float64).expand(self.latent)
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return direction | {
-            "mean.weight": rate * parameters["mean.weight"],
-            "mean.bias": rate * parameters["mean.bias"],
-            "log_std.bias": torch.full_like(parameters["log_std.bias"], rate),
+            "mean.weight": rates[:, None] * parameters["mean.weight"],
+            "mean.bias": rates * parameters["mean.bias"],
+            "log_std.bias": rates * torch.ones_like(parameters["log_std.bias"]),
         }
 
     def posterior(
@@ -165,6 +169,13 @@ class GaussianVAE(Model):
     @property
     def latent_rescaling(self) -> float:
         return 0.0 if self.learnable_prior else 0.5
+
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        return ("log_variance", "variance.bias", "prior_log_variance")
+
+    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
+        return {name: -rate * parameters[name] for name in self._weights_on_latents}
 
     @property
     def has_gap_direction(self) -> bool:
@@ -245,9 +256,10 @@ class GaussianVAE(Model):
             direction[noise] = -torch.ones_like(parameters[noise])
         if self.learnable_prior:
             return direction | prior_direction(parameters)
-        for reads_z in self._weights_on_latents:
-            direction[reads_z] = direction[reads_z] - 0.5 * parameters[reads_z]
-        return direction
+        absorbed = self.absorption(
+            parameters, torch.tensor(self.latent_rescaling, dtype=torch.float64)
+        )
+        return direction | {name: direction[name] + part for name, part in absorbed.items()}
 
     @property
     def _weights_on_latents(self) -> tuple[str, ...]:

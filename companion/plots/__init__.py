@@ -5,6 +5,13 @@ from companion.plots.codes import sparse_codes
 from companion.plots.counterexamples import gaps_by_cause, penalty_law
 from companion.plots.display import COLOURS, show, show_animation, style
 from companion.plots.entropies import code_length
+from companion.plots.equality import (
+    before_and_after,
+    certificate_ratios,
+    noise_by_samples,
+    orders_of_convergence,
+    unbounded_sum,
+)
 from companion.plots.exponential_families import (
     criterion_residuals,
     histogram_and_density,
@@ -46,8 +53,10 @@ __all__ = [
     "affine_gap",
     "along_direction",
     "ascent",
+    "before_and_after",
     "bound_and_entropies",
     "bounds_by_model",
+    "certificate_ratios",
     "code_length",
     "component_ellipses",
     "count_frequencies",
@@ -67,6 +76,8 @@ __all__ = [
     "maps",
     "meeting_surfaces",
     "mixture_histograms",
+    "noise_by_samples",
+    "orders_of_convergence",
     "penalty_law",
     "predicted_and_measured",
     "rescaled",
@@ -83,4 +94,5 @@ __all__ = [
     "thermometer_images",
     "three_entropies",
     "true_and_pseudo_entropy",
+    "unbounded_sum",
 ]

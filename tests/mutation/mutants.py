@@ -12,6 +12,7 @@ ELBO = "tests/unit/test_elbo.py"
 FAMILIES = "tests/unit/test_families.py"
 CRITERION = "tests/unit/test_criterion.py"
 GAP = "tests/unit/test_gap.py"
+PROJECTION = "tests/unit/test_projection.py"
 FIT = "tests/unit/test_fit.py"
 VARIATIONAL = "tests/unit/test_variational.py"
 BAD = "tests/unit/test_bad_input.py"
@@ -119,15 +120,15 @@ DIRECTIONS = (
     Mutant(
         "rescaling of a free q turned round",
         "variational.py",
-        '{"mean": rate * self.mean, "scale": rate * self.scale}',
-        '{"mean": -rate * self.mean, "scale": -rate * self.scale}',
+        '{"mean": rates * self.mean, "scale": rows * self.scale}',
+        '{"mean": -rates * self.mean, "scale": -rows * self.scale}',
         IDENTITY,
         identity("ppca-fixed"),
     ),
     Mutant(
         "rescaling of a free q forgets the mean",
         "variational.py",
-        '{"mean": rate * self.mean,',
+        '{"mean": rates * self.mean,',
         '{"mean": 0 * self.mean,',
         IDENTITY,
         identity("ppca-fixed and full"),
@@ -135,7 +136,7 @@ DIRECTIONS = (
     Mutant(
         "rescaling of an encoder forgets its bias",
         VAE,
-        '"mean.bias": rate * parameters["mean.bias"],',
+        '"mean.bias": rates * parameters["mean.bias"],',
         '"mean.bias": 0 * parameters["mean.bias"],',
         IDENTITY,
         identity("encoder"),
@@ -143,8 +144,8 @@ DIRECTIONS = (
     Mutant(
         "rescaling of an encoder doubles the log-std, as if a log-variance",
         VAE,
-        'torch.full_like(parameters["log_std.bias"], rate)',
-        'torch.full_like(parameters["log_std.bias"], 2 * rate)',
+        'rates * torch.ones_like(parameters["log_std.bias"])',
+        '2 * rates * torch.ones_like(parameters["log_std.bias"])',
         IDENTITY,
         identity("encoder"),
     ),
@@ -167,8 +168,8 @@ DIRECTIONS = (
     Mutant(
         "sign of the block of v on weights that read z, Gaussian VAEs",
         VAE,
-        "direction[reads_z] - 0.5 * parameters[reads_z]",
-        "direction[reads_z] + 0.5 * parameters[reads_z]",
+        "direction[name] + part",
+        "direction[name] - part",
         IDENTITY,
         identity("vae-scalar-fixed"),
     ),
@@ -730,27 +731,60 @@ CHECKS = (
     ),
     Mutant(
         "projection goes downhill",
-        "gap.py",
-        "first / -second if second < 0 else math.copysign(1.0, first)",
-        "first / second if second < 0 else math.copysign(1.0, -first)",
-        GAP,
-        "projection_reaches and sbn",
+        "projection.py",
+        "ratio = torch.where(second < 0, first / -second, torch.inf)",
+        "ratio = torch.where(second < 0, first / second, torch.inf)",
+        PROJECTION,
+        "closes_the_gap and ppca",
     ),
     Mutant(
         "projection accepts a lower ELBO",
-        "gap.py",
-        "if objective(trial) >= value - slack)",
-        "if True)",
-        GAP,
+        "projection.py",
+        "if reached >= value - slack]",
+        "if True]",
+        PROJECTION,
         "projection_shortens",
     ),
     Mutant(
         "projection stops too early",
-        "gap.py",
-        "if abs(first) <= 1e-13 * (1 +",
-        "if abs(first) <= 1e-4 * (1 +",
-        GAP,
-        "projection_reaches",
+        "projection.py",
+        "_TOLERANCE = 1e-13",
+        "_TOLERANCE = 1e-4",
+        PROJECTION,
+        "closes_the_gap and sbn",
+    ),
+    Mutant(
+        "projection skips the last block",
+        "projection.py",
+        "for block in _blocks(model, q, variables):\n        variables = _climb",
+        "for block in _blocks(model, q, variables)[:-1]:\n        variables = _climb",
+        PROJECTION,
+        "closes_the_gap and ppca",
+    ),
+    Mutant(
+        "projection closes the sum of the gaps only",
+        "projection.py",
+        "for block in _blocks(model, q, variables):\n        variables = _climb",
+        'for block in [_Block("all", lambda merged: full_direction(model, tree.split(merged)[0], '
+        "q.with_parameters(tree.split(merged)[1])))]:\n        variables = _climb",
+        PROJECTION,
+        "closes_the_gap and ppca",
+    ),
+    Mutant(
+        "variances move together",
+        "projection.py",
+        "entrywise = set(group) <= set(model.log_scales)",
+        "entrywise = False",
+        PROJECTION,
+        "every_single_scale or closed_form",
+    ),
+    Mutant(
+        "latents are not rescaled one by one",
+        "projection.py",
+        "rescale(merged, rate * one))",
+        "rescale(merged, rate * (one + 0.1)))",
+        PROJECTION,
+        "add_up_to_v",
     ),
     Mutant(
         "fits never warn",

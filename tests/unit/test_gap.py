@@ -2,114 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 
 import pytest
 import torch
 
-from companion import entropy_sum, models, project, tree, variational, verify
+from companion import entropy_sum, tree, verify
 from companion.gap import full_direction
-from tests.unit.cases import D, H, draw, generator, names, perturbed, point, some_cases
-
-
-@some_cases(
-    "sbn",
-    "mixture",
-    "poisson",
-    "fixed/exact",
-    "pca-learnable/full-samples",
-    "1-hidden/full-samples",
-    "0-hidden/mlp-encoder",
-)
-def test_projection_reaches_the_equality_and_the_elbo_never_falls(name):
-    model, parameters, q, x = point(name)
-    before = verify(model, parameters, q, x)
-    inputs = {k: v.clone() for k, v in tree.merge(parameters, q.parameters).items()}
-    moved, moved_q = project(model, parameters, q, x)
-    after = verify(model, moved, moved_q, x)
-    assert abs(after.gap) <= 1e-11 * (1 + abs(after.elbo))
-    assert after.elbo > before.elbo - 1e-12 * (1 + abs(before.elbo))
-    assert type(moved_q) is type(q) and moved.keys() == parameters.keys()
-    for key, value in tree.merge(parameters, q.parameters).items():
-        assert torch.equal(value, inputs[key])
-    # Only what v moves has moved.
-    v = full_direction(model, parameters, q)
-    for key, value in tree.merge(moved, moved_q.parameters).items():
-        assert torch.equal(value[v[key] == 0], inputs[key][v[key] == 0])
-    if abs(before.gap) > 1e-3:
-        assert after.elbo > before.elbo
-
-
-def test_projection_of_an_untrained_vae_on_other_data():
-    """A hundred-fold wrong scale: many damped steps, the same end."""
-    model = models.GaussianVAE(D, H, (5,), noise="scalar")
-    for seed in range(3):
-        g = generator(f"untrained {seed}")
-        parameters = model.initial_parameters(g)
-        encoder = models.Encoder(D, H, (5,))
-        x = 100 * draw(30, D, g=g)
-        q = encoder.posterior(encoder.initial_parameters(g), x / 100)
-        before = verify(model, parameters, q, x)
-        moved, moved_q = project(model, parameters, q, x)
-        after = verify(model, moved, moved_q, x)
-        assert abs(before.gap) > 1e4 and after.elbo > before.elbo
-        assert abs(after.gap) <= 1e-11 * (1 + abs(after.elbo))
-        assert after.certificate >= abs(after.gap)
-
-
-def test_projection_of_vae_2_balances_noise_and_prior():
-    """Where the slope vanishes, E‖x − μ(z)‖²/σ² + E z²/λ = D + H."""
-    model, parameters, q, x = point("vae-scalar-learnable-1-hidden/diagonal-hermite")
-    moved, _ = project(model, parameters, q, x)
-    z, w = q.nodes()
-    mean, variance = model.decode(moved, z)
-    error = (((x[:, None] - mean) ** 2).sum(-1) * w).sum(-1).mean() / variance
-    spread = ((z**2 / moved["prior_log_variance"].exp()).sum(-1) * w).sum(-1).mean()
-    assert float(error + spread) == pytest.approx(D + H, rel=1e-11)
-
-
-def test_projection_shortens_a_step_that_would_lose(monkeypatch):
-    """One wrong pixel in a hundred at logit 10: a full Newton step would lower the ELBO."""
-    model = models.SigmoidBeliefNet(1, 1)
-    x = torch.ones(100, 1, dtype=torch.float64)
-    x[0] = 0
-    zero = torch.zeros(1, dtype=torch.float64)
-    parameters = {"prior_logits": zero, "W": zero[:, None], "b": zero + 10}
-    q = variational.MeanFieldBernoulli(torch.zeros(100, 1, dtype=torch.float64))
-    starts = []
-    add = tree.add
-
-    def spy(point, v, step):
-        starts.append(float(point["b"]))
-        return add(point, v, step)
-
-    monkeypatch.setattr(tree, "add", spy)
-    moved, _ = project(model, parameters, q, x)
-    assert float(moved["b"]) == pytest.approx(math.log(99), rel=1e-10)
-    bounds = [
-        verify(model, parameters | {"b": zero + b}, q, x).elbo for b in (*starts, float(moved["b"]))
-    ]
-    assert all(later >= earlier - 1e-13 for earlier, later in itertools.pairwise(bounds))
-    assert len(starts) > len(set(starts)), "here at least one step was tried twice"
-
-
-def test_projection_says_when_it_runs_out_of_steps():
-    with pytest.raises(
-        RuntimeError, match=r"did not reach the equality in 1 steps: slope .* is left"
-    ):
-        project(*point("vae-scalar-fixed-1-hidden/full-samples"), steps=1)
-
-
-def test_projection_needs_a_direction():
-    g = generator("softplus")
-    model = models.GaussianVAE(D, H, (3,), noise="softplus")
-    parameters, x = model.initial_parameters(g), draw(5, D, g=g)
-    q = variational.Gaussian(draw(5, H, g=g), draw(5, H, g=g).exp())
-    with pytest.raises(ValueError, match='noise="softplus" has no gap direction'):
-        project(model, parameters, q, x)
-
+from tests.unit.cases import draw, generator, names, perturbed, point, some_cases
 
 # --- the report -----------------------------------------------------------------------------------
 
@@ -209,3 +110,37 @@ def test_dictionaries_of_tensors_behave_like_vectors():
     assert all(torch.equal(again[k], a[k]) for k in a)
     assert tree.split(tree.merge(a, b)) == (a, b)
     assert perturbed(a, g).keys() == a.keys()
+
+
+# --- certificates ---------------------------------------------------------------------------------
+
+
+@some_cases(
+    "sbn/exact", "vae-scalar-fixed-1-hidden/mlp", "vae-head-learnable-1-hidden/mlp", "poisson"
+)
+def test_certificates_are_ordered_from_tight_to_loose(name):
+    model, parameters, q, x = point(name)
+    report = verify(model, parameters, q, x)
+    slack = 1 + 1e-12
+    assert abs(report.gap) <= report.certificate * slack
+    assert report.certificate <= report.support_certificate * slack
+    assert report.support_certificate <= report.full_certificate * slack
+
+
+def test_certificates_by_hand():
+    """PPCA with learnable prior: v = −1 on three log-variances; W and mean count in ‖g‖ only."""
+    model, parameters, q, x = point("ppca-learnable/full-cubature")
+    report = verify(model, parameters, q, x)
+    g = [float(verify(model, parameters, q, x, only).slope) for only in unit_steps(parameters, q)]
+    assert report.support_certificate == pytest.approx(
+        math.hypot(*g) * math.sqrt(len(g)), rel=1e-12
+    )
+    assert report.full_certificate > 1.01 * report.support_certificate
+
+
+def unit_steps(parameters, q):
+    """One direction for each log-variance, zero elsewhere."""
+    zeros = {k: torch.zeros_like(v) for k, v in tree.merge(parameters, q.parameters).items()}
+    for name in ("log_variance", "prior_log_variance"):
+        for one in torch.eye(parameters[name].numel(), dtype=torch.float64):
+            yield zeros | {name: one.reshape(parameters[name].shape)}
