@@ -3,6 +3,7 @@
 from companion.plots.base_measures import dispersion_and_gap, true_and_pseudo_entropy
 from companion.plots.codes import sparse_codes
 from companion.plots.counterexamples import gaps_by_cause, penalty_law
+from companion.plots.discrete import category_bands, gap_over_variance, inverse_temperature
 from companion.plots.display import COLOURS, show, show_animation, style
 from companion.plots.entropies import code_length
 from companion.plots.equality import (
@@ -56,6 +57,7 @@ __all__ = [
     "before_and_after",
     "bound_and_entropies",
     "bounds_by_model",
+    "category_bands",
     "certificate_ratios",
     "code_length",
     "component_ellipses",
@@ -68,9 +70,11 @@ __all__ = [
     "gap_by_dimension",
     "gap_by_layer",
     "gap_in_certificate",
+    "gap_over_variance",
     "gaps_by_cause",
     "histogram_and_density",
     "image_grid",
+    "inverse_temperature",
     "latent_curve",
     "log_partition_plane",
     "maps",
