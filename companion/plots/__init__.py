@@ -1,6 +1,7 @@
 """Records and arrays to figures that carry their alternative text; imports no model."""
 
 from companion.plots.base_measures import dispersion_and_gap, true_and_pseudo_entropy
+from companion.plots.catalogue import residual_lines
 from companion.plots.codes import sparse_codes
 from companion.plots.counterexamples import gaps_by_cause, penalty_law
 from companion.plots.discrete import category_bands, gap_over_variance, inverse_temperature
@@ -86,6 +87,7 @@ __all__ = [
     "predicted_and_measured",
     "rescaled",
     "residual_against_nodes",
+    "residual_lines",
     "residuals_by_case",
     "show",
     "show_animation",
