@@ -263,7 +263,12 @@ def _entries(
     """Slopes along every entry of log-scales, on which the ELBO depends without interaction."""
     v = block.field(variables)
     names = [name for name, tangent in v.items() if bool((tangent != 0).any())]
-    gradient, curved = torch.func.jvp(torch.func.grad(objective), (variables,), (v,))[:2]
+
+    def only(moved: Mapping[str, Tensor]) -> Tensor:
+        return objective({**variables, **moved})
+
+    at, tangents = ({name: part[name] for name in names} for part in (variables, v))
+    gradient, curved = torch.func.jvp(torch.func.grad(only), (at,), (tangents,))[:2]
     firsts = {name: gradient[name] * v[name] for name in names}
     steps = {name: _closed_form(firsts[name], curved[name] * v[name]) for name in names}
 
