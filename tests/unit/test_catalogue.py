@@ -152,6 +152,11 @@ def test_learning_reaches_stationary_points_where_the_gap_is_gone():
     learned = measure(chosen(*names), draws=1)
     assert all(row.reached for row in learned), [r.end.gradient_norm for r in learned]
     assert max(abs(row.end.gap) for row in learned) <= 1e-9
+    elbos = {(row.entry.name, row.q): row.end.elbo for row in learned}
+    of_names = {row.entry.name: row.end.elbo for row in learned}
+    assert len(set(of_names.values())) == len(names), "each model is learned for itself"
+    assert elbos["PPCA", "exact posterior"] == elbos["PPCA", "Gaussian, full"]
+    assert elbos["SBN", "mean field"] < elbos["SBN", "exact posterior"]
     stopped = measure(chosen("factor analysis"), draws=1, steps=1)
     assert not any(row.reached for row in stopped)
     assert "not reached" in str(rows_table(stopped))
