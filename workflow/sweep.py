@@ -19,6 +19,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -180,7 +181,7 @@ def _snakemake(folder, groups, options, view):
 
 def summarize(records):
     """One row for each choice of settings: mean, standard deviation and range over seeds."""
-    groups: dict[str, list] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(dump(record["run"]["settings"]), []).append(record["run"])
     rows = []
