@@ -54,7 +54,7 @@ book: setup ## execute every chapter, check every claim, build the site
 	@"$(RUN)" -m workflow.book --tier "$(TIER)"
 
 test: setup lint ## check style and types, then run every test and doctest
-	@"$(RUN)" -m pytest
+	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal
 
 serve: ## open the built book on this machine only
 	@[ -e _build/site/index.html ] || { echo "The book is not built yet: run 'make book' first." >&2; exit 1; }
