@@ -36,6 +36,7 @@ from companion.plots.mixtures import component_ellipses
 from companion.plots.parts import gap_by_dimension, gap_by_layer
 from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
+from companion.plots.seeds import BANDS, over_seeds, panels_over_seeds
 from companion.plots.surfaces import maps, meeting_surfaces
 from companion.plots.tempering import (
     rescaled,
@@ -51,6 +52,7 @@ from companion.plots.vae import (
 )
 
 __all__ = [
+    "BANDS",
     "COLOURS",
     "affine_gap",
     "along_direction",
@@ -83,6 +85,8 @@ __all__ = [
     "mixture_histograms",
     "noise_by_samples",
     "orders_of_convergence",
+    "over_seeds",
+    "panels_over_seeds",
     "penalty_law",
     "predicted_and_measured",
     "rescaled",

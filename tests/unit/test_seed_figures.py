@@ -1,0 +1,78 @@
+"""Figures of many seeds: medians, quartiles and extremes where they belong, and bad calls."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import colors, pyplot
+
+from companion import plots
+
+STEPS = [0, 10, 20]
+VALUES = torch.tensor([[1.0, -2.0, 3.0], [2.0, 4.0, 5.0], [3.0, 6.0, 7.0], [9.0, 8.0, 0.0]])
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    pyplot.close("all")
+
+
+def edges(band, step):
+    """Lower and upper edge of a filled band at one step."""
+    path = band.get_paths()[0].vertices
+    heights = path[path[:, 0] == step][:, 1]
+    return heights.min(), heights.max()
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_line_and_bands_are_median_quartiles_and_extremes(log):
+    (axes,) = plots.over_seeds(STEPS, {"gap": VALUES}, ylabel="nats", log=log, title="t").axes
+    values = np.maximum(np.abs(VALUES.numpy()), 1e-16) if log else VALUES.numpy()
+    (line,) = axes.lines
+    np.testing.assert_array_equal(line.get_xdata(), STEPS)
+    np.testing.assert_allclose(line.get_ydata(), np.median(values, 0))
+    extremes, quartiles = axes.collections
+    for column, step in enumerate(STEPS):
+        one = values[:, column]
+        np.testing.assert_allclose(edges(extremes, step), (one.min(), one.max()))
+        np.testing.assert_allclose(edges(quartiles, step), np.quantile(one, (0.25, 0.75)))
+    assert (axes.get_yscale(), axes.get_ylabel(), axes.get_title()) == (
+        "log" if log else "linear",
+        "nats",
+        "t",
+    )
+
+
+def test_a_label_keeps_its_colour_in_every_panel_and_panels_share_the_axis():
+    both, one = {"a": VALUES, "b": VALUES + 1}, {"b": VALUES}
+    figure = plots.panels_over_seeds(
+        {
+            "first": (STEPS, both),
+            "second": (STEPS[:2], {"b": VALUES[:, :2]}),
+            "third": (STEPS, one),
+        },
+        ylabel="nats",
+        log=True,
+    )
+    panels = [axes for axes in figure.axes if axes.lines]
+    assert [axes.get_title() for axes in panels] == ["first", "second", "third"]
+    assert all(axes.get_yscale() == "log" for axes in panels)
+    colour = {line.get_label(): line.get_color() for line in panels[0].lines}
+    assert colour["a"] != colour["b"]
+    assert colors.same_color(panels[1].lines[0].get_color(), colour["b"])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("curves", "sentence"),
+    [
+        ({}, "at least one label"),
+        ({"gap": VALUES[0]}, r"curves\['gap'\] must have shape \(S, 3\).*got \(3,\)"),
+        ({"gap": VALUES[:, :2]}, r"got \(4, 2\)"),
+        ({"gap": VALUES / 0}, "must be finite"),
+    ],
+)
+def test_bad_calls_are_refused(curves, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        plots.over_seeds(STEPS, curves, ylabel="nats")
