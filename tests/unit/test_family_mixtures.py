@@ -212,7 +212,7 @@ def test_word_counts_are_those_of_the_text():
     x, words = datasets.word_counts(words=10, length=40), datasets.most_frequent_words(10)
     assert x.shape[1] == 11 and len(words) == len(set(words)) == 10 and words[0] == "the"
     assert x.dtype == torch.float64 and bool((x.sum(1) == 40).all()) and len(x) > 50
-    text = [w for t in datasets._texts() for w in t[: len(t) // 40 * 40]]
+    text = [w for t in datasets.packaged._texts() for w in t[: len(t) // 40 * 40]]
     assert x.sum(0).tolist() == [*(text.count(w) for w in words), sum(w not in words for w in text)]
     assert torch.equal(x, datasets.word_counts(words=10, length=40))
     with pytest.raises(ValueError, match="length must be at most"):

@@ -1,4 +1,4 @@
-"""Real data that need no network, and seeded synthetic data; float64 tensors of shape (N, D)."""
+"""Real data that scikit-learn ships: no network is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from torch import Tensor
 from companion.checks import positive_integer
 
 __all__ = [
-    "bars",
     "breast_cancer",
     "cell_sizes",
     "digits",
@@ -22,8 +21,6 @@ __all__ = [
     "iris",
     "most_frequent_words",
     "orientations",
-    "pca",
-    "pca_ring",
     "petal_proportions",
     "wine",
     "word_counts",
@@ -187,46 +184,6 @@ def _texts() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(re.findall(r"[a-z]+(?:'[a-z]+)?", text)) for text in texts)
 
 
-def pca(
-    count: int = 1000, observed: int = 10, latent: int = 2, noise_std: float = 0.1, seed: int = 0
-) -> Tensor:
-    """Draws from a linear-Gaussian model: x = Wz + μ + noise, W and μ uniform on [0, 1].
-
-    Source: the PCA data of Damm et al. (arXiv:2010.14860), with their sizes as defaults except N.
-    """
-    return _linear(count, observed, latent, noise_std, seed, ring=False)
-
-
-def pca_ring(
-    count: int = 1000, observed: int = 10, latent: int = 2, noise_std: float = 0.1, seed: int = 0
-) -> Tensor:
-    """Like :func:`pca`, but with latents near the unit sphere: z ← z/10 + z/‖z‖.
-
-    Source: the PCA-ring data of Damm et al. (arXiv:2010.14860).
-    """
-    return _linear(count, observed, latent, noise_std, seed, ring=True)
-
-
-def bars(
-    count: int = 500, size: int = 4, probability: float | None = None, seed: int = 0
-) -> Tensor:
-    """Binary images of horizontal and vertical bars, ``(count, size²)``.
-
-    Each of the 2·size bars is present with ``probability``, by default two per image on average.
-
-    >>> bars(3, size=4).shape
-    torch.Size([3, 16])
-    """
-    positive_integer(count, "count")
-    positive_integer(size, "size")
-    chance = 1 / size if probability is None else probability
-    if not 0 < chance < 1:
-        raise ValueError(f"probability must lie between 0 and 1: got {probability}")
-    present = np.random.default_rng(seed).random((count, 2, size)) < chance
-    images = present[:, 0, :, None] | present[:, 1, None, :]
-    return torch.from_numpy(images.reshape(count, -1).astype(np.float64))
-
-
 def _sklearn(loader: str) -> Tensor:
     from sklearn import datasets
 
@@ -236,20 +193,3 @@ def _sklearn(loader: str) -> Tensor:
 
 def _maybe_standardize(x: Tensor, standardize: bool) -> Tensor:
     return (x - x.mean(0)) / x.std(0, correction=0) if standardize else x
-
-
-def _linear(
-    count: int, observed: int, latent: int, noise_std: float, seed: int, ring: bool
-) -> Tensor:
-    for value, name in ((count, "count"), (observed, "observed"), (latent, "latent")):
-        positive_integer(value, name)
-    if not noise_std >= 0:
-        raise ValueError(f"noise_std must be at least 0: got {noise_std}")
-    rng = np.random.default_rng(seed)
-    weights = rng.random((observed, latent))
-    mean = rng.random(observed)
-    z = rng.standard_normal((count, latent))
-    if ring:
-        z = z / 10 + z / np.linalg.norm(z, axis=1, keepdims=True)
-    x = z @ weights.T + mean + noise_std * rng.standard_normal((count, observed))
-    return torch.from_numpy(x)

@@ -1,0 +1,57 @@
+"""Real data that need no network, seeded synthetic data, manifolds, and optional downloads.
+
+All are float64 tensors of shape (N, D).
+"""
+
+from companion.datasets.downloads import celeba, mnist, mnist_labels, susy
+from companion.datasets.manifolds import (
+    circle,
+    cosine,
+    eight_gaussians,
+    lemniscate,
+    manifold,
+    spiral,
+    swiss_roll,
+)
+from companion.datasets.packaged import (
+    breast_cancer,
+    cell_sizes,
+    digits,
+    image_patches,
+    iris,
+    most_frequent_words,
+    orientations,
+    petal_proportions,
+    wine,
+    word_counts,
+    word_frequencies,
+)
+from companion.datasets.synthetic import bars, pca, pca_ring
+
+__all__ = [
+    "bars",
+    "breast_cancer",
+    "celeba",
+    "cell_sizes",
+    "circle",
+    "cosine",
+    "digits",
+    "eight_gaussians",
+    "image_patches",
+    "iris",
+    "lemniscate",
+    "manifold",
+    "mnist",
+    "mnist_labels",
+    "most_frequent_words",
+    "orientations",
+    "pca",
+    "pca_ring",
+    "petal_proportions",
+    "spiral",
+    "susy",
+    "swiss_roll",
+    "wine",
+    "word_counts",
+    "word_frequencies",
+]
