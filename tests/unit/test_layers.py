@@ -43,9 +43,10 @@ LAYERS = {
     "alternation": 7,
     "catalogue": 7,
     "counterexamples": 7,
-    "experiments": 7,
-    "claims": 8,
-    "plots": 9,
+    "training": 7,
+    "experiments": 8,
+    "claims": 9,
+    "plots": 10,
 }
 #: Modules that must work without any model: they know numbers, arrays and records only.
 WITHOUT_MODELS = ("claims", "plots", "tables", "tiers", "datasets")

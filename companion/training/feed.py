@@ -1,0 +1,57 @@
+"""What a training step sees: data and nodes for every seed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from companion.training.plan import Plan
+from companion.variational import Nodes
+
+__all__ = ["Feed"]
+
+
+class Feed:
+    """Batches and nodes, one of each per seed and step, drawn with the seed's own generator."""
+
+    def __init__(
+        self,
+        data: Tensor,
+        rules: tuple[Nodes, ...],
+        generators: list[torch.Generator],
+        plan: Plan,
+        latent: int,
+    ) -> None:
+        self.generators, self.plan, self.latent = generators, plan, latent
+        count = len(generators)
+        self.x = data if data.dim() == 3 else data.expand(count, *data.shape)
+        self.rules = torch.stack([rule.z for rule in rules]).to(data)
+        self.points = data.shape[-2]
+        self.size = min(plan.batch_size or self.points, self.points)
+        self.orders = torch.empty(count, 0, dtype=torch.int64)
+        draws = plan.samples if plan.samples is not None else len(rules[0].weights)
+        self.weights = torch.full((draws,), 1 / draws).to(data)
+
+    def next(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Data ``(S, B, D)``, points ``(S, B, P, H)`` or ``(S, P, H)``, weights ``(P,)``."""
+        index = self._batch()
+        runs = torch.arange(len(self.generators), device=self.x.device)[:, None]
+        x = self.x if index is None else self.x[runs, index]
+        if self.plan.samples is None:
+            z = self.rules
+            return x, z[runs, index] if index is not None and z.dim() == 4 else z, self.weights
+        shape = (x.shape[1], self.plan.samples, self.latent)
+        # Drawn in float64 on the CPU, so that precision and device do not change the noise.
+        draws = [torch.randn(shape, generator=g, dtype=torch.float64) for g in self.generators]
+        return x, torch.stack(draws).to(x), self.weights
+
+    def _batch(self) -> Tensor | None:
+        """The rows of this step, ``(S, B)``: a new order in every pass through the data."""
+        if self.size == self.points:
+            return None
+        if self.orders.shape[1] < self.size:
+            self.orders = torch.stack(
+                [torch.randperm(self.points, generator=g) for g in self.generators]
+            )
+        index, self.orders = self.orders[:, : self.size], self.orders[:, self.size :]
+        return index.to(self.x.device)

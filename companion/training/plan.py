@@ -1,0 +1,93 @@
+"""How to train, and on which device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from companion.checks import positive_integer
+
+__all__ = ["Plan", "device_named"]
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["float32", "float64"]
+SCALES = ("noise", "prior")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: Adam for ``steps`` steps, on ``batch_size`` points each (``None``: on all).
+
+    The learning rate falls to zero along a cosine, or stays with ``decay=False``. Every step
+    integrates over z with ``samples`` fresh draws per data point; ``samples=None`` takes the rule
+    of the logged values instead (exact for a linear decoder with constant noise). The variances
+    that ``profile`` names, of ``"noise"`` and ``"prior"``, take their best values in closed form
+    inside the objective, in every step. The weight of the KL divergence rises linearly from 0 to 1
+    over the first ``warmup`` steps. Training runs on ``device`` (``"auto"``: a GPU where there is
+    one) in ``precision``; what is logged, every ``log_every`` steps, is computed in float64.
+
+    Raises
+    ------
+    ValueError
+        For a value out of range.
+
+    >>> Plan(profile=("variance",))
+    Traceback (most recent call last):
+        ...
+    ValueError: profile must name scales among noise, prior: got ('variance',)
+    """
+
+    steps: int = 2000
+    learning_rate: float = 1e-3
+    decay: bool = True
+    batch_size: int | None = None
+    samples: int | None = 1
+    profile: tuple[str, ...] = ()
+    warmup: int = 0
+    device: Device = "auto"
+    precision: Precision = "float64"
+    log_every: int = 100
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "profile", tuple(self.profile))
+        for name in ("steps", "log_every"):
+            positive_integer(getattr(self, name), name)
+        for name in ("batch_size", "samples"):
+            if getattr(self, name) is not None:
+                positive_integer(getattr(self, name), name)
+        if not (isinstance(self.warmup, int) and self.warmup >= 0):
+            raise ValueError(f"warmup must be a number of steps, 0 for none: got {self.warmup!r}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive: got {self.learning_rate}")
+        if not set(self.profile) <= set(SCALES):
+            raise ValueError(
+                f"profile must name scales among {', '.join(SCALES)}: got {self.profile!r}"
+            )
+        for name, allowed in (("device", get_args(Device)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in allowed:
+                given = getattr(self, name)
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}: got {given!r}")
+
+
+def device_named(name: str) -> torch.device:
+    """The device that ``"auto"``, ``"cpu"`` or ``"cuda"`` means on this machine.
+
+    Raises
+    ------
+    ValueError
+        For another name, or ``"cuda"`` where PyTorch finds no GPU.
+
+    >>> device_named("cpu")
+    device(type='cpu')
+    """
+    if name not in get_args(Device):
+        raise ValueError(f"device must be one of {', '.join(get_args(Device))}: got {name!r}")
+    present = torch.cuda.is_available()
+    if name == "cuda" and not present:
+        raise ValueError(
+            'device="cuda" needs a GPU and a CUDA build of PyTorch, and PyTorch '
+            f'{torch.__version__} finds none here: use device="cpu" or "auto"'
+        )
+    return torch.device("cuda" if present and name != "cpu" else "cpu")
