@@ -37,6 +37,7 @@ from companion.plots.parts import gap_by_dimension, gap_by_layer
 from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
 from companion.plots.seeds import BANDS, over_seeds, panels_over_seeds
+from companion.plots.streaming import after_switch, choice_strips, score_traces
 from companion.plots.surfaces import maps, meeting_surfaces
 from companion.plots.tempering import (
     rescaled,
@@ -55,6 +56,7 @@ __all__ = [
     "BANDS",
     "COLOURS",
     "affine_gap",
+    "after_switch",
     "along_direction",
     "ascent",
     "before_and_after",
@@ -62,6 +64,7 @@ __all__ = [
     "bounds_by_model",
     "category_bands",
     "certificate_ratios",
+    "choice_strips",
     "code_length",
     "component_ellipses",
     "count_frequencies",
@@ -93,6 +96,7 @@ __all__ = [
     "residual_against_nodes",
     "residual_lines",
     "residuals_by_case",
+    "score_traces",
     "show",
     "show_animation",
     "sparse_codes",

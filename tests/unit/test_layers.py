@@ -36,6 +36,7 @@ LAYERS = {
     "tempering": 5,
     "objective": 5,
     "projection": 5,
+    "streaming": 5,
     "explain": 6,
     "fit": 6,
     "landscape": 7,
