@@ -8,7 +8,7 @@ PORT ?= 8000
 GRID ?= workflow/sweeps/linear-vae.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test sweep mutants serve reference lint clean
+.PHONY: help setup book test sweep bench mutants serve reference lint clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -68,6 +68,9 @@ reference: setup ## rewrite reference/claims.json from a new execution, for revi
 
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$(GRID)"
+
+bench: setup ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1)
+	@"$(RUN)" -m benchmarks --rows "$(ROWS)" --official "$(OFFICIAL)" $(if $(QUICK),--quick)
 
 mutants: setup ## plant mistakes in the package and see that tests notice each (some minutes)
 	@"$(RUN)" -m tests.mutation.run

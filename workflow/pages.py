@@ -1,10 +1,11 @@
-"""Pages that are generated: the claim ledger, the run times, the API reference."""
+"""Pages that are generated: claim ledger, run times, benchmarks, API reference."""
 
 import ast
 import importlib.util
 import sys
 from html import escape
 
+from workflow import benchmarks
 from workflow.claims import check, reference_of
 from workflow.project import load
 
@@ -13,7 +14,12 @@ COLUMNS = "<th>Status</th><th>Claim</th><th>Value and bound</th>"
 
 def generate(project, collected):
     """Names and texts of the generated pages."""
-    return {"ledger.md": ledger(project, collected), "runtime.md": runtime(project), **api(project)}
+    return {
+        "ledger.md": ledger(project, collected),
+        "runtime.md": runtime(project),
+        **benchmarks.pages(project),
+        **api(project),
+    }
 
 
 def ledger(project, collected):

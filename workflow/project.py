@@ -135,7 +135,8 @@ class Project:
     def site_key(self):
         """What the site depends on beside the executed chapters."""
         names = ("book", "companion", "_config.yml", "_toc.yml", "requirements.lock")
-        parts = [digest(self.root / name) for name in (*names, "reference/claims.json")]
+        measured = ("reference/claims.json", "benchmarks/results.json")
+        parts = [digest(self.root / name) for name in (*names, *measured)]
         return "\n".join([digest(HOME / "workflow"), repository_address(self.root) or "", *parts])
 
     def site(self):

@@ -1,0 +1,49 @@
+"""The file of results: one entry for each row, with the words of the row and its measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import HOME, Row
+from workflow.project import dump, load, write
+
+__all__ = ["RESULTS", "merge", "read", "save"]
+
+RESULTS = HOME / "benchmarks" / "results.json"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The entries of a file of results; none if there is no such file."""
+    return (load(path) or {"rows": []})["rows"]
+
+
+def merge(
+    rows: Sequence[Row], before: Sequence[Mapping[str, Any]], new: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Entries of all ``rows``: their present words, and the newest measurement of each.
+
+    ``new`` holds what came of the rows that were run. A row that was left out keeps what was
+    measured before; one that failed, or whose results differed, does not.
+    """
+    kept = {entry["name"]: entry.get("measurement") for entry in before}
+    entries = []
+    for row in rows:
+        measurement = kept.get(row.name)
+        latest = new.get(row.name)
+        if latest is not None and (latest["status"] != "left out" or not _measured(measurement)):
+            measurement = latest
+        if measurement is None:
+            measurement = {"status": "left out", "reason": "not measured yet"}
+        entries.append({"name": row.name, **row.words(), "measurement": measurement})
+    return entries
+
+
+def _measured(measurement: Mapping[str, Any] | None) -> bool:
+    return measurement is not None and measurement["status"] != "left out"
+
+
+def save(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Write the whole file or nothing."""
+    write(path, dump({"rows": list(entries)}))

@@ -1,0 +1,120 @@
+"""Factor analysis and probabilistic PCA against scikit-learn."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
+from companion import fit
+from companion.models import PPCA, FactorAnalysis
+
+
+def draw(points: int, observed: int, latent: int) -> Tensor:
+    """Linear-Gaussian data with another noise variance for each observable."""
+    rng = np.random.default_rng(0)
+    loadings = rng.standard_normal((observed, latent))
+    noise = np.sqrt(rng.uniform(0.2, 2.0, observed))
+    x = rng.standard_normal((points, latent)) @ loadings.T
+    return torch.from_numpy(x + noise * rng.standard_normal(x.shape) + rng.random(observed))
+
+
+def factor_analysis(setting: Setting) -> Measured:
+    from sklearn.decomposition import FactorAnalysis as Theirs
+    from sklearn.exceptions import ConvergenceWarning
+
+    points, observed, latent = setting.pick((100_000, 64, 8), (300, 12, 2))
+    steps = setting.pick(5, 3)
+    x = draw(points, observed, latent)
+    data = x.numpy()
+    model = FactorAnalysis(observed, latent)
+
+    def ours() -> Any:
+        start = model.loadings_for(x, torch.ones(observed, dtype=torch.float64))
+        return fit.em_steps(model, start, x, steps=steps)
+
+    def peer() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return Theirs(latent, tol=0.0, max_iter=steps, svd_method="lapack").fit(data)
+
+    pair = alternate(ours, peer, setting.pick(3, 2))
+    run, theirs = pair.results
+    noise = run.parameters["log_variance"].exp()
+    apart = float((noise / torch.from_numpy(theirs.noise_variance_) - 1).abs().max())
+    value, reference = float(run.log_likelihoods[-1]), theirs.loglike_[-1] / points
+    return Measured(
+        {"ratio": pair.ratio},
+        [
+            Check("log-likelihood in the last iteration", value, reference, 1e-9),
+            Check("largest relative difference of noise variances", apart, 0.0, 1e-8),
+        ],
+        {"N": points, "D": observed, "H": latent, "iterations": steps},
+        pair.times,
+        "float64",
+        setting.pick(3, 2),
+    )
+
+
+def ppca(setting: Setting) -> Measured:
+    from sklearn.decomposition import PCA
+
+    points, observed, latent = setting.pick((20_000, 64, 8), (300, 12, 2))
+    x = draw(points, observed, latent)
+    data = x.numpy()
+    model = PPCA(observed, latent)
+    pair = alternate(
+        lambda: model.maximum_likelihood(x), lambda: PCA(latent).fit(data), setting.pick(15, 2)
+    )
+    parameters, theirs = pair.results
+    W = parameters["W"].numpy()
+    W = W / np.linalg.norm(W, axis=0)
+    cosine = np.linalg.svd(theirs.components_ @ W, compute_uv=False).min()
+    # Theirs divides by N − 1 and counts only N − 1 directions when that is smaller.
+    variance = theirs.noise_variance_ * (points - 1) / points
+    return Measured(
+        {"ratio": pair.ratio},
+        [
+            Check("noise variance", float(parameters["log_variance"].exp()), variance, 1e-9),
+            Check("smallest cosine between the subspaces", float(cosine), 1.0, 1e-9),
+        ],
+        {"N": points, "D": observed, "H": latent},
+        pair.times,
+        "float64",
+        setting.pick(15, 2),
+    )
+
+
+ROWS = (
+    Row(
+        name="factor-analysis",
+        title="Factor analysis, the same iterates",
+        peer="scikit-learn, FactorAnalysis (svd_method='lapack')",
+        work=(
+            "The same iteration from the same start: the best loadings for the noise variances, "
+            "then new noise variances. Theirs decomposes the scaled data in every iteration, ours "
+            "their covariance, for which the data are read once."
+        ),
+        targets=(Target("ratio", "times as fast", at_least=50),),
+        limits="Reading the data once for their covariance.",
+        measure=factor_analysis,
+        packages=("torch", "numpy", "scikit-learn"),
+    ),
+    Row(
+        name="ppca",
+        title="Probabilistic PCA",
+        peer="scikit-learn, PCA",
+        work="From the data to principal axes and noise variance, which must agree.",
+        targets=(Target("ratio", "times as fast", at_least=0.9),),
+        limits=(
+            "Both are at the limit: one product of the data with itself, one eigendecomposition. "
+            "Ours also checks that every number is finite."
+        ),
+        measure=ppca,
+        packages=("torch", "numpy", "scikit-learn"),
+    ),
+)

@@ -1,0 +1,109 @@
+"""The page of benchmarks: every target with its measured value, and why where it is not met."""
+
+import json
+import re
+
+import pytest
+
+from workflow.benchmarks import number, page, pages
+from workflow.project import HOME, Project
+
+TARGET = {"quantity": "ratio", "words": "times as fast", "at_least": 4.0, "at_most": None}
+WORDS = {
+    "title": "Some work",
+    "peer": "a <peer>",
+    "work": "Both do it.",
+    "limits": "Reading the data.",
+    "targets": [TARGET],
+}
+MADE = {
+    "status": "measured",
+    "quantities": {"ratio": {"median": 5.25, "low": 4.5, "high": 6.0, "unit": "×"}},
+    "checks": [
+        {
+            "what": "log-likelihood",
+            "ours": -1.5,
+            "peer": -1.5,
+            "tolerance": 1e-9,
+            "relation": "equal",
+            "holds": True,
+        }
+    ],
+    "times": {"ours": {"median": 0.001, "low": 0.001, "high": 0.002, "unit": "s"}},
+    "sizes": {"N": 100000, "kind": "full"},
+    "precision": "float64",
+    "repeats": 5,
+    "threads": 1,
+    "date": "2026-01-02",
+    "versions": {"python": "3.11.1"},
+    "processor": "A Processor",
+    "cores": 2,
+    "load": 0.5,
+}
+
+
+def entry(**changes):
+    return {"name": "work", **WORDS, "measurement": {**MADE, **changes}}
+
+
+def test_a_target_that_is_met_shows_value_range_and_circumstances():
+    text = page([entry()])
+    assert "**1 of 1 targets are met**" in text and "✓ met" in text
+    assert "≥ 4 times as fast" in text and "5.25<br><small>from 4.5 to 6</small>" in text
+    assert "a &lt;peer&gt;" in text and '<a href="#benchmark-work">' in text
+    for words in (
+        "(benchmark-work)=",
+        "N 100\u202f000",
+        "one thread",
+        "5 times each",
+        "2026-01-02",
+    ):
+        assert words in text
+    assert "log-likelihood: -1.5 = -1.5" in text and "load average 0.5" in text
+
+
+def test_a_target_that_is_not_met_says_why():
+    slow = {"ratio": {"median": 3.0, "low": 2.0, "high": 3.5, "unit": "×"}}
+    text = page([entry(quantities=slow)])
+    assert "**0 of 1 targets are met**, 1 are not" in text
+    assert "✗ not met" in text and "<small>Reading the data.</small></td>" in text
+
+
+@pytest.mark.parametrize(
+    "made, status",
+    [
+        ({"status": "left out", "reason": "no peer here"}, "– not measured"),
+        ({"status": "failed", "reason": "it broke"}, "✗ failed"),
+    ],
+)
+def test_a_row_without_measurement_gives_the_reason(made, status):
+    text = page([{"name": "work", **WORDS, "measurement": made}])
+    assert status in text and text.count(made["reason"]) == 2
+    assert "**0 of 1 targets are met**, 0 are not, 1 were not measured" in text
+
+
+def test_differing_results_are_shown_as_such():
+    changed = [{**MADE["checks"][0], "peer": -2.0, "holds": False}]
+    made = {name: value for name, value in MADE.items() if name != "quantities"}
+    made |= {"status": "differs", "checks": changed}
+    text = page([{"name": "work", **WORDS, "measurement": made}])
+    assert "✗ results differ" in text and "**They differ.**" in text and "5.25" not in text
+
+
+def test_an_upper_bound_is_one():
+    upper = {**TARGET, "at_least": None, "at_most": 6.0}
+    assert "≤ 6 times as fast" in page([entry() | {"targets": [upper]}])
+    assert "✗ not met" in page([entry() | {"targets": [upper | {"at_most": 5.0}]}])
+
+
+def test_numbers_are_short_and_never_counted_zeros():
+    shown = {0.0: "0", 1234.5: "1\u202f230", 0.05: "0.05", 3.14159: "3.14", 1e-12: "1.0 · 10⁻¹²"}
+    assert {value: number(value) for value in shown} == shown
+
+
+def test_the_page_is_made_of_the_committed_results_and_its_targets_are_all_there(tmp_path):
+    made = pages(Project())["benchmarks.md"]
+    rows = json.loads((HOME / "benchmarks" / "results.json").read_text("utf-8"))["rows"]
+    assert made.count("<tr><td>") == sum(len(row["targets"]) for row in rows)
+    assert set(re.findall(r"#benchmark-([a-z0-9-]+)", made)) == {row["name"] for row in rows}
+    assert pages(Project(tmp_path)) == {}

@@ -1,0 +1,175 @@
+"""The page of benchmarks, from the results that `make bench` wrote; it computes nothing anew."""
+
+from html import escape
+
+from workflow.project import load
+
+RESULTS = "benchmarks/results.json"
+HEAD = "<th>Status</th><th>What, and its target</th><th>Measured</th>"
+INTRODUCTION = """\
+# Benchmarks
+
+How fast this companion is next to others that do the same work to the same result, and whether it
+reaches what was aimed at. Both sides run in turn, in one process and with one thread where nothing
+else is said: one call each to warm up, then ours, theirs, ours, theirs, … A ratio is that of the
+medians, and its range that of neighbouring timings. Before a ratio counts, the results of both
+sides are compared; where they differ, none is given.
+
+"""
+RERUN = """
+## How to measure again
+
+```
+make bench
+make bench OFFICIAL=path/to/ELBO-Entropies-AISTATS23
+make bench ROWS=mixture
+make bench QUICK=1
+```
+
+`ROWS` measures only the rows with this word in their names; the others keep what was measured
+before. `QUICK=1` takes small sizes, to see that everything runs, and leaves these results alone.
+
+`OFFICIAL` names a clone of
+[the papers' own code](https://github.com/Learning-with-Entropies/ELBO-Entropies-AISTATS23), without
+which its rows are left out. That code is written for a GPU. It is made to run on a processor when
+it is imported, its files stay as they are: calls of `.cuda()` and `torch.set_default_tensor_type`
+are taken from its syntax tree, and so is the import of torchvision, which only its command line
+needs; its progress bar is switched off. Single precision, batches, numbers of samples and learning
+rates are those of the published experiments.
+"""
+
+
+def pages(project):
+    """The page by its name; none where nothing was measured."""
+    entries = (load(project.root / RESULTS) or {}).get("rows")
+    return {"benchmarks.md": page(entries)} if entries else {}
+
+
+def page(entries):
+    """All targets in one table, then a section for each row."""
+    lines = [line for entry in entries for line in targets(entry)]
+    met = sum(line["status"] == "met" for line in lines)
+    measured = sum(line["status"] in ("met", "not met") for line in lines)
+    rows = "".join(_line(line) for line in lines)
+    text = [
+        INTRODUCTION,
+        f"**{met} of {len(lines)} targets are met**, {measured - met} are not, "
+        f"{len(lines) - measured} were not measured.\n\n",
+        '<div class="companion-claims" tabindex="0"><table>'
+        f"<thead><tr>{HEAD}</tr></thead><tbody>{rows}</tbody></table></div>\n",
+        *(section(entry) for entry in entries),
+        RERUN,
+    ]
+    return "".join(text)
+
+
+def targets(entry):
+    """Every target of a row with its status: met, not met, differs, failed, left out."""
+    made = entry["measurement"]
+    for target in entry["targets"]:
+        found = made.get("quantities", {}).get(target["quantity"])
+        status = made["status"] if found is None else verdict(found["median"], target)
+        if status == "measured":
+            status = "left out"
+        yield {"entry": entry, "target": target, "found": found, "status": status}
+
+
+def verdict(value, target):
+    """Whether a median reaches its target."""
+    if target["at_least"] is not None:
+        return "met" if value >= target["at_least"] else "not met"
+    return "met" if value <= target["at_most"] else "not met"
+
+
+SIGNS = {
+    "met": "✓ met",
+    "not met": "✗ not met",
+    "differs": "✗ results differ",
+    "failed": "✗ failed",
+    "left out": "– not measured",
+}
+
+
+def _line(line):
+    entry, target = line["entry"], line["target"]
+    sign, bound = _bound(target)
+    what = (
+        f'<a href="#benchmark-{entry["name"]}">{escape(entry["title"])}</a><br>'
+        f"<small>{sign} {number(bound)} {escape(target['words'])} · {escape(entry['peer'])}</small>"
+    )
+    if line["found"] is not None:
+        measured = f"{number(line['found']['median'])}<br><small>{_range(line['found'])}</small>"
+    else:
+        measured = f"<small>{escape(entry['measurement'].get('reason', 'no ratio'))}</small>"
+    if line["status"] == "not met":
+        measured += f"<br><small>{escape(entry['limits'])}</small>"
+    return f"<tr><td>{SIGNS[line['status']]}</td><td>{what}</td><td>{measured}</td></tr>"
+
+
+def _bound(target):
+    if target["at_least"] is not None:
+        return "≥", target["at_least"]
+    return "≤", target["at_most"]
+
+
+def _range(found):
+    if found["low"] == found["high"]:
+        return ""
+    return f"from {number(found['low'])} to {number(found['high'])}"
+
+
+def section(entry):
+    """Peer, work, sizes, times, checks, machine and limits of one row."""
+    made = entry["measurement"]
+    text = [f"\n(benchmark-{entry['name']})=\n## {entry['title']}\n\n{entry['work']}\n\n"]
+    text.append(f"- Peer: {entry['peer']}.\n")
+    if made["status"] in ("left out", "failed"):
+        said = "Not measured" if made["status"] == "left out" else "Failed"
+        text.append(f"- {said}: {_plain(made['reason'])}.\n")
+        return "".join([*text, f"- What limits it: {entry['limits']}\n"])
+    sizes = ", ".join(f"{name} {_size(value)}" for name, value in made["sizes"].items())
+    threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
+    repeats = "once" if made["repeats"] == 1 else f"{made['repeats']} times each"
+    text.append(f"- Sizes: {sizes}.\n- Measured {repeats}, {threads}, {made['precision']}.\n")
+    for name, time in made["times"].items():
+        extent = f", {_range(time)} s" if _range(time) else ""
+        text.append(f"- Time of {name}: {number(time['median'])} s{extent}.\n")
+    for check in made["checks"]:
+        text.append(f"- {_check(check)}\n")
+    versions = ", ".join(f"{name} {value}" for name, value in made["versions"].items())
+    text.append(
+        f"- On {made['date']}: {made['processor']}, {made['cores']} cores, load average "
+        f"{made['load']:.1f} at the start; {versions}.\n"
+    )
+    return "".join([*text, f"- What limits it: {entry['limits']}\n"])
+
+
+def _check(check):
+    relation = {"equal": "=", "at least": "≥", "at most": "≤"}[check["relation"]]
+    said = "" if check["holds"] else " **They differ.**"
+    return (
+        f"Compared: {check['what']}: {check['ours']:.10g} {relation} {check['peer']:.10g}, "
+        f"tolerance {number(check['tolerance'])}.{said}"
+    )
+
+
+def _plain(reason):
+    return reason.rstrip(".").replace("https://", "")
+
+
+def _size(value):
+    return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value)
+
+
+def number(value):
+    """Three digits, in powers of ten where a reader would count zeros."""
+    if value == 0:
+        return "0"
+    if 1e-2 <= abs(value) < 1e5:
+        digits = f"{value:.3g}"
+        return f"{float(digits):,.0f}".replace(",", "\u202f") if "e" in digits else digits
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    return f"{mantissa} · 10{str(int(exponent)).translate(RAISED)}"
+
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
