@@ -1,4 +1,4 @@
-"""Make the book: `python -m workflow.book [--tier smoke|book|paper] [--cores N] [--reference]`.
+"""Make the book: `python -m workflow.book [--tier smoke|book|paper] [--profile slurm]`.
 
 Executes the chapters that changed, checks every claim, builds the site, and says where it is.
 """
@@ -6,14 +6,12 @@ Executes the chapters that changed, checks every claim, builds the site, and say
 import argparse
 import fcntl
 import json
-import os
-import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from workflow import progress
+from workflow import drive, progress
 from workflow.claims import check, collect, describe, reference_of, rewrite_reference
 from workflow.project import HOME, TIERS, Problem, Project, load
 
@@ -50,7 +48,7 @@ def _options(arguments):
     parser = argparse.ArgumentParser(prog="python -m workflow.book", description=__doc__)
     add = parser.add_argument
     add("--tier", default="book", help=f"size of the run: {', '.join(TIERS)} (default: book)")
-    add("--cores", type=int, default=available_cores(), help="chapters side by side (default: all)")
+    drive.add_options(parser, "chapters")
     add("--chapters", nargs="+", default=[], metavar="NAME", help="execute and check only these")
     add("--until", choices=list(TARGETS), default="site", help="stop after this step")
     add("--reference", action="store_true", help="make the present values the reference")
@@ -64,10 +62,7 @@ def _options(arguments):
     )
     add("--output", type=Path, help="folder for everything generated (default: _build)")
     add("--root", type=Path, default=HOME, help="the book's folder (default: this repository)")
-    options = parser.parse_args(arguments)
-    if options.cores < 1:
-        parser.error(f"--cores must be at least 1: found {options.cores}")
-    return options
+    return drive.parse(parser, arguments)
 
 
 def _make(project, chapters, options):
@@ -77,21 +72,21 @@ def _make(project, chapters, options):
     if len(current) < len(chapters):
         view.line(f"{len(chapters)} chapters at tier {project.tier}: {len(current)} unchanged")
     if options.chapters:
-        status = _snakemake(project, [f"executed/{c}.ipynb" for c in chapters], options.cores, view)
+        status = _snakemake(project, [f"executed/{c}.ipynb" for c in chapters], options, view)
         status = status or _check_some(project, chapters, view)
         if status == 0:
             _times(project, chapters, current, view)
         return status
     target = TARGETS[options.until]
     if options.reference:
-        status = _snakemake(project, ["claims.json"], options.cores, view)
+        status = _snakemake(project, ["claims.json"], options, view)
         if status:
             return status
         claims = load(project.build / "claims.json")["claims"]
         path = rewrite_reference(project, claims)
         view.line(f"{path} lists {len(claims)} claims; read its difference before you commit it.")
     targets = [f"executed/{c}.ipynb" for c in chapters] if target == "execute" else [target]
-    status = _snakemake(project, targets, options.cores, view)
+    status = _snakemake(project, targets, options, view)
     _times(project, chapters, current, view)
     if status == 0:
         claims = (load(project.build / "claims.json") or {"claims": []})["claims"]
@@ -127,48 +122,17 @@ def _times(project, chapters, current, view):
     view.line("")
 
 
-def _snakemake(project, targets, cores, view):
-    """Run Snakemake, showing the steps' own reports and keeping its log in a file."""
-    profile = Path(__file__).parent / "profiles" / "local"
-    command = [sys.executable, "-P", "-m", "workflow.engine", *targets]
-    command += ["--snakefile", str(Path(__file__).with_name("Snakefile"))]
-    command += ["--directory", str(project.build), "--cores", str(cores)]
-    command += ["--workflow-profile", str(profile), "--config", f"root={project.root}"]
-    command += [f"tier={project.tier}", f"settings={json.dumps(project.settings)}"]
+def _snakemake(project, targets, options, view):
+    """Run Snakemake; where no step has said why it failed, show the end of its log."""
+    arguments = [*targets, "--config", f"root={project.root}", f"tier={project.tier}"]
+    arguments.append(f"settings={json.dumps(project.settings)}")
     if project.output:
-        command.append(f"output={project.output}")
-    log = project.build / "logs" / "snakemake.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {progress.DRIVER: str(os.getpid())}
-    path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment["PYTHONPATH"] = os.pathsep.join(path)
-    explained = False
-    tail: list[str] = []
-    with log.open("w") as kept:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            for line in process.stdout or ():
-                event = progress.parse(line)
-                if event is None:
-                    kept.write(line)
-                    tail = [*tail[-14:], line.rstrip()]
-                else:
-                    view.show(event)
-                    explained |= event["event"] in ("failed", "claim")
-            status = process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
-    if status and not explained:
-        view.line("\n".join(tail))
-        view.line(f"Snakemake's full log is {log}")
-    return 1 if status else 0
+        arguments.append(f"output={project.output}")
+    ended = drive.snakemake("Snakefile", project.build, arguments, options, view)
+    if ended.status and not ended.explained:
+        view.line(ended.tail())
+        view.line(f"Snakemake's full log is {ended.log}")
+    return 1 if ended.status else 0
 
 
 @contextmanager
@@ -185,13 +149,9 @@ def exclusive(build):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Problem(f"Another run is using {build}: wait for it to end.") from None
+        except OSError:
+            pass  # a file system without locks, as on some clusters
         yield
-
-
-def available_cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -2,22 +2,54 @@
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 MARK = "@book "
 DRIVER = "COMPANION_DRIVER"
+REPORTS = "COMPANION_REPORTS"
 
 
 def report(event, **details):
     """Tell the driver; a step run by hand or on a cluster prints the same in plain words."""
+    line = f"{MARK}{json.dumps({'event': event, **details})}\n"
     if DRIVER in os.environ:
         # One write for a line: chapters that run side by side share this pipe.
-        os.write(1, f"{MARK}{json.dumps({'event': event, **details})}\n".encode())
-    else:
-        words = ", ".join(f"{name} {value}" for name, value in details.items())
-        print(f"{event}: {words}", flush=True)
+        os.write(1, line.encode())
+        return
+    words = ", ".join(f"{name} {value}" for name, value in details.items())
+    print(f"{event}: {words}", flush=True)
+    if REPORTS in os.environ:
+        # A job on another machine: a file of its own, in the folder that the driver follows.
+        path = Path(os.environ[REPORTS], f"{socket.gethostname()}-{os.getpid()}")
+        with suppress(OSError), path.open("a") as file:
+            file.write(line)
+
+
+class Reports:
+    """What jobs on other machines report: lines in the files of one folder, each read once."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.read: dict[Path, int] = {}
+
+    def new(self):
+        """The events reported since the last call."""
+        found: list[dict[str, Any]] = []
+        for path in sorted(self.folder.iterdir()):
+            begin = self.read.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(begin)
+                text = file.read()
+            end = text.rfind(b"\n") + 1
+            self.read[path] = begin + end
+            found += filter(None, map(parse, text[:end].decode().splitlines()))
+        return found
 
 
 def parse(line):
@@ -25,8 +57,11 @@ def parse(line):
     return json.loads(line[len(MARK) :]) if line.startswith(MARK) else None
 
 
-def end_with_driver():
-    """End this process soon after the driver that started it is gone, even by `kill -9`."""
+def end_with_driver(end=None):
+    """End this process soon after the driver that started it is gone, even by `kill -9`.
+
+    `end` asks it to end in its own way, for which it has a minute.
+    """
     driver = int(os.environ.get(DRIVER, 0))
     if not driver:
         return
@@ -37,6 +72,9 @@ def end_with_driver():
             try:
                 os.kill(driver, 0)
             except ProcessLookupError:
+                if end:
+                    end()
+                    time.sleep(60)
                 os._exit(1)
             except PermissionError:
                 return

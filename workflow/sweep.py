@@ -1,4 +1,4 @@
-"""Run a grid of trainings, many seeds each: `python -m workflow.sweep GRID.yaml [--cores N]`.
+"""Run a grid of trainings, many seeds each: `python -m workflow.sweep GRID.yaml [--profile slurm]`.
 
 A grid file names settings of `companion.experiments.Settings`, lists of values to combine, and
 seeds. Every run writes one JSON file; what was written is not run again, so that a stopped sweep
@@ -13,19 +13,18 @@ import io
 import itertools
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from workflow import progress
-from workflow.book import available_cores, exclusive
-from workflow.project import HOME, Problem, Project, digest, dump, load, write, write_if_changed
+from workflow import drive, progress
+from workflow.book import exclusive
+from workflow.project import Problem, Project, digest, dump, load, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 
@@ -49,14 +48,12 @@ def _options(arguments):
     parser = argparse.ArgumentParser(prog="python -m workflow.sweep", description=__doc__)
     add = parser.add_argument
     add("grid", type=Path, help="a YAML file with settings, grid and seeds")
-    add("--cores", type=int, default=available_cores(), help="runs side by side (default: all)")
+    drive.add_options(parser, "jobs")
     add("--group", type=int, default=10, help="at most this many runs in one job (default: 10)")
-    add("--profile", default="local", help="folder in workflow/profiles: local or slurm")
     add("--output", type=Path, help="folder for everything generated (default: _build/sweeps/NAME)")
-    options = parser.parse_args(arguments)
-    for name in ("cores", "group"):
-        if getattr(options, name) < 1:
-            parser.error(f"--{name} must be at least 1: found {getattr(options, name)}")
+    options = drive.parse(parser, arguments)
+    if options.group < 1:
+        parser.error(f"--group must be at least 1: found {options.group}")
     return options
 
 
@@ -124,16 +121,7 @@ def _make(runs, folder, options):
     view.line(f"{len(runs)} runs: {len(runs) - len(waiting)} done before")
     for run in runs:
         (folder / "failed" / f"{run['id']}.json").unlink(missing_ok=True)
-    if waiting:
-        # Enough jobs for all cores, each with several runs, since a job takes seconds to start.
-        size = min(options.group, math.ceil(len(waiting) / options.cores))
-        groups = [waiting[start : start + size] for start in range(0, len(waiting), size)]
-        for name in ("groups", "done"):
-            for old in (folder / name).glob("*.json"):
-                old.unlink()
-        for number, group in enumerate(groups):
-            write_if_changed(folder / "groups" / f"{number}.json", dump(group))
-        broken = _snakemake(folder, len(groups), options, view)
+    ended = _execute(waiting, folder, options, view) if waiting else None
     records = [record for run in runs if (record := result(folder, run, present))]
     failed = [run for run in runs if result(folder, run, present) is None]
     rows = summarize(records)
@@ -141,42 +129,27 @@ def _make(runs, folder, options):
     write(folder / "summary.csv", to_csv(rows))
     view.line(table(rows))
     view.line(f"{len(records)} of {len(runs)} runs are in {folder / 'summary.csv'}")
-    if failed and waiting and broken and not any((folder / "failed").glob("*.json")):
-        view.line(f"Snakemake's full log is {folder / 'logs' / 'snakemake.log'}")
+    silent = [run for run in failed if not (folder / "failed" / f"{run['id']}.json").exists()]
+    if ended and silent:
+        view.line(f"{len(silent)} runs ended without a word: Snakemake's full log is {ended.log}")
     return 1 if failed else 0
 
 
-def _snakemake(folder, groups, options, view):
-    profile = Path(__file__).parent / "profiles" / options.profile
-    if not profile.is_dir():
-        known = ", ".join(sorted(p.name for p in profile.parent.iterdir()))
-        raise Problem(f"There is no profile {options.profile!r}: choose one of {known}.")
-    command = [sys.executable, "-P", "-m", "workflow.engine"]
-    command += ["--snakefile", str(Path(__file__).with_name("Sweep")), "--directory", str(folder)]
-    command += ["--cores", str(options.cores), "--workflow-profile", str(profile)]
-    command += ["--config", f"groups={groups}"]
-    path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {
-        progress.DRIVER: str(os.getpid()),
-        "PYTHONPATH": os.pathsep.join(path),
-    }
-    log = folder / "logs" / "snakemake.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as kept:
-        process = subprocess.Popen(
-            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            for line in process.stdout or ():
-                event = progress.parse(line)
-                if event is None:
-                    kept.write(line)
-                else:
-                    view.show(event)
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+def _execute(waiting, folder, options, view):
+    """Put the runs into jobs, and have Snakemake execute these."""
+    # Enough jobs for all cores, each with several runs, since a job takes seconds to start.
+    width = drive.Profile.find(options.profile).width(options.cores)
+    size = min(options.group, math.ceil(len(waiting) / width))
+    groups = [waiting[start : start + size] for start in range(0, len(waiting), size)]
+    for name in ("groups", "done"):
+        for old in (folder / name).glob("*.json"):
+            old.unlink()
+    # No job left over from a sweep that was killed takes part in this one under the same name.
+    attempt = hashlib.sha256(f"{time.time_ns()}".encode()).hexdigest()[:8]
+    for number, group in enumerate(groups):
+        write(folder / "groups" / f"{attempt}-{number}.json", dump(group))
+    arguments = ["--config", f"attempt='{attempt}'", f"groups={len(groups)}"]
+    return drive.snakemake("Sweep", folder, arguments, options, view)
 
 
 def summarize(records):

@@ -1,0 +1,200 @@
+"""Start Snakemake for the book or a sweep: on this machine, or on a cluster with another profile.
+
+What the jobs report comes back to the driver: from this machine through a pipe, from a cluster
+through files in `reports/`, since its jobs are no children of ours and may run elsewhere.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflow import progress
+from workflow.project import HOME, Problem
+
+PROFILES = Path(__file__).with_name("profiles")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A folder with Snakemake options in `config.yaml`: who executes the jobs, and how many."""
+
+    folder: Path
+    settings: dict[str, Any]
+
+    @classmethod
+    def find(cls, name):
+        """The profile of that name in `workflow/profiles`, or in a folder of the reader's own."""
+        for folder in (PROFILES / name, Path(name).expanduser().resolve()):
+            path = folder / "config.yaml"
+            if path.is_file():
+                break
+        else:
+            known = ", ".join(sorted(path.parent.name for path in PROFILES.glob("*/config.yaml")))
+            raise Problem(
+                f"There is no profile {name!r}: choose one of {known}, "
+                "or name a folder that has a config.yaml."
+            )
+        try:
+            settings = yaml.safe_load(path.read_text("utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise Problem(f"{path} is not readable YAML: {error}.") from None
+        if not isinstance(settings, dict):
+            raise Problem(f"{path} must map names of Snakemake options to values.")
+        return cls(folder, settings)
+
+    @property
+    def remote(self):
+        """Whether others than this machine's processes execute the jobs."""
+        return self.settings.get("executor", "local") != "local"
+
+    def width(self, asked):
+        """Jobs side by side: what was asked for, else all cores here, the profile's jobs there."""
+        if asked:
+            return asked
+        return int(self.settings.get("jobs", 1)) if self.remote else available_cores()
+
+    def arguments(self, asked):
+        """Snakemake's options for this profile."""
+        given = ["--workflow-profile", str(self.folder)]
+        if not self.remote:
+            return [*given, "--cores", str(self.width(asked))]
+        return [*given, "--jobs", str(asked)] if asked else given
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How Snakemake ended: its status, its log, and whether a job has said what went wrong."""
+
+    status: int
+    log: Path
+    explained: bool
+
+    def tail(self, lines=15):
+        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
+
+
+def add_options(parser, what):
+    """`--cores` and `--profile`, the same for every driver."""
+    parser.add_argument(
+        "--cores",
+        type=int,
+        help=f"{what} side by side (default: all cores; on a cluster, the jobs of the profile)",
+    )
+    parser.add_argument(
+        "--profile",
+        default="local",
+        help="local, slurm or kubernetes (in workflow/profiles), or a folder with a config.yaml; "
+        "what follows -- is given to Snakemake",
+    )
+
+
+def parse(parser, arguments):
+    """Options, with `snakemake` holding what follows `--`."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:cut])
+    options.snakemake = arguments[cut + 1 :]
+    if options.cores is not None and options.cores < 1:
+        parser.error(f"--cores must be at least 1: found {options.cores}")
+    return options
+
+
+def snakemake(snakefile, folder, arguments, options, view):
+    """Run Snakemake in `folder`, showing what the jobs report and keeping its log in a file."""
+    profile = Profile.find(options.profile)
+    # Targets first: some options of Snakemake take every word that follows.
+    command = [sys.executable, "-P", "-m", "workflow.engine", *arguments]
+    command += ["--snakefile", str(Path(__file__).with_name(snakefile))]
+    command += ["--directory", str(folder), *profile.arguments(options.cores), *options.snakemake]
+    path = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {
+        progress.DRIVER: str(os.getpid()),
+        "PYTHONPATH": os.pathsep.join(path),
+    }
+    log = folder / "logs" / "snakemake.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    told: set[str] = set()
+
+    def show(event):
+        told.add(event["event"])
+        view.show(event)
+
+    run = _on_a_cluster if profile.remote else _here
+    status = run(command, environment, log, folder / "reports", show)
+    return Ended(status, log, bool(told & {"failed", "claim"}))
+
+
+def _here(command, environment, log, _, show):
+    with log.open("w") as kept:
+        pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        process = subprocess.Popen(command, env=environment, text=True, **pipe)
+        try:
+            for line in process.stdout or ():
+                event = progress.parse(line)
+                if event is None:
+                    kept.write(line)
+                else:
+                    show(event)
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+
+
+def _on_a_cluster(command, environment, log, reports, show):
+    """Snakemake writes to its log itself: it has jobs to cancel even when this driver is gone."""
+    _cancel_left(log)
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    environment = environment | {progress.REPORTS: str(reports)}
+    with log.open("w") as kept, _following(reports, show):
+        process = subprocess.Popen(command, env=environment, stdout=kept, stderr=subprocess.STDOUT)
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+
+
+def _cancel_left(log):
+    """Cancel the Slurm jobs of a run that was killed so that it could not: they race with ours."""
+    text = log.read_text("utf-8", "replace") if log.is_file() else ""
+    for name in re.findall(r"SLURM run ID: (\S+)", text):
+        if shutil.which("scancel"):
+            subprocess.run(["scancel", "--quiet", f"--name={name}"], capture_output=True)
+
+
+@contextmanager
+def _following(folder, show):
+    """Show the reports in a folder while they are written."""
+    reports, over = progress.Reports(folder), threading.Event()
+
+    def follow():
+        while not over.wait(0.5):
+            for event in reports.new():
+                show(event)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        for event in reports.new():
+            show(event)
+
+
+def available_cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
