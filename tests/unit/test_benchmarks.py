@@ -211,10 +211,8 @@ def test_a_quick_row_is_measured_in_a_process_of_its_own(tmp_path, capsys):
 
 
 def test_a_row_that_fails_or_is_left_out_says_so(monkeypatch, tmp_path, capsys):
-    outcomes = {
-        "a": {"status": "failed", "reason": "x"},
-        "b": {"status": "left out", "reason": "y"},
-    }
+    absent = {"status": "left out", "reason": "y"}
+    outcomes = {"a": {"status": "failed", "reason": "x"}, "b": absent}
     monkeypatch.setattr("benchmarks.rows.ROWS", (row("a"), row("b")))
     monkeypatch.setattr(command, "run", lambda row, setting: outcomes[row.name])
     output = tmp_path / "results.json"
