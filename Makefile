@@ -8,7 +8,7 @@ PORT ?= 8000
 GRID ?= workflow/sweeps/linear-vae.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test sweep bench mutants serve reference lint clean
+.PHONY: help setup book test test-slurm sweep bench mutants serve reference lint clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -32,7 +32,7 @@ endif
 
 help: ## print this list
 	@echo "usage: make TARGET"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$(PORT) (serve), PYTHON=python3.12 (first set-up)"
 
@@ -55,6 +55,9 @@ book: setup ## execute every chapter, check every claim, build the site
 
 test: setup lint ## check style and types, then run every test and doctest
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal
+
+test-slurm: setup ## run sweeps and a chapter through a real Slurm on loopback (Debian, as root)
+	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m slurm tests/cluster
 
 serve: ## open the built book on this machine only
 	@[ -e _build/site/index.html ] || { echo "The book is not built yet: run 'make book' first." >&2; exit 1; }

@@ -92,8 +92,8 @@ def add_options(parser, what):
     parser.add_argument(
         "--profile",
         default="local",
-        help="local, slurm or kubernetes (in workflow/profiles), or a folder with a config.yaml; "
-        "what follows -- is given to Snakemake",
+        help="local or slurm (in workflow/profiles), or a folder of your own with a config.yaml; "
+        "what follows -- goes to Snakemake",
     )
 
 

@@ -32,7 +32,7 @@ FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 def main(arguments=None):
     options = _options(arguments)
     try:
-        runs = plan(options.grid)
+        runs = plan(options.grid)[options.slice]
         folder = (options.output or Project().build / "sweeps" / options.grid.stem).resolve()
         with exclusive(folder):
             return _make(runs, folder, options)
@@ -50,11 +50,26 @@ def _options(arguments):
     add("grid", type=Path, help="a YAML file with settings, grid and seeds")
     drive.add_options(parser, "jobs")
     add("--group", type=int, default=10, help="at most this many runs in one job (default: 10)")
+    add(
+        "--slice",
+        type=part,
+        default=slice(None),
+        metavar="I/N",
+        help="only every N-th run, beginning with number I (0/4, 1/4, 2/4, 3/4 are all)",
+    )
     add("--output", type=Path, help="folder for everything generated (default: _build/sweeps/NAME)")
     options = drive.parse(parser, arguments)
     if options.group < 1:
         parser.error(f"--group must be at least 1: found {options.group}")
     return options
+
+
+def part(text):
+    """The runs that one of several machines takes: `2/8` is every eighth, from number 2 on."""
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+        raise argparse.ArgumentTypeError(f"must be I/N with 0 ≤ I < N: found {text!r}")
+    return slice(int(number), None, int(count))
 
 
 def plan(path):

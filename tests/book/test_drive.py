@@ -1,0 +1,120 @@
+"""Profiles, what jobs on other machines report, and the parts of the Slurm tests without Slurm."""
+
+import argparse
+import json
+
+import pytest
+
+from tests.cluster import slurm
+from workflow import book, drive, progress, sweep
+from workflow.drive import PROFILES, Profile
+from workflow.project import Problem
+
+
+def own(folder, text):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(text)
+    return str(folder)
+
+
+def test_a_profile_is_one_of_ours_or_a_folder(tmp_path):
+    local, ours = Profile.find("local"), Profile.find("slurm")
+    assert not local.remote and ours.remote
+    assert local.arguments(3)[-2:] == ["--cores", "3"] and local.width(None) >= 1
+    assert ours.arguments(None) == ["--workflow-profile", str(PROFILES / "slurm")]
+    assert ours.arguments(3)[-2:] == ["--jobs", "3"] and ours.width(3) == 3
+    theirs = Profile.find(own(tmp_path / "mine", "executor: slurm\njobs: 7\n"))
+    assert theirs.width(None) == 7 and theirs.remote
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(None, "choose one of local, slurm, or name"), ("a: [", "not readable"), ("- a", "must map")],
+)
+def test_a_profile_that_cannot_be_used_is_refused(tmp_path, text, sentence):
+    name = own(tmp_path / "bad", text) if text else "slum"
+    with pytest.raises(Problem, match=sentence):
+        Profile.find(name)
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in PROFILES.glob("*/*.yaml")))
+def test_the_profiles_hold_options_that_snakemake_has(name):
+    from snakemake.cli import get_argument_parser
+
+    known = {option.lstrip("-") for option in get_argument_parser()._option_string_actions}
+    assert set(Profile.find(name).settings) <= known
+
+
+def test_what_follows_two_dashes_goes_to_snakemake(capsys):
+    options = book._options(["--tier", "smoke", "--profile", "slurm", "--", "--jobs", "2"])
+    assert (options.tier, options.profile, options.cores) == ("smoke", "slurm", None)
+    assert options.snakemake == ["--jobs", "2"]
+    assert sweep._options(["grid.yaml"]).snakemake == []
+    with pytest.raises(SystemExit):
+        drive.parse(argparse.ArgumentParser(), ["--jobs"])
+    with pytest.raises(SystemExit):
+        book._options(["--cores", "0"])
+    assert "--cores must be at least 1: found 0" in capsys.readouterr().err
+
+
+def test_slices_are_all_runs_and_none_twice(capsys):
+    runs = list(range(11))
+    taken = [run for number in range(4) for run in runs[sweep.part(f"{number}/4")]]
+    assert sorted(taken) == runs
+    for text in ("4/4", "1", "a/b", "-1/4", "0/0"):
+        with pytest.raises(SystemExit):
+            sweep._options(["grid.yaml", f"--slice={text}"])
+    assert "must be I/N with 0 ≤ I < N: found '0/0'" in capsys.readouterr().err
+
+
+def test_a_job_elsewhere_reports_in_words_and_in_a_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv(progress.DRIVER, raising=False)
+    monkeypatch.setenv(progress.REPORTS, str(tmp_path))
+    progress.report("ran", chapter="one", seconds=2.0)
+    assert capsys.readouterr().out == "ran: chapter one, seconds 2.0\n"
+    reports = progress.Reports(tmp_path)
+    assert reports.new() == [{"event": "ran", "chapter": "one", "seconds": 2.0}]
+    (path,) = tmp_path.iterdir()
+    line = progress.MARK + json.dumps({"event": "ran", "chapter": "two"}) + "\n"
+    with path.open("a") as file:
+        file.write(line[:20])
+    assert reports.new() == []  # half a line
+    with path.open("a") as file:
+        file.write(line[20:])
+    assert [event["chapter"] for event in reports.new()] == ["two"]
+    assert reports.new() == []
+    monkeypatch.setenv(progress.REPORTS, str(tmp_path / "absent"))
+    progress.report("ran", chapter="three")  # a report that cannot be left is no reason to fail
+    assert "chapter three" in capsys.readouterr().out
+
+
+def test_reports_are_shown_while_they_are_written_and_to_the_last(tmp_path):
+    shown = []
+    with drive._following(tmp_path, shown.append):
+        (tmp_path / "a").write_text(f'{progress.MARK}{{"event": "ran"}}\n')
+        assert slurm.wait_for(lambda: shown, 10)
+        (tmp_path / "b").write_text(f'{progress.MARK}{{"event": "failed"}}\nwords\n')
+    assert [event["event"] for event in shown] == ["ran", "failed"]
+
+
+def test_slurm_listens_on_loopback_and_keeps_to_its_folder():
+    text = slurm.configuration(
+        "/folder", host="node", controller=1001, node=1002, cpus=2, memory_mb=900
+    )
+    lines = dict(line.split("=", 1) for line in text.splitlines() if " " not in line)
+    assert lines["SlurmctldHost"] == "node(127.0.0.1)" and lines["SlurmctldPort"] == "1001"
+    assert lines["CommunicationParameters"] == "NoCtldInAddrAny,NoInAddrAny"
+    folders = [lines[n] for n in ("StateSaveLocation", "SlurmdSpoolDir", "JobCompLoc")]
+    assert all(path.startswith("/folder/") for path in folders)
+    assert "NodeName=node NodeAddr=127.0.0.1 CPUs=2 RealMemory=900" in text
+    assert len(set(slurm.free_ports(3))) == 3
+
+
+def test_without_root_or_apt_the_reason_is_told(monkeypatch):
+    monkeypatch.setattr(slurm.os, "geteuid", lambda: 1000)
+    with pytest.raises(slurm.Unavailable, match="takes root: run 'sudo make test-slurm'"):
+        slurm.install()
+    monkeypatch.setattr(slurm.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
+    with pytest.raises(slurm.Unavailable, match=r"munged, slurmctld.* there is no apt-get"):
+        slurm.install()
