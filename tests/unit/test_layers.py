@@ -45,6 +45,7 @@ LAYERS = {
     "catalogue": 7,
     "counterexamples": 7,
     "training": 7,
+    "profiling": 8,
     "experiments": 8,
     "claims": 9,
     "plots": 10,
