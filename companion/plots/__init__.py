@@ -31,6 +31,13 @@ from companion.plots.identity import (
     thermometer,
 )
 from companion.plots.images import image_grid
+from companion.plots.latents import (
+    active_latents,
+    contributions_by_noise,
+    contributions_over_steps,
+    prior_and_posterior_variances,
+    sorted_contributions,
+)
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
 from companion.plots.mixtures import component_ellipses
 from companion.plots.parts import gap_by_dimension, gap_by_layer
@@ -55,6 +62,7 @@ from companion.plots.vae import (
 __all__ = [
     "BANDS",
     "COLOURS",
+    "active_latents",
     "affine_gap",
     "after_switch",
     "along_direction",
@@ -67,6 +75,8 @@ __all__ = [
     "choice_strips",
     "code_length",
     "component_ellipses",
+    "contributions_by_noise",
+    "contributions_over_steps",
     "count_frequencies",
     "criterion_residuals",
     "cross_section",
@@ -92,6 +102,7 @@ __all__ = [
     "panels_over_seeds",
     "penalty_law",
     "predicted_and_measured",
+    "prior_and_posterior_variances",
     "rescaled",
     "residual_against_nodes",
     "residual_lines",
@@ -99,6 +110,7 @@ __all__ = [
     "score_traces",
     "show",
     "show_animation",
+    "sorted_contributions",
     "sparse_codes",
     "style",
     "tangent_and_entropy",
