@@ -53,7 +53,7 @@ def one(folder, run, present):
         "key": present | run,
         "run": trained.to_json(),
         "seconds": round(seconds, 3),
-        "device": "cpu",
+        "device": trained.device,
         "processor": platform.machine(),
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy")},
         "python": platform.python_version(),
