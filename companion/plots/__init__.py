@@ -41,6 +41,13 @@ from companion.plots.latents import (
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
 from companion.plots.mixtures import component_ellipses
 from companion.plots.parts import gap_by_dimension, gap_by_layer
+from companion.plots.profiled import (
+    bias_by_batch,
+    distance_by_start,
+    runaway,
+    spectra,
+    steps_by_rate,
+)
 from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
 from companion.plots.seeds import BANDS, over_seeds, panels_over_seeds
@@ -68,6 +75,7 @@ __all__ = [
     "along_direction",
     "ascent",
     "before_and_after",
+    "bias_by_batch",
     "bound_and_entropies",
     "bounds_by_model",
     "category_bands",
@@ -81,6 +89,7 @@ __all__ = [
     "criterion_residuals",
     "cross_section",
     "dispersion_and_gap",
+    "distance_by_start",
     "gap_against_slope",
     "gap_and_gradient",
     "gap_by_dimension",
@@ -107,11 +116,14 @@ __all__ = [
     "residual_against_nodes",
     "residual_lines",
     "residuals_by_case",
+    "runaway",
     "score_traces",
     "show",
     "show_animation",
     "sorted_contributions",
     "sparse_codes",
+    "spectra",
+    "steps_by_rate",
     "style",
     "tangent_and_entropy",
     "tempered_curves",
