@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor
 from companion import tree
 from companion.elbo import elbo, entropy_sum
 from companion.model import Model, Parameters
+from companion.tables import record_html
 from companion.variational import Variational
 
 __all__ = ["Verification", "check_q", "full_direction", "verify"]
@@ -98,13 +98,7 @@ class Verification:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        body = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:right;font-variant-numeric:tabular-nums'>"
-            f"{_format(value).strip()}</td></tr>"
-            for label, value in self.rows()
-        )
-        return f"<table class='companion-verification'>{body}</table>"
+        return record_html([(label, _format(value).strip()) for label, value in self.rows()])
 
 
 def _format(value: float) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from companion.tables import record_html
 
 __all__ = ["ModuleVerification", "verify_module"]
 
@@ -68,12 +69,7 @@ class ModuleVerification:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        body = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:right'>{html.escape(value)}</td></tr>"
-            for label, value in self.rows()
-        )
-        return f"<table class='companion-verification'>{body}</table>"
+        return record_html(self.rows())
 
 
 def verify_module(

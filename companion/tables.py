@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Table"]
+__all__ = ["Table", "record_html"]
 
 Cell = str | int | float
 
@@ -63,6 +63,17 @@ class Table:
             "<div style='overflow-x:auto'><table class='companion-table'>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+
+def record_html(rows: Iterable[tuple[str, str]]) -> str:
+    """An HTML table of one record: a name and a value in every row."""
+    body = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+        "<td style='text-align:right;font-variant-numeric:tabular-nums'>"
+        f"{html.escape(value)}</td></tr>"
+        for label, value in rows
+    )
+    return f"<table class='companion-verification'>{body}</table>"
 
 
 def _style(cell: Cell) -> str:
