@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tests.mutation.family_mutants import family_mutants
 from tests.mutation.model_mutants import model_mutants
+from tests.mutation.training_mutants import training_mutants
 
 IDENTITY = "tests/unit/test_identity.py"
 ELBO = "tests/unit/test_elbo.py"
@@ -838,4 +839,6 @@ CHECKS = (
 
 PLANTED = DIRECTIONS + TERMS + ENTROPIES + MODELS + CHECKS
 
-MUTANTS = PLANTED + family_mutants(Mutant) + model_mutants(Mutant)
+MORE = family_mutants(Mutant) + model_mutants(Mutant) + training_mutants(Mutant)
+
+MUTANTS = PLANTED + MORE
