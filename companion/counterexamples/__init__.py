@@ -11,7 +11,7 @@ uses neither the ELBO nor an entropy of that point.
 """
 
 from companion.counterexamples.added import biased_mixture, decay, unbiased_pca
-from companion.counterexamples.heads import HEADS, check_head
+from companion.counterexamples.heads import HEADS, check_head, nearest_direction
 from companion.counterexamples.held import constant_weights, frozen_net, variance_floor
 from companion.counterexamples.record import Counterexample, climb, tabulate
 from companion.counterexamples.scale import known_noise, poisson, without_scale
@@ -27,6 +27,7 @@ __all__ = [
     "decay",
     "frozen_net",
     "known_noise",
+    "nearest_direction",
     "poisson",
     "shared_parameters",
     "softplus_encoder",

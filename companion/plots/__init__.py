@@ -50,7 +50,12 @@ from companion.plots.profiled import (
 )
 from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
-from companion.plots.seeds import BANDS, over_seeds, panels_over_seeds
+from companion.plots.seeds import (
+    BANDS,
+    gap_against_gradient,
+    over_seeds,
+    panels_over_seeds,
+)
 from companion.plots.streaming import after_switch, choice_strips, score_traces
 from companion.plots.surfaces import maps, meeting_surfaces
 from companion.plots.tempering import (
@@ -90,6 +95,7 @@ __all__ = [
     "cross_section",
     "dispersion_and_gap",
     "distance_by_start",
+    "gap_against_gradient",
     "gap_against_slope",
     "gap_and_gradient",
     "gap_by_dimension",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BANDS", "over_seeds", "panels_over_seeds"]
+__all__ = ["BANDS", "gap_against_gradient", "over_seeds", "panels_over_seeds"]
 
 #: What the figures of this module draw, for captions.
 BANDS = (
@@ -91,11 +91,61 @@ def panels_over_seeds(
             axes.set_title(title, fontsize=11)
         for axes in grid.flat[max(len(panels) - columns, 0) : len(panels)]:
             axes.set_xlabel("step")
+            axes.tick_params(labelbottom=True)
         for axes in grid[:, 0]:
             axes.set_ylabel(ylabel)
         if log:
             grid.flat[0].set_yscale("log")
         _legend(figure, grid, labels)
+    return figure
+
+
+def gap_against_gradient(
+    points: Mapping[str, tuple[Any, Any]], floors: Mapping[str, float] | None = None
+) -> Figure:
+    """|gap| over the norm of the gradient, a point for each seed and logged step, by label.
+
+    ``points`` maps a label to gradient norms and gaps of one shape, such as ``(S, T)``; ``floors``
+    maps a label to a height at which a dashed line stands, in the label's colour.
+
+    Raises
+    ------
+    ValueError
+        If norms and gaps have different shapes, or a floor has a label that no points have.
+    """
+    from matplotlib import pyplot
+
+    floors = floors or {}
+    if unknown := set(floors) - set(points):
+        raise ValueError(f"floors must have labels of points: got {sorted(unknown)}")
+    with style():
+        figure, axes = pyplot.subplots(figsize=(7.0, 4.2))
+        for number, (label, pair) in enumerate(points.items()):
+            norms, gaps = (np.asarray(values, dtype=np.float64) for values in pair)
+            if norms.shape != gaps.shape:
+                raise ValueError(
+                    f"points[{label!r}] must hold two arrays of one shape: got {norms.shape} and "
+                    f"{gaps.shape}"
+                )
+            colour, marker = COLOURS[number % len(COLOURS)], "osD^v"[number % 5]
+            heights = np.maximum(np.abs(gaps.ravel()), ROUND_OFF)
+            axes.scatter(
+                *(norms.ravel(), heights),
+                color=colour,
+                marker=marker,
+                s=9,
+                alpha=0.35,
+                linewidths=0,
+                label=label,
+                rasterized=True,
+            )
+            if label in floors:
+                axes.axhline(max(abs(floors[label]), ROUND_OFF), color=colour, ls="--", lw=1.2)
+        axes.set(xscale="log", yscale="log")
+        axes.set(xlabel="norm of the gradient", ylabel="|ELBO − entropy sum| (nats)")
+        for handle in axes.legend(markerscale=2).legend_handles:
+            if handle is not None:
+                handle.set_alpha(1)
     return figure
 
 

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import norm as normal
 
 from companion import counterexamples as breaks
-from companion import datasets, models, plots
+from companion import datasets, models, plots, variational, verify
 from companion.counterexamples.heads import HEADS
 from tests.unit.cases import generator
 
@@ -164,6 +164,34 @@ def test_heads_are_variances():
 def test_an_unknown_head_is_refused():
     with pytest.raises(ValueError, match="name must be one of"):
         breaks.check_head("sinh(a)")
+
+
+def nearest(noise, **other):
+    """A VAE at random parameters, and the identity along the direction nearest to v."""
+    draws = generator("nearest")
+    vae, encoder = models.GaussianVAE(3, 2, (4,), noise, **other), models.Encoder(3, 2, (4,))
+    parameters, phi = vae.initial_parameters(draws), encoder.initial_parameters(draws)
+    q = encoder.posterior(phi, WINES, variational.gauss_hermite(2, 4))
+    v = breaks.nearest_direction(vae, parameters, q)
+    return verify(vae, parameters, q, WINES, direction=v), verify(vae, parameters, q, WINES)
+
+
+@pytest.mark.parametrize("noise", ["scalar", "pixel", "head"])
+def test_the_nearest_direction_gives_the_whole_gap_where_the_criterion_holds(noise):
+    along, at = nearest(noise)
+    assert abs(at.gap) > 0.1
+    assert abs(along.slope - at.gap) < 1e-10
+    assert along.gap == at.gap
+
+
+def test_the_nearest_direction_of_a_softplus_leaves_a_part_of_the_gap():
+    along, at = nearest("softplus")
+    assert 1e-6 < along.residual < 0.1 * abs(at.gap)
+
+
+def test_a_learnable_prior_has_no_nearest_direction_here():
+    with pytest.raises(ValueError, match="model must have a fixed prior"):
+        nearest("head", learnable_prior=True)
 
 
 def test_the_table_and_the_figures_show_every_row():

@@ -76,3 +76,24 @@ def test_a_label_keeps_its_colour_in_every_panel_and_panels_share_the_axis():
 def test_bad_calls_are_refused(curves, sentence):
     with pytest.raises(ValueError, match=sentence):
         plots.over_seeds(STEPS, curves, ylabel="nats")
+
+
+def test_a_point_for_each_seed_and_step_and_a_line_for_each_floor():
+    norms = torch.tensor([[1.0, 0.1], [2.0, 0.2]])
+    gaps = torch.tensor([[-3.0, 0.3], [4.0, 0.0]])
+    figure = plots.gap_against_gradient({"a": (norms, gaps), "b": (norms, 2 * gaps)}, {"b": -0.5})
+    (axes,) = figure.axes
+    first, second = axes.collections
+    np.testing.assert_allclose(first.get_offsets(), [[1, 3], [0.1, 0.3], [2, 4], [0.2, 1e-16]])
+    np.testing.assert_allclose(second.get_offsets()[0], [1, 6])
+    (floor,) = axes.lines
+    np.testing.assert_array_equal(floor.get_ydata(), [0.5, 0.5])
+    assert colors.same_color(floor.get_color(), second.get_facecolor()[0][:3])
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+
+
+def test_points_that_do_not_pair_up_and_floors_of_nothing_are_refused():
+    with pytest.raises(ValueError, match=r"one shape: got \(4, 3\) and \(4, 2\)"):
+        plots.gap_against_gradient({"a": (VALUES, VALUES[:, :2])})
+    with pytest.raises(ValueError, match=r"labels of points: got \['b'\]"):
+        plots.gap_against_gradient({"a": (VALUES, VALUES)}, {"b": 1.0})
