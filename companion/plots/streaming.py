@@ -40,6 +40,7 @@ def score_traces(
         If there are no scores, they differ in length, or ``switches`` and ``truth`` do.
     """
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 
     lengths = {len(values) for lines in panels.values() for values in lines.values()}
     if len(lengths) != 1:
@@ -52,7 +53,7 @@ def score_traces(
     centres = 0.5 * (edges[:-1] + edges[1:])
     with style():
         figure, grid = pyplot.subplots(
-            1, len(panels), figsize=(4.2 * len(panels), 3.8), sharey=True, squeeze=False
+            1, len(panels), figsize=(1 + 3.3 * len(panels), 3.8), sharey=True, squeeze=False
         )
         for axes, (title, lines) in zip(grid[0], panels.items(), strict=True):
             for index, (label, values) in enumerate(lines.items()):
@@ -62,6 +63,7 @@ def score_traces(
                 axes.plot(centres, middle, _DASHES[index % 4], color=colour, label=label, lw=1.4)
             _mark_switches(axes, switches, truth, length)
             axes.set(xlabel="batch", xlim=(0, length))
+            axes.xaxis.set_major_locator(MaxNLocator(3))
             axes.set_title(title, pad=20)
         if limits is not None:
             grid[0, 0].set_ylim(*limits)
@@ -76,13 +78,14 @@ def choice_strips(
     *,
     switches: Sequence[int],
     truth: Sequence[int],
+    top: str = "true",
     bins: int = 600,
 ) -> Figure:
     """Which model is chosen, as colour: batches from left to right, one line of pixels per stream.
 
     ``choices`` maps a label to the chosen sizes ``(S, T)``, 0 where nothing is chosen; the most
-    frequent choice in each of at most ``bins`` bins of batches is shown. The bar at the top has the
-    colour of the true number of latents.
+    frequent choice in each of at most ``bins`` bins of batches is shown. The bar at the top,
+    labelled ``top``, has the colour of the true number of latents.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def choice_strips(
     known = [0, *sizes]
     edges = np.unique(np.linspace(0, length, min(bins, length) + 1).astype(int))
     right = np.repeat(truth, np.diff([*switches, length]))[None, :]
-    rows = {"true": right, **{label: np.asarray(chosen) for label, chosen in choices.items()}}
+    rows = {top: right, **{label: np.asarray(chosen) for label, chosen in choices.items()}}
     colours = ["white", *COLOURS[: len(sizes)]]
     with style():
         figure, grid = pyplot.subplots(
@@ -160,7 +163,7 @@ def after_switch(
         )
     with style():
         figure, grid = pyplot.subplots(
-            1, len(panels), figsize=(2.6 * len(panels) + 1, 3.6), sharey=True, squeeze=False
+            1, len(panels), figsize=(1 + 2.2 * len(panels), 3.6), sharey=True, squeeze=False
         )
         for axes, (title, lines) in zip(grid[0], panels.items(), strict=True):
             for index, (label, values) in enumerate(lines.items()):

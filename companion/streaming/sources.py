@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from companion.checks import as_data, positive_integer
 
@@ -66,6 +68,21 @@ class Stream(ABC):
             for start in range(0, self.batches, size):
                 count = min(size, self.batches - start)
                 yield self.segment(index, count, setting, rng)
+
+    def batch(self, seed: int, index: int) -> Tensor:
+        """One batch of the stream ``seed``, counted from 0, ``(B, D)``.
+
+        Raises
+        ------
+        ValueError
+            For an index that the stream does not reach.
+        """
+        passed = 0
+        for block in self.blocks(seed):
+            if 0 <= index - passed < len(block):
+                return torch.from_numpy(block[index - passed])
+            passed += len(block)
+        raise ValueError(f"index must lie between 0 and {self.length - 1}: got {index}")
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,16 @@ def test_blocks_cross_no_switch_and_come_again():
     assert not np.array_equal(next(stream.blocks(3)), next(stream.blocks(4)))
 
 
+def test_single_batches_are_those_of_the_blocks():
+    stream = SwitchingStream(batches=210, truth=(2, 3))
+    everything = torch.from_numpy(np.concatenate(list(stream.blocks(seed=5))))
+    for index in (0, 199, 200, 209, 210, 419):
+        assert torch.equal(stream.batch(5, index), everything[index])
+    for index in (-1, 420):
+        with pytest.raises(ValueError, match="index must lie between 0 and 419"):
+            stream.batch(5, index)
+
+
 def test_a_resampled_stream_draws_rows_of_the_group():
     groups = [np.arange(6.0).reshape(3, 2), 10 + np.arange(4.0).reshape(2, 2)]
     stream = ResampledStream(groups, truth=(1, 1), batches=7, batch_size=5)
