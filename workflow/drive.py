@@ -4,13 +4,14 @@ What the jobs report comes back to the driver: from this machine through a pipe,
 through files in `reports/`, since its jobs are no children of ours and may run elsewhere.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,17 +153,31 @@ def _here(command, environment, log, _, show):
 
 def _on_a_cluster(command, environment, log, reports, show):
     """Snakemake writes to its log itself: it has jobs to cancel even when this driver is gone."""
-    _cancel_left(log)
-    shutil.rmtree(reports, ignore_errors=True)
-    reports.mkdir()
-    environment = environment | {progress.REPORTS: str(reports)}
-    with log.open("w") as kept, _following(reports, show):
-        process = subprocess.Popen(command, env=environment, stdout=kept, stderr=subprocess.STDOUT)
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+    with _alone(log.with_name("snakemake.lock")) as lock:
+        _cancel_left(log)
+        shutil.rmtree(reports, ignore_errors=True)
+        reports.mkdir()
+        environment = environment | {progress.REPORTS: str(reports)}
+        files: dict[str, Any] = {"stderr": subprocess.STDOUT, "pass_fds": [lock.fileno()]}
+        with log.open("w") as kept, _following(reports, show):
+            process = subprocess.Popen(command, env=environment, stdout=kept, **files)
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.wait()
+                raise
+
+
+@contextmanager
+def _alone(path):
+    """Wait for the Snakemake of a driver that was killed: it cancels its jobs and tidies up.
+
+    The lock is handed to our own Snakemake, which holds it as long as it lives.
+    """
+    with path.open("w") as lock:
+        with suppress(OSError):  # a file system without locks, as on some clusters
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
 
 
 def _cancel_left(log):

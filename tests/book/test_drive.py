@@ -2,13 +2,18 @@
 
 import argparse
 import json
+import re
+import shlex
+import shutil
+import subprocess
+import time
 
 import pytest
 
 from tests.cluster import slurm
 from workflow import book, drive, progress, sweep
 from workflow.drive import PROFILES, Profile
-from workflow.project import Problem
+from workflow.project import HOME, Problem, dump, write
 
 
 def own(folder, text):
@@ -118,3 +123,42 @@ def test_without_root_or_apt_the_reason_is_told(monkeypatch):
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
     with pytest.raises(slurm.Unavailable, match=r"munged, slurmctld.* there is no apt-get"):
         slurm.install()
+
+
+def test_the_records_of_slices_make_one_sweep(tmp_path, capsys):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("settings: {steps: 10}\nseeds: 5\n")
+    runs, names = sweep.plan(grid), ["step", *sweep.FINAL]
+    for number in range(2):
+        for run in runs[sweep.part(f"{number}/2")]:
+            trained = run | {"columns": names, "maximum": None, "rows": [[10, *range(4)]]}
+            path = tmp_path / "parts" / str(number) / "runs" / f"{run['id']}.json"
+            write(path, dump({"key": sweep.key(run), "run": trained}))
+    whole = tmp_path / "whole"
+    (whole / "runs").mkdir(parents=True)
+    for path in (tmp_path / "parts").glob("*/runs/*.json"):
+        shutil.copy(path, whole / "runs")
+    assert sweep.main([str(grid), "--output", str(whole)]) == 0
+    said = capsys.readouterr().err
+    assert "5 runs: 5 done before" in said and "5 of 5 runs are in" in said
+    half = tmp_path / "parts" / "1"
+    assert sweep.main([str(grid), "--slice", "1/2", "--output", str(half)]) == 0
+    assert "2 runs: 2 done before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", ["rerun.md", "scale.md"])
+def test_the_commands_in_the_prose_are_understood(page):
+    text = (HOME / "book" / page).read_text("utf-8").replace("I/N", "0/2").replace("\\\n", "")
+    commands = re.findall(r"-m workflow\.(book|sweep)\b([^#|`\n]*)", text)
+    assert len(commands) >= 3
+    for module, words in commands:
+        {"book": book, "sweep": sweep}[module]._options(shlex.split(words))
+
+
+def test_a_new_snakemake_waits_for_the_one_before(tmp_path):
+    with drive._alone(tmp_path / "lock") as lock:
+        before = subprocess.Popen(["sleep", "1.5"], pass_fds=[lock.fileno()])
+    began = time.monotonic()
+    with drive._alone(tmp_path / "lock"):
+        assert time.monotonic() - began > 0.5
+    assert before.wait(5) == 0
