@@ -46,7 +46,8 @@ def as_data(x: Any, name: str = "x", columns: int | None = None) -> Tensor:
         )
     if data.shape[0] == 0 or data.shape[1] == 0:
         raise ValueError(f"{name} must not be empty: got shape {tuple(data.shape)}")
-    bad = int((~torch.isfinite(data)).sum())
+    # A finite sum has finite terms, and is much sooner had than the count.
+    bad = 0 if bool(torch.isfinite(data.sum())) else int((~torch.isfinite(data)).sum())
     if bad:
         values = "value" if bad == 1 else "values"
         raise ValueError(

@@ -4,9 +4,10 @@ from companion.model import Factor, Model
 from companion.models.deep_sigmoid_belief import DeepSigmoidBeliefNet
 from companion.models.discrete_vae import BernoulliVAE, CategoricalVAE
 from companion.models.family_mixture import FamilyMixture
+from companion.models.gaussian_mixture import GaussianMixture
 from companion.models.general import GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
-from companion.models.mixtures import GaussianMixture, Mixture
+from companion.models.mixtures import Mixture
 from companion.models.sigmoid_belief import SigmoidBeliefNet
 from companion.models.sparse_coding import SparseCoding
 from companion.models.sparse_inference import EntropyWeights

@@ -169,14 +169,7 @@ class FamilyMixture(Mixture):
                 "fit.newton"
             )
         data = self._data(x)
-        shape = (len(data), self.components)
-        if responsibilities.shape != shape or not torch.allclose(
-            responsibilities.sum(-1), torch.ones(len(data), dtype=data.dtype), rtol=0, atol=1e-6
-        ):
-            raise ValueError(
-                f"responsibilities must have shape {shape} and rows that sum to one: got shape "
-                f"{tuple(responsibilities.shape)}"
-            )
+        self._check_responsibilities(responsibilities, len(data))
         return self._estimate(responsibilities, data)
 
     def _data(self, x: Any) -> Tensor:

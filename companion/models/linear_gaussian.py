@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from companion.checks import as_data, positive_integer
 from companion.families import DiagonalGaussian, SphericalGaussian
 from companion.families.gaussian import positive_definite_inverse
 from companion.model import Factor, Model, Parameters, normal_draws
+from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.priors import gaussian_prior, prior_direction
 from companion.variational import Gaussian
 
@@ -199,9 +200,8 @@ class PPCA(LinearGaussian):
             raise ValueError(
                 f"eigenvectors must lie between 0 and {self.observed - 1}: got {chosen}"
             )
-        mean = data.mean(0)
-        centered = data - mean
-        values, vectors = torch.linalg.eigh(centered.T @ centered / len(data))
+        mean, covariance = mean_and_covariance(data)
+        values, vectors = torch.linalg.eigh(covariance)
         values, vectors = values.flip(0), vectors.flip(1)
         left_out = [index for index in range(self.observed) if index not in chosen]
         variance = values[left_out].mean()
@@ -252,3 +252,23 @@ class FactorAnalysis(LinearGaussian):
             gaussian_prior(self.latent, self.learnable_prior),
             Factor("observable", family, natural),
         )
+
+    def em_map(self, x: Any) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+        """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
+
+        The best W for the noise and the best mean, then EM's step of the noise, then the best W
+        again: all from the covariance of the data, whatever N
+        (:class:`companion.models.factor_em.FactorEM`). Of the parameters only the noise matters for
+        those after the step; with ``learnable_prior=True`` W absorbs the prior's variances.
+        """
+        data = FactorEM.of(as_data(x, columns=self.observed), self.latent)
+
+        def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
+            noise = data.next_noise(parameters["log_variance"].exp())
+            updated = {"W": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
+            if self.learnable_prior:
+                updated["prior_log_variance"] = torch.zeros_like(parameters["prior_log_variance"])
+            before = data.log_likelihood(parameters["mean"], self.covariance(parameters))
+            return before, updated
+
+        return step

@@ -46,6 +46,7 @@ def identity(of: str) -> str:
 VAE = "models/vae.py"
 LINEAR = "models/linear_gaussian.py"
 MIXTURES = "models/mixtures.py"
+GAUSSIANS = "models/gaussian_mixture.py"
 SBN = "models/sigmoid_belief.py"
 DEEP = "models/deep_sigmoid_belief.py"
 DISCRETE = "models/discrete_vae.py"
@@ -240,7 +241,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "sign of v on the Cholesky factors",
-        MIXTURES,
+        GAUSSIANS,
         '"cholesky": -0.5 * torch.tril',
         '"cholesky": 0.5 * torch.tril',
         IDENTITY,
@@ -248,7 +249,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "v on log-diagonals as if they were log-variances",
-        MIXTURES,
+        GAUSSIANS,
         'parameters["log_diagonal"], -0.5)',
         'parameters["log_diagonal"], -1.0)',
         IDENTITY,
@@ -256,7 +257,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "sign of v on mixture variances",
-        MIXTURES,
+        GAUSSIANS,
         '{"log_variance": -torch.ones_like(',
         '{"log_variance": torch.ones_like(',
         IDENTITY,
@@ -559,9 +560,9 @@ ENTROPIES = (
 MODELS = (
     Mutant(
         "PPCA divides by N − 1",
-        LINEAR,
-        "centered.T @ centered / len(data)",
-        "centered.T @ centered / (len(data) - 1)",
+        "models/factor_em.py",
+        "return mean, total / len(x)",
+        "return mean, total / (len(x) - 1)",
         FIT,
         "ppca_in_closed_form",
     ),
@@ -599,7 +600,7 @@ MODELS = (
     ),
     Mutant(
         "M-step forgets to centre",
-        MIXTURES,
+        GAUSSIANS,
         "            centered = x - mean\n",
         "            centered = x\n",
         FIT,
@@ -607,7 +608,7 @@ MODELS = (
     ),
     Mutant(
         "M-step divides by N − 1",
-        MIXTURES,
+        GAUSSIANS,
         "responsibilities / count, means, data)",
         "responsibilities / (count - 1), means, data)",
         FIT,
@@ -615,31 +616,31 @@ MODELS = (
     ),
     Mutant(
         "M-step with uniform weights",
-        MIXTURES,
-        "return self.from_covariances(count / len(data), means, covariances)",
+        GAUSSIANS,
+        "return self.from_covariances(count / count.sum(), means, covariances)",
         "return self.from_covariances(torch.full_like(count, 1 / len(count)), means, covariances)",
         FIT,
         "one_m_step",
     ),
     Mutant(
         "tied covariance as a plain mean",
-        MIXTURES,
-        "torch.tensordot(count / len(data), covariances, 1)",
+        GAUSSIANS,
+        "torch.tensordot(count / count.sum(), covariances, 1)",
         "covariances.mean(0)",
         FIT,
         "one_m_step and tied",
     ),
     Mutant(
         "M-step drops its floor",
-        MIXTURES,
-        "            covariances = covariances + floor\n",
-        "            pass\n",
+        GAUSSIANS,
+        "        return covariances + floor\n",
+        "        return covariances\n",
         FIT,
         "predicted_gap",
     ),
     Mutant(
         "dead components go unnoticed",
-        MIXTURES,
+        GAUSSIANS,
         "if not bool((count > 1e-10).all()):",
         "if False:",
         FIT,

@@ -317,7 +317,7 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
         ),
         (
             lambda m, p, q, x: fit.em(m, p, x),
-            "em needs a GaussianMixture or a FamilyMixture: got PPCA",
+            "em needs a GaussianMixture, a FamilyMixture or a FactorAnalysis: got PPCA",
         ),
         (lambda m, p, q, x: fit.lbfgs(m, p, x, steps=0), "steps must be a positive integer: got 0"),
         (

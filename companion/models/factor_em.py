@@ -1,0 +1,77 @@
+"""EM for factor analysis on the covariance of the data, so that N does not matter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["FactorEM", "mean_and_covariance"]
+
+#: Points of one block: small enough for a core's cache with up to a hundred columns or so.
+_BLOCK = 2048
+
+
+def mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """m = (1/N) Σ_n x_n and S = (1/N) Σ_n (x_n − m)(x_n − m)ᵀ, centred block by block."""
+    mean = x.mean(0)
+    total = torch.zeros(x.shape[1], x.shape[1], dtype=x.dtype)
+    for block in x.split(_BLOCK):
+        centered = block - mean
+        total.addmm_(centered.T, centered)
+    return mean, total / len(x)
+
+
+@dataclass(frozen=True)
+class FactorEM:
+    """Learning x ~ N(μ, WWᵀ + diag ψ) from the ``mean`` m and the ``covariance`` S of the data.
+
+    For a given noise ψ the best W is known in closed form, as in PPCA: with the leading
+    eigenvalues λ_h and eigenvectors u_h of ψ^(−½) S ψ^(−½), W = ψ^(½) U (Λ − 1)^(½). At this W
+    the M-step of EM for the noise is ψ = diag(S − WWᵀ).
+    """
+
+    mean: Tensor
+    covariance: Tensor
+    latent: int
+
+    @classmethod
+    def of(cls, x: Tensor, latent: int) -> FactorEM:
+        """The statistics of data ``x``, ``(N, D)``, for a number of latents."""
+        return cls(*mean_and_covariance(x), latent)
+
+    def loadings(self, noise: Tensor) -> Tensor:
+        """The W, ``(D, H)``, that maximises the likelihood for given noise variances ``(D,)``."""
+        root = noise.sqrt()
+        values, vectors = torch.linalg.eigh(self.covariance / root / root[:, None])
+        excess = (values[-self.latent :] - 1).clamp(min=0)
+        return (root[:, None] * vectors[:, -self.latent :] * excess.sqrt()).flip(1)
+
+    def next_noise(self, noise: Tensor) -> Tensor:
+        """ψ, ``(D,)``, after an M-step at the best W for the ``noise`` before it.
+
+        Raises
+        ------
+        ValueError
+            If an observable is left without noise.
+        """
+        variances = self.covariance.diagonal()
+        updated = variances - (self.loadings(noise) ** 2).sum(1)
+        bare = torch.nonzero(~(updated > 1e-12 * variances.mean()))[:, 0].tolist()
+        if bare:
+            raise ValueError(
+                f"the noise of observables {bare} collapsed in EM: the factors explain all of their"
+                " variance; use fewer latents, or leave these columns out"
+            )
+        return updated
+
+    def log_likelihood(self, mean: Tensor, covariance: Tensor) -> Tensor:
+        """(1/N) Σ_n log N(x_n; μ, C) = −½ (D log 2π + log det C + tr C⁻¹(S + (m−μ)(m−μ)ᵀ))."""
+        factor = torch.linalg.cholesky(covariance)
+        shift = self.mean - mean
+        second = self.covariance + torch.outer(shift, shift)
+        trace = torch.cholesky_solve(second, factor).trace()
+        log_det = 2 * factor.diagonal().log().sum()
+        return -0.5 * (len(mean) * math.log(2 * math.pi) + log_det + trace)
