@@ -39,6 +39,12 @@ from companion.plots.latents import (
     sorted_contributions,
 )
 from companion.plots.learning import bound_and_entropies, gap_and_gradient
+from companion.plots.manifolds import (
+    data_and_samples,
+    latent_planes,
+    latents_in_use,
+    point_clouds,
+)
 from companion.plots.mixtures import component_ellipses
 from companion.plots.parts import gap_by_dimension, gap_by_layer
 from companion.plots.profiled import (
@@ -93,6 +99,7 @@ __all__ = [
     "count_frequencies",
     "criterion_residuals",
     "cross_section",
+    "data_and_samples",
     "dispersion_and_gap",
     "distance_by_start",
     "gap_against_gradient",
@@ -107,6 +114,8 @@ __all__ = [
     "image_grid",
     "inverse_temperature",
     "latent_curve",
+    "latent_planes",
+    "latents_in_use",
     "log_partition_plane",
     "maps",
     "meeting_surfaces",
@@ -116,6 +125,7 @@ __all__ = [
     "over_seeds",
     "panels_over_seeds",
     "penalty_law",
+    "point_clouds",
     "predicted_and_measured",
     "prior_and_posterior_variances",
     "rescaled",

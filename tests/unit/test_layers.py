@@ -35,6 +35,7 @@ LAYERS = {
     "factors": 5,
     "interop": 5,
     "latents": 5,
+    "likelihood": 3,
     "tempering": 5,
     "objective": 5,
     "projection": 5,
