@@ -61,7 +61,10 @@ class Profile:
         """Jobs side by side: what was asked for, else all cores here, the profile's jobs there."""
         if asked:
             return asked
-        return int(self.settings.get("jobs", 1)) if self.remote else available_cores()
+        if not self.remote:
+            return available_cores()
+        jobs = self.settings.get("jobs", 1)
+        return jobs if isinstance(jobs, int) else sys.maxsize  # "unlimited"
 
     def arguments(self, asked):
         """Snakemake's options for this profile."""

@@ -30,6 +30,8 @@ def test_a_profile_is_one_of_ours_or_a_folder(tmp_path):
     assert ours.arguments(3)[-2:] == ["--jobs", "3"] and ours.width(3) == 3
     theirs = Profile.find(own(tmp_path / "mine", "executor: slurm\njobs: 7\n"))
     assert theirs.width(None) == 7 and theirs.remote
+    many = Profile.find(own(tmp_path / "many", "executor: slurm\njobs: unlimited\n"))
+    assert many.width(None) > 10**6
 
 
 @pytest.mark.parametrize(
