@@ -135,12 +135,14 @@ def alternate(
     peer: Callable[[], Any],
     repeats: int = 5,
     shortest: float = SHORTEST,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.process_time,
 ) -> Pair:
     """One warm-up call of each side, then ``repeats`` timings of each in turn: A B A B …
 
     A side whose call is short is called as often as makes one timing at least ``shortest`` seconds.
-    What the warm-up calls returned is kept for the checks.
+    What the warm-up calls returned is kept for the checks. The clock is that of the process: what
+    else the machine does meanwhile is not counted, and for one thread on an idle machine it is
+    elapsed time. It counts every thread, so that a side gains nothing by taking more than one.
 
     Raises
     ------
@@ -149,18 +151,23 @@ def alternate(
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1: got {repeats}")
-    results = ours(), peer()
-    sides = [(side, _calls(side, shortest, clock)) for side in (ours, peer)]
+    results, sides = [], []
+    for side in (ours, peer):
+        start = clock()
+        results.append(side())
+        sides.append((side, _calls(side, clock() - start, shortest, clock)))
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for (side, calls), kept in zip(sides, seconds, strict=True):
             kept.append(_time(side, calls, clock))
-    return Pair(*seconds, results=results)
+    return Pair(*seconds, results=(results[0], results[1]))
 
 
-def _calls(side: Callable[[], Any], shortest: float, clock: Callable[[], float]) -> int:
-    if shortest <= 0:
-        return 1
+def _calls(
+    side: Callable[[], Any], warm_up: float, shortest: float, clock: Callable[[], float]
+) -> int:
+    if warm_up >= 10 * shortest:
+        return 1  # long, whatever of it was warming up
     once = _time(side, 1, clock)
     return max(1, math.ceil(shortest / max(once, 1e-9)))
 

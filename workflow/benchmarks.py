@@ -11,9 +11,10 @@ INTRODUCTION = """\
 
 How fast this companion is next to others that do the same work to the same result, and whether it
 reaches what was aimed at. Both sides run in turn, in one process and with one thread where nothing
-else is said: one call each to warm up, then ours, theirs, ours, theirs, … A ratio is that of the
-medians, and its range that of neighbouring timings. Before a ratio counts, the results of both
-sides are compared; where they differ, none is given.
+else is said: one call each to warm up, then ours, theirs, ours, theirs, … Time is that of the
+processor, for one thread the same as elapsed time on an idle machine; of whole commands it is
+elapsed time. A ratio is that of the medians, and its range that of neighbouring timings. Before a
+ratio counts, the results of both sides are compared; where they differ, none is given.
 
 """
 RERUN = """

@@ -33,8 +33,14 @@ def factor_analysis(setting: Setting) -> Measured:
     data = x.numpy()
     model = FactorAnalysis(observed, latent)
 
+    # Noise variances of one, as theirs starts with; the loadings follow from them.
+    start = {
+        "W": torch.zeros(observed, latent, dtype=torch.float64),
+        "mean": torch.zeros(observed, dtype=torch.float64),
+        "log_variance": torch.zeros(observed, dtype=torch.float64),
+    }
+
     def ours() -> Any:
-        start = model.loadings_for(x, torch.ones(observed, dtype=torch.float64))
         return fit.em_steps(model, start, x, steps=steps)
 
     def peer() -> Any:
