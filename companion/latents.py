@@ -60,6 +60,16 @@ class LatentEntropies:
         return self.difference - self.kl
 
     @property
+    def prior_variance(self) -> Tensor:
+        """Variance α_h of the prior."""
+        return (2 * self.prior - LOG_2_PI_E).exp()
+
+    @property
+    def posterior_variance(self) -> Tensor:
+        """Geometric mean over n of the variances of q_n(z_h): α_h exp(−2 Δ_h)."""
+        return (2 * self.posterior - LOG_2_PI_E).exp()
+
+    @property
     def active(self) -> Tensor:
         """Which latents are in use, as booleans; the others are collapsed."""
         return self.kl > self.threshold
@@ -100,7 +110,7 @@ def latent_entropies(
         Δ_h  = ½ log α_h − (1/N) Σ_n log τ_nh
         KL_h = Δ_h − ½ (1 − (1/N) Σ_n (ν_nh² + τ_nh²) / α_h),
 
-    in closed form, whatever nodes q is integrated with: neither decoder nor data are needed.
+    in closed form, whatever nodes q is integrated with: no decoder and no samples are needed.
     Σ_h KL_h is the KL term of the ELBO, Σ_h Δ_h that of the entropy sum.
 
     Raises

@@ -64,6 +64,7 @@ def sorted_contributions(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
         If there is no panel, or the numbers of a panel are not all of one length.
     """
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 
     if not panels or not all(panels.values()):
         raise ValueError("panels must hold at least one title and its numbers: got none")
@@ -83,14 +84,15 @@ def sorted_contributions(panels: Mapping[str, Mapping[str, Any]]) -> Figure:
             ranks = np.arange(1, len(bars) + 1)
             axes.bar(ranks, bars[order], color="#9ecae1", label=first)
             for number, (label, array) in enumerate(others):
+                marker, size = (("o", 6), ("_", 13), ("x", 7))[number % 3]
                 axes.plot(
-                    ranks,
-                    array[order],
-                    "o_x"[number % 3],
-                    color=COLOURS[1 + number],
-                    markersize=6,
+                    *(ranks, array[order], marker),
+                    color=COLOURS[(1, 6, 2)[number % 3]],
+                    markersize=size,
+                    markeredgewidth=1.8,
                     label=label,
                 )
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set(xlabel="latent, in order", title=title)
             axes.grid(axis="x", visible=False)
         grid.flat[0].set_ylabel("nats")
@@ -113,6 +115,7 @@ def contributions_by_noise(
         If the shapes do not fit together.
     """
     from matplotlib import pyplot
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     lines, dots = np.asarray(predicted), np.asarray(learned)
     marks = np.asarray(eigenvalues)
@@ -130,6 +133,9 @@ def contributions_by_noise(
             axes.plot(learned_noise, dots[:, h], "o", color=colour, markersize=5)
             axes.plot(marks[h], 0, "|", color=colour, markersize=14, markeredgewidth=2)
         axes.set(xscale="log", xlabel="noise variance σ²", ylabel="contribution (nats)")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend()
     return figure
 

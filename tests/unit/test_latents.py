@@ -84,6 +84,13 @@ def test_kl_against_scipy():
     np.testing.assert_allclose(found.kl.numpy(), expected.mean(0), rtol=1e-8)
 
 
+def test_variances_are_those_of_prior_and_q():
+    model, parameters, q, _ = vae(learnable_prior=True)
+    found = latent_entropies(model, parameters, q)
+    torch.testing.assert_close(found.prior_variance, parameters["prior_log_variance"].exp())
+    torch.testing.assert_close(found.posterior_variance, q.scale.log().mean(0).exp() ** 2)
+
+
 def test_closed_form_does_not_depend_on_the_nodes():
     model, parameters, q, x = encoded()
     noisy = q.on(x, variational.samples(N, 2, H, generator()))
