@@ -37,10 +37,10 @@ def latent_grid(
     """Evenly spaced nodes, each weighing its cell's volume, that cover prior and q: ``(P, H)``.
 
     Latent h is covered from −``reach`` to ``reach`` standard deviations of the prior and of every
-    q_n, in steps of ``resolution`` times the smallest standard deviation of q. For smooth
-    functions that vanish at the ends this rule is accurate far beyond its order: for a Gaussian of
-    standard deviation s and steps h the relative error is about 2 exp(−2π² s²/h²), 1e-34 at a
-    resolution of ½.
+    q_n, in steps of ``resolution`` times the smallest standard deviation of q, or of a fifth of the
+    prior's if that is less. For smooth functions that vanish at the ends this rule is accurate far
+    beyond its order: for a Gaussian of standard deviation s and steps h the relative error is about
+    2 exp(−2π² s²/h²). Compare two resolutions to see the error for a decoder that bends.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def latent_grid(
     width = _prior_std(model, parameters, mean)
     low = torch.minimum(-reach * width, (mean - reach * std).amin(0))
     high = torch.maximum(reach * width, (mean + reach * std).amax(0))
-    counts = torch.ceil((high - low) / (resolution * std.amin(0))).long() + 1
+    step = torch.minimum(resolution * std.amin(0), width / 5)
+    counts = torch.ceil((high - low) / step).long() + 1
     total = math.prod(counts.tolist())
     if total > _MOST_NODES:
         needed = " × ".join(map(str, counts.tolist()))
