@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.mutation.em_mutants import em_mutants
 from tests.mutation.family_mutants import family_mutants
 from tests.mutation.model_mutants import model_mutants
 from tests.mutation.training_mutants import training_mutants
@@ -840,6 +841,8 @@ CHECKS = (
 
 PLANTED = DIRECTIONS + TERMS + ENTROPIES + MODELS + CHECKS
 
-MORE = family_mutants(Mutant) + model_mutants(Mutant) + training_mutants(Mutant)
+MORE = (
+    em_mutants(Mutant) + family_mutants(Mutant) + model_mutants(Mutant) + training_mutants(Mutant)
+)
 
 MUTANTS = PLANTED + MORE
