@@ -216,11 +216,11 @@ def _scores(
     observable = 0.5 * D * (1 + LOG_2PI + at.log_variance)
     rescaled = at.log_std - 0.5 * np.log(e)
     projected = entropy_sum_of(rescaled, np.log(r / D), D)
-    exact = _log_likelihood(at.decoder, at.log_variance, M) if likelihood else elbo * np.nan
+    exact = log_likelihood_of(at.decoder, at.log_variance, M) if likelihood else elbo * np.nan
     return elbo, at.log_std.sum(-1), observable, projected, exact
 
 
-def _log_likelihood(decoder: Array, log_variance: Array, M: Array) -> Array:
+def log_likelihood_of(decoder: Array, log_variance: Array, M: Array) -> Array:
     """(1/B) Σ_n log N(x_n; μ, WWᵀ + σ²I) from the moments of the batch.
 
     With K = σ²I + WᵀW and the scatter S about μ: log det C = log det K + (D − H) log σ² and

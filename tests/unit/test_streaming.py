@@ -22,7 +22,9 @@ from companion.streaming import (
     settled_share,
     window_bic,
 )
+from companion.streaming.following import log_likelihood_of
 from companion.streaming.selection import moving_sum
+from companion.streaming.sources import moments
 
 SHORT = SwitchingStream(truth=(2, 3), batches=30, observed=6)
 
@@ -110,6 +112,18 @@ def test_the_scores_are_those_of_the_model_classes():
     ppca = {"W": own["mean.weight"], "mean": own["mean.bias"], "log_variance": own["log_variance"]}
     likelihood = models.PPCA(6, 3).log_likelihood(ppca, x)
     assert runs.log_likelihood[0, 0, 0] == pytest.approx(float(likelihood), rel=1e-12)
+
+
+def test_the_log_likelihood_from_moments_is_that_of_the_points():
+    rng = np.random.default_rng(0)
+    decoder, noise = rng.normal(size=(5, 6, 4)), rng.normal(size=5)
+    x = rng.normal(size=(5, 7, 6)) + 1
+    ours = log_likelihood_of(decoder, noise, moments(x))
+    for row in range(5):
+        W, mean = torch.from_numpy(decoder[row, :, :3]), torch.from_numpy(decoder[row, :, 3])
+        parameters = {"W": W, "mean": mean, "log_variance": torch.tensor(noise[row])}
+        expected = models.PPCA(6, 3).log_likelihood(parameters, torch.from_numpy(x[row]))
+        assert ours[row] == pytest.approx(float(expected), rel=1e-11)
 
 
 def test_the_bounds_are_in_order_all_along():
