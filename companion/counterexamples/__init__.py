@@ -11,7 +11,7 @@ uses neither the ELBO nor an entropy of that point.
 """
 
 from companion.counterexamples.added import biased_mixture, decay, unbiased_pca
-from companion.counterexamples.heads import HEADS, check_head, nearest_direction
+from companion.counterexamples.heads import HEADS, beyond_gradient, check_head, nearest_direction
 from companion.counterexamples.held import constant_weights, frozen_net, variance_floor
 from companion.counterexamples.record import Counterexample, climb, tabulate
 from companion.counterexamples.scale import known_noise, poisson, without_scale
@@ -20,6 +20,7 @@ from companion.counterexamples.tied import shared_parameters, softplus_encoder, 
 __all__ = [
     "HEADS",
     "Counterexample",
+    "beyond_gradient",
     "biased_mixture",
     "check_head",
     "climb",

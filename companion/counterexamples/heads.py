@@ -12,10 +12,11 @@ from companion import tree
 from companion.criterion import Criterion, check_criterion
 from companion.families import DiagonalGaussian
 from companion.families.discrete import softplus
+from companion.gap import verify
 from companion.model import Model, Parameters
 from companion.variational import Variational
 
-__all__ = ["HEADS", "check_head", "nearest_direction"]
+__all__ = ["HEADS", "beyond_gradient", "check_head", "nearest_direction"]
 
 #: Variance from the linear head's output a and an extra learnable scale c, by what is written.
 HEADS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -122,3 +123,17 @@ def nearest_direction(
         for name, value in parameters.items()
     }
     return tree.merge(own, q.rescaling(model.latent_rescaling))
+
+
+def beyond_gradient(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> float:
+    """|gap − ⟨∇ELBO, v̂⟩| in nats, v̂ the :func:`nearest_direction`: zero if the criterion holds.
+
+    It is what remains of the gap where the gradient vanishes.
+
+    Raises
+    ------
+    ValueError
+        As :func:`nearest_direction` and ``verify``.
+    """
+    nearest = nearest_direction(model, parameters, q)
+    return verify(model, parameters, q, x, direction=nearest).residual

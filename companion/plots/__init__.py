@@ -58,6 +58,7 @@ from companion.plots.residuals import residuals_by_case
 from companion.plots.sections import ascent, cross_section
 from companion.plots.seeds import (
     BANDS,
+    entropies_over_seeds,
     gap_against_gradient,
     over_seeds,
     panels_over_seeds,
@@ -102,6 +103,7 @@ __all__ = [
     "data_and_samples",
     "dispersion_and_gap",
     "distance_by_start",
+    "entropies_over_seeds",
     "gap_against_gradient",
     "gap_against_slope",
     "gap_and_gradient",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BANDS", "gap_against_gradient", "over_seeds", "panels_over_seeds"]
+__all__ = [
+    "BANDS",
+    "entropies_over_seeds",
+    "gap_against_gradient",
+    "over_seeds",
+    "panels_over_seeds",
+]
 
 #: What the figures of this module draw, for captions.
 BANDS = (
@@ -22,7 +28,24 @@ BANDS = (
     "light bands from the smallest to the largest value."
 )
 
+_BOUND = {"ELBO": ("elbo", 1), "entropy sum": ("entropy_sum", 1)}
+_TERMS = {
+    "average entropy of q": ("posterior_entropy", 1),
+    "− entropy of the prior": ("prior_entropy", -1),
+    "− entropy of the observables": ("observable_entropy", -1),
+}
 _DASHES = ("-", "--", "-.", ":")
+#: How many characters of labels stand side by side in a legend below the panels.
+_LEGEND_WIDTH = 105
+
+
+class Runs(Protocol):
+    """What the figures need of :class:`companion.training.Ensemble`."""
+
+    @property
+    def steps(self) -> Sequence[int]: ...
+
+    def column(self, name: str) -> Any: ...
 
 
 def over_seeds(
@@ -98,6 +121,31 @@ def panels_over_seeds(
             grid.flat[0].set_yscale("log")
         _legend(figure, grid, labels)
     return figure
+
+
+def entropies_over_seeds(
+    runs: Mapping[str, Runs], *, also: Mapping[str, Any] | None = None, skip: int = 1
+) -> Figure:
+    """ELBO and entropy sum above, its three terms below: a column of panels for each name.
+
+    The terms have the sign with which they enter the sum. ``also`` maps labels to further values
+    ``(S, T)`` for the first panel; ``skip`` leaves out that many logged steps at the start, where
+    the values may be far away. A single name has its two panels side by side.
+
+    Raises
+    ------
+    ValueError
+        As :func:`over_seeds`.
+    """
+    panels = {}
+    for what, lines in (("the bound", _BOUND), ("its three entropies", _TERMS)):
+        for number, (name, run) in enumerate(runs.items()):
+            curves = {k: sign * run.column(column) for k, (column, sign) in lines.items()}
+            if lines is _BOUND and number == 0:
+                curves = {**(also or {}), **curves}
+            shown = {k: np.asarray(v)[:, skip:] for k, v in curves.items()}
+            panels[f"{name}: {what}" if name else what] = (run.steps[skip:], shown)
+    return panels_over_seeds(panels, ylabel="nats per data point", columns=max(2, len(runs)))
 
 
 def gap_against_gradient(
@@ -190,5 +238,5 @@ def _legend(figure: Figure, grid: Any, labels: list[str]) -> None:
         [handles[label] for label in labels],
         labels,
         loc="outside lower center",
-        ncols=min(4, len(labels)),
+        ncols=max(1, min(len(labels), _LEGEND_WIDTH // (max(map(len, labels)) + 6))),
     )

@@ -173,7 +173,9 @@ def nearest(noise, **other):
     parameters, phi = vae.initial_parameters(draws), encoder.initial_parameters(draws)
     q = encoder.posterior(phi, WINES, variational.gauss_hermite(2, 4))
     v = breaks.nearest_direction(vae, parameters, q)
-    return verify(vae, parameters, q, WINES, direction=v), verify(vae, parameters, q, WINES)
+    along = verify(vae, parameters, q, WINES, direction=v)
+    assert along.residual == breaks.beyond_gradient(vae, parameters, q, WINES)
+    return along, verify(vae, parameters, q, WINES)
 
 
 @pytest.mark.parametrize("noise", ["scalar", "pixel", "head"])

@@ -97,3 +97,37 @@ def test_points_that_do_not_pair_up_and_floors_of_nothing_are_refused():
         plots.gap_against_gradient({"a": (VALUES, VALUES[:, :2])})
     with pytest.raises(ValueError, match=r"labels of points: got \['b'\]"):
         plots.gap_against_gradient({"a": (VALUES, VALUES)}, {"b": 1.0})
+
+
+class Runs:
+    """Two seeds, three logged steps, known columns."""
+
+    steps = (0, 10, 20)
+    terms = {"posterior_entropy": -1.0, "prior_entropy": 2.0, "observable_entropy": -5.0}  # noqa: RUF012
+
+    def column(self, name):
+        values = torch.tensor([[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]])
+        return values * self.terms.get(name, 2.0)
+
+
+def test_the_terms_add_up_to_the_sum_and_the_start_is_left_out():
+    extra = {"log-likelihood": Runs().column("elbo") + 1}
+    left, right = plots.entropies_over_seeds({"": Runs()}, also=extra).axes
+    assert [left.get_title(), right.get_title()] == ["the bound", "its three entropies"]
+    lines = {line.get_label(): line for line in (*left.lines, *right.lines)}
+    assert list(lines)[:3] == ["log-likelihood", "ELBO", "entropy sum"]
+    np.testing.assert_array_equal(lines["ELBO"].get_xdata(), [10, 20])
+    np.testing.assert_allclose(lines["log-likelihood"].get_ydata(), [6, 8])
+    terms = sum(line.get_ydata() for line in right.lines)
+    np.testing.assert_allclose(terms, lines["entropy sum"].get_ydata())
+
+
+def test_several_runs_stand_side_by_side_with_their_terms_below():
+    axes = plots.entropies_over_seeds({"a": Runs(), "b": Runs()}, skip=0).axes
+    assert [panel.get_title() for panel in axes] == [
+        "a: the bound",
+        "b: the bound",
+        "a: its three entropies",
+        "b: its three entropies",
+    ]
+    assert all(panel.lines[0].get_xdata()[0] == 0 for panel in axes)
