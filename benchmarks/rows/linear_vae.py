@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate, constant
 from benchmarks.rows import official_runs as theirs
 from companion import datasets, verify
-from companion.linear_vae import linear_vae
-from companion.models import PPCA, GaussianVAE
-from companion.variational import Amortized
+from companion.models import PPCA, Encoder, GaussianVAE
 
 
-def optimum(x: Tensor, latent: int) -> tuple[GaussianVAE, dict[str, Tensor], Amortized]:
-    """The linear VAE with the highest ELBO on ``x``: model, parameters, and its encoder's q."""
-    ppca = PPCA(x.shape[1], latent)
-    return linear_vae(ppca, ppca.maximum_likelihood(x), x)
+def optimum(x: Tensor, latent: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Parameters of the linear VAE with the highest ELBO on ``x``, and of its encoder.
+
+    Decoder: probabilistic PCA in closed form. Encoder: its posterior, which factorises since the
+    columns of W are orthogonal, with means (WᵀW + σ²I)⁻¹Wᵀ(x − μ) and variances σ²(WᵀW + σ²I)⁻¹, as
+    in ``companion.linear_vae``, which checks data and parameters once more.
+    """
+    best = PPCA(x.shape[1], latent).maximum_likelihood(x)
+    W, mean, log_variance = best["W"], best["mean"], best["log_variance"]
+    variance = log_variance.exp()
+    total = (W * W).sum(0) + variance
+    weight = W.T / total[:, None]
+    encoder = {
+        "mean.weight": weight,
+        "mean.bias": -(weight @ mean),
+        "log_std.weight": torch.zeros_like(weight),
+        "log_std.bias": 0.5 * (variance / total).log(),
+    }
+    return {"mean.weight": W, "mean.bias": mean, "log_variance": log_variance}, encoder
 
 
 def best_elbo(x: Tensor, latent: int) -> float:
@@ -42,7 +56,9 @@ def closed_form(setting: Setting) -> Measured:
         lambda: module.train_vae(network, 1, batches, batches, theirs.RATE),
         setting.repeats,
     )
-    report = verify(*pair.results[0], x)
+    parameters, phi = pair.results[0]
+    q = Encoder(x.shape[1], latent).posterior(phi, x)
+    report = verify(GaussianVAE(x.shape[1], latent), parameters, q, x)
     best, bound = best_elbo(x, latent), pair.results[1][0][-1] / points
     return Measured(
         {
