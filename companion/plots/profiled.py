@@ -10,6 +10,7 @@ import numpy as np
 from companion.plots.display import COLOURS, style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -53,10 +54,7 @@ def steps_by_rate(
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xticklabels([f"{rate:g}" for rate in used])
             axes.set_xlim(used[0] / 1.5, used[-1] * 1.5)
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.yaxis.set_minor_formatter(
-                lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""
-            )
+            _plain_numbers(axes)
         grid[0, 0].set_ylabel("steps")
         handles = grid[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=min(4, len(handles[1])))
@@ -107,7 +105,7 @@ def distance_by_start(
             axes.axvline(place, color="0.5", linewidth=1, linestyle=":")
             axes.annotate(
                 words,
-                (place, 0.98),
+                (place, 0.58),
                 xycoords=("data", "axes fraction"),
                 rotation=90,
                 va="top",
@@ -158,7 +156,14 @@ def bias_by_batch(panels: Mapping[str, tuple[Any, Any, Any, Any]]) -> Figure:
             axes.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xticklabels([f"{size:g}" for size in sizes])
+            _plain_numbers(axes)
         grid[0, 0].set_ylabel("bias (nats per data point)")
         handles = grid[0, 0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=2)
     return figure
+
+
+def _plain_numbers(axes: Axes) -> None:
+    """Write 1, 2 and 5 times powers of ten along a logarithmic vertical axis, as 0.05."""
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else "")
