@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,13 +42,13 @@ print(json.dumps(runs))
 """
 
 
-def command(words: Sequence[str], limit: float = 1800, **more: str) -> tuple[float, str]:
+def command(words: Sequence[str], home: Path = HOME, limit: float = 1800) -> tuple[float, str]:
     """Seconds and output of a command that must end well; it is ended when ``limit`` is over."""
-    environment = os.environ | QUIET | {"PYTHONPATH": str(HOME)} | more
+    environment = os.environ | QUIET | {"PYTHONPATH": str(home)}
     start = time.perf_counter()
     process = subprocess.Popen(
         list(words),
-        cwd=HOME,
+        cwd=home,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
@@ -64,6 +65,16 @@ def command(words: Sequence[str], limit: float = 1800, **more: str) -> tuple[flo
     return time.perf_counter() - start, output
 
 
+def copied(folder: str) -> Path:
+    """The sources in ``folder``: what is changed meanwhile must not make anything run again."""
+    home = Path(folder) / "home"
+    for name in ("companion", "workflow", "notebooks", "reference"):
+        shutil.copytree(HOME / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("_toc.yml", "requirements.lock"):
+        shutil.copy(HOME / name, home / name)
+    return home
+
+
 def two_cores() -> int:
     """Two, or a reason to leave the row out."""
     if machine.cores() < 2:
@@ -73,19 +84,20 @@ def two_cores() -> int:
 
 def chapters(setting: Setting) -> Measured:
     """Some chapters by the workflow on two cores, and by papermill one after another."""
-    cores, project = two_cores(), Project(HOME, setting.pick("book", "smoke"))
-    names = project.select(CHAPTERS[: setting.pick(len(CHAPTERS), 1)])
+    cores, tier = two_cores(), setting.pick("book", "smoke")
     with tempfile.TemporaryDirectory() as folder:
-        start = [sys.executable, "-m", "workflow.book", "--tier", project.tier]
-        start += ["--cores", str(cores), "--output", f"{folder}/ours", "--until", "execute"]
-        ours, _ = command([*start, "--chapters", *names])
+        home = copied(folder)
+        project = Project(home, tier, Path(folder) / "ours")
+        names = project.select(CHAPTERS[: setting.pick(len(CHAPTERS), 1)])
+        start = [sys.executable, "-m", "workflow.book", "--tier", tier, "--until", "execute"]
+        start += ["--cores", str(cores), "--output", str(project.output), "--chapters", *names]
+        ours, _ = command(start, home)
         peer = 0.0
         for name in names:
             words = [sys.executable, "-m", "papermill", str(project.notebook(name))]
-            words += [f"{folder}/{name}.ipynb", "-p", "tier", project.tier, "-k", "python3"]
-            peer += command([*words, "--cwd", str(HOME / "notebooks")])[0]
-        own = Project(HOME, project.tier, Path(folder) / "ours").build / "executed"
-        mine = [load(own / f"{name}.ipynb") for name in names]
+            words += [f"{folder}/{name}.ipynb", "-p", "tier", tier, "-k", "python3"]
+            peer += command([*words, "--cwd", str(home / "notebooks")], home)[0]
+        mine = [load(project.build / "executed" / f"{name}.ipynb") for name in names]
         theirs = [load(Path(folder) / f"{name}.ipynb") for name in names]
     floor = sum(map(_own_seconds, theirs)) / cores
     made, expected = (dict(c for book in side for c in _claims(book)) for side in (mine, theirs))
@@ -99,7 +111,7 @@ def chapters(setting: Setting) -> Measured:
             Check("claims recorded", len(made), len(expected), 0.0),
             Check("claims that hold alike", same, len(expected), 0.0),
         ],
-        {"tier": project.tier, "chapters": ", ".join(CHAPTERS[: len(names)]), "cores": cores},
+        {"tier": tier, "chapters": ", ".join(CHAPTERS[: len(names)]), "cores": cores},
         {"ours": constant(ours, "s"), "peer": constant(peer, "s"), "floor": constant(floor, "s")},
         "float64",
     )
@@ -149,17 +161,18 @@ def sweep(setting: Setting) -> Measured:
     cores, seeds = two_cores(), setting.pick(100, 2)
     settings = SETTINGS | ({"steps": 10, "log_every": 10} if setting.quick else {})
     with tempfile.TemporaryDirectory() as folder:
-        grid = Path(folder) / "grid.yaml"
+        home, grid = copied(folder), Path(folder) / "grid.yaml"
         grid.write_text(json.dumps({"settings": settings, "seeds": seeds}), "utf-8")
         output = Path(folder) / "out"
         words = [sys.executable, "-m", "workflow.sweep", str(grid), "--output", str(output)]
         group = str(-(-seeds // cores))
-        ours, _ = command([*words, "--cores", str(cores), "--group", group])
+        ours, _ = command([*words, "--cores", str(cores), "--group", group], home)
         rows = {}
         for path in output.glob("runs/*.json"):
             run = (load(path) or {})["run"]
             rows[run["seed"]] = run["rows"][-1]
-        peer, printed = command([sys.executable, "-c", SERIAL, json.dumps(settings), str(seeds)])
+        serial = [sys.executable, "-c", SERIAL, json.dumps(settings), str(seeds)]
+        peer, printed = command(serial, home)
     expected = json.loads(printed.splitlines()[-1])
     apart = max(
         abs(a - b) for seed in rows for a, b in zip(rows[seed][:3], expected[seed][:3], strict=True)
