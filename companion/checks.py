@@ -8,7 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_data", "positive_integer"]
+__all__ = ["all_finite", "as_data", "positive_integer"]
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether there is no NaN and no infinity in ``x``."""
+    # A finite sum has finite terms, and is many times sooner had than a look at each of them.
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())
 
 
 def as_data(x: Any, name: str = "x", columns: int | None = None) -> Tensor:
@@ -46,8 +52,7 @@ def as_data(x: Any, name: str = "x", columns: int | None = None) -> Tensor:
         )
     if data.shape[0] == 0 or data.shape[1] == 0:
         raise ValueError(f"{name} must not be empty: got shape {tuple(data.shape)}")
-    # A finite sum has finite terms, and is much sooner had than the count.
-    bad = 0 if bool(torch.isfinite(data.sum())) else int((~torch.isfinite(data)).sum())
+    bad = 0 if all_finite(data) else int((~torch.isfinite(data)).sum())
     if bad:
         values = "value" if bad == 1 else "values"
         raise ValueError(

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from companion.checks import all_finite
 from companion.families.base import ExponentialFamily
 
 __all__ = ["DiagonalGaussian", "FullGaussian", "GaussianMean", "SphericalGaussian"]
@@ -41,7 +42,7 @@ class Gaussian(ExponentialFamily):
         """Mean and variance (or covariance matrix) from the natural parameters."""
 
     def invalid(self, x: Tensor) -> str | None:
-        return None if bool(torch.isfinite(x).all()) else "must be finite for a Gaussian"
+        return None if all_finite(x) else "must be finite for a Gaussian"
 
 
 class SphericalGaussian(Gaussian):
@@ -219,4 +220,4 @@ class GaussianMean(ExponentialFamily):
         return self.variance * natural + math.sqrt(self.variance) * noise
 
     def invalid(self, x: Tensor) -> str | None:
-        return None if bool(torch.isfinite(x).all()) else "must be finite for a Gaussian"
+        return None if all_finite(x) else "must be finite for a Gaussian"

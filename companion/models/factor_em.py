@@ -15,13 +15,21 @@ _BLOCK = 2048
 
 
 def mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
-    """m = (1/N) Σ_n x_n and S = (1/N) Σ_n (x_n − m)(x_n − m)ᵀ, centred block by block."""
-    mean = x.mean(0)
-    total = torch.zeros(x.shape[1], x.shape[1], dtype=x.dtype)
-    for block in x.split(_BLOCK):
-        centered = block - mean
-        total.addmm_(centered.T, centered)
-    return mean, total / len(x)
+    """m = (1/N) Σ_n x_n and S = (1/N) Σ_n (x_n − m)(x_n − m)ᵀ of data ``(N, D)``, read once.
+
+    Sums about a point c close to m, here the mean of the first block of points, lose no digits:
+    m = c + d and S = (1/N) Σ_n (x_n − c)(x_n − c)ᵀ − d dᵀ with d = (1/N) Σ_n (x_n − c).
+    """
+    blocks = x.split(_BLOCK)
+    about, room = blocks[0].mean(0), torch.empty_like(blocks[0])
+    first = torch.zeros_like(about)
+    second = torch.outer(first, first)
+    for block in blocks:
+        shifted = torch.sub(block, about, out=room[: len(block)])
+        first += shifted.sum(0)
+        second.addmm_(shifted.T, shifted)
+    first, second = first / len(x), second / len(x)
+    return about + first, second - torch.outer(first, first)
 
 
 @dataclass(frozen=True)

@@ -188,16 +188,16 @@ class GaussianMixture(Mixture):
         return self._from_moments(count, means, covariances, scale, floor)
 
     def em_map(
-        self, x: Any, floor: float = 0.0
+        self, x: Tensor, floor: float = 0.0
     ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The same as responsibilities from :meth:`posterior` and then :meth:`m_step`, from one pass
         over the data in blocks (see :class:`companion.models.mixture_em.QuadraticStatistics`). That
         loses digits for very narrow components; then the covariances are those of :meth:`m_step`.
+        ``x`` is ``(N, D)``, not checked here (the functions of :mod:`companion.fit` check it).
         """
-        data = as_data(x, columns=self.observed)
-        statistics = QuadraticStatistics(data, self.family)
+        statistics = QuadraticStatistics(x, self.family)
         scale = statistics.variances.mean()
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
@@ -207,8 +207,8 @@ class GaussianMixture(Mixture):
             regular = self._regular(found.counts, found.covariances, floor)
             if statistics.narrowest(regular) > NARROW:
                 return found.log_likelihood, self._from_moments(*found[1:], scale, floor)
-            responsibilities = self.posterior(parameters, data).probabilities
-            return found.log_likelihood, self.m_step(responsibilities, data, floor)
+            responsibilities = self.posterior(parameters, x).probabilities
+            return found.log_likelihood, self.m_step(responsibilities, x, floor)
 
         return step
 

@@ -253,15 +253,16 @@ class FactorAnalysis(LinearGaussian):
             Factor("observable", family, natural),
         )
 
-    def em_map(self, x: Any) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The best W for the noise and the best mean, then EM's step of the noise, then the best W
         again: all from the covariance of the data, whatever N
         (:class:`companion.models.factor_em.FactorEM`). Of the parameters only the noise matters for
-        those after the step; with ``learnable_prior=True`` W absorbs the prior's variances.
+        those after the step; with ``learnable_prior=True`` W absorbs the prior's variances. ``x``
+        is ``(N, D)``; it is not checked here (the functions of :mod:`companion.fit` check it).
         """
-        data = FactorEM.of(as_data(x, columns=self.observed), self.latent)
+        data = FactorEM.of(x, self.latent)
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             noise = data.next_noise(parameters["log_variance"].exp())

@@ -50,17 +50,20 @@ class QuadraticStatistics:
         self.family = family
         self.points, self.size = x.shape
         self.centre = x.mean(0)
-        centered = (x - self.centre).T
-        squares = centered * centered
-        self.variances = squares.mean(1)
+        extra = 1 if isinstance(family, SphericalGaussian) else self.size
         # Transposed, so that a column of the data is contiguous.
-        stored = [torch.ones_like(centered[:1]), centered]
+        self.stored = torch.empty(1 + self.size + extra, self.points, dtype=x.dtype)
+        centered = self.stored[1 : self.size + 1]
+        self.stored[0], centered[:] = 1.0, (x - self.centre).T
+        self.variances = torch.linalg.vecdot(centered, centered) / self.points
+        rest = self.stored[self.size + 1 :]
         if isinstance(family, SphericalGaussian):
-            stored.append(squares.sum(0, keepdim=True))
+            torch.sum(centered * centered, 0, keepdim=True, out=rest)
+        elif isinstance(family, DiagonalGaussian):
+            torch.mul(centered, centered, out=rest)
         else:
             # The columns once more are what the products of pairs need: x_i x_j at j = i + lag.
-            stored.append(squares if isinstance(family, DiagonalGaussian) else centered)
-        self.stored = torch.cat(stored)
+            rest[:] = centered
         # Every pair (i, j) as j = i + lag modulo D; half of D as a lag meets its pairs twice.
         self.lags = self.size // 2 + 1 if isinstance(family, FullGaussian) else 0
         lag, self.row = torch.meshgrid(

@@ -562,8 +562,8 @@ MODELS = (
     Mutant(
         "PPCA divides by N − 1",
         "models/factor_em.py",
-        "return mean, total / len(x)",
-        "return mean, total / (len(x) - 1)",
+        "first, second = first / len(x), second / len(x)",
+        "first, second = first / len(x), second / (len(x) - 1)",
         FIT,
         "ppca_in_closed_form",
     ),
