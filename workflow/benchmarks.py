@@ -99,7 +99,10 @@ def _line(line):
         f"<small>{sign} {number(bound)} {escape(target['words'])} · {escape(entry['peer'])}</small>"
     )
     if line["found"] is not None:
-        measured = f"{number(line['found']['median'])}<br><small>{_range(line['found'])}</small>"
+        unit = escape(line["found"]["unit"])
+        measured = f"{number(line['found']['median'])}{unit}"
+        if extent := _range(line["found"]):
+            measured += f"<br><small>{extent}</small>"
     else:
         measured = f"<small>{escape(entry['measurement'].get('reason', 'no ratio'))}</small>"
     if line["status"] == "not met":
@@ -113,10 +116,11 @@ def _bound(target):
     return "≤", target["at_most"]
 
 
-def _range(found):
+def _range(found, written=None):
     if found["low"] == found["high"]:
         return ""
-    return f"from {number(found['low'])} to {number(found['high'])}"
+    written = written or number
+    return f"from {written(found['low'])} to {written(found['high'])}"
 
 
 def section(entry):
@@ -128,13 +132,13 @@ def section(entry):
         said = "Not measured" if made["status"] == "left out" else "Failed"
         text.append(f"- {said}: {_plain(made['reason'])}.\n")
         return "".join([*text, f"- What limits it: {entry['limits']}\n"])
-    sizes = ", ".join(f"{name} {_size(value)}" for name, value in made["sizes"].items())
+    sizes = "; ".join(f"{name}: {_size(value)}" for name, value in made["sizes"].items())
     threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
     repeats = "once" if made["repeats"] == 1 else f"{made['repeats']} times each"
     text.append(f"- Sizes: {sizes}.\n- Measured {repeats}, {threads}, {made['precision']}.\n")
     for name, time in made["times"].items():
-        extent = f", {_range(time)} s" if _range(time) else ""
-        text.append(f"- Time of {name}: {number(time['median'])} s{extent}.\n")
+        extent = _range(time, duration)
+        text.append(f"- Time of {name}: {duration(time['median'])}{extent and ', '}{extent}.\n")
     for check in made["checks"]:
         text.append(f"- {_check(check)}\n")
     versions = ", ".join(f"{name} {value}" for name, value in made["versions"].items())
@@ -146,7 +150,8 @@ def section(entry):
 
 
 def _check(check):
-    relation = {"equal": "=", "at least": "≥", "at most": "≤"}[check["relation"]]
+    equal = "≈" if check["tolerance"] else "="
+    relation = {"equal": equal, "at least": "≥", "at most": "≤"}[check["relation"]]
     said = "" if check["holds"] else " **They differ.**"
     return (
         f"Compared: {check['what']}: {check['ours']:.10g} {relation} {check['peer']:.10g}, "
@@ -160,6 +165,14 @@ def _plain(reason):
 
 def _size(value):
     return f"{value:,}".replace(",", "\u202f") if isinstance(value, int) else str(value)
+
+
+def duration(seconds):
+    """Seconds, milliseconds or microseconds."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{number(seconds / size)} {unit}"
+    return f"{number(seconds / 1e-6)} µs"
 
 
 def number(value):

@@ -63,7 +63,7 @@ def gradient(setting: Setting) -> Measured:
     return Measured(
         {
             "ratio": pair.ratio,
-            "memory": constant(megabytes[0] / megabytes[1], " of its memory"),
+            "memory": constant(megabytes[0] / megabytes[1]),
         },
         [
             Check("log-likelihood", float(value), reference, 1e-10),

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from workflow.benchmarks import number, page, pages
+from workflow.benchmarks import duration, number, page, pages
 from workflow.project import HOME, Project
 
 TARGET = {"quantity": "ratio", "words": "times as fast", "at_least": 4.0, "at_most": None}
@@ -49,17 +49,17 @@ def entry(**changes):
 def test_a_target_that_is_met_shows_value_range_and_circumstances():
     text = page([entry()])
     assert "**1 of 1 targets are met**" in text and "✓ met" in text
-    assert "≥ 4 times as fast" in text and "5.25<br><small>from 4.5 to 6</small>" in text
+    assert "≥ 4 times as fast" in text and "5.25×<br><small>from 4.5 to 6</small>" in text
     assert "a &lt;peer&gt;" in text and '<a href="#benchmark-work">' in text
     for words in (
         "(benchmark-work)=",
-        "N 100\u202f000",
+        "N: 100\u202f000; kind: full",
         "one thread",
         "5 times each",
         "2026-01-02",
     ):
         assert words in text
-    assert "log-likelihood: -1.5 = -1.5" in text and "load average 0.5" in text
+    assert "log-likelihood: -1.5 ≈ -1.5" in text and "load average 0.5" in text
 
 
 def test_a_target_that_is_not_met_says_why():
@@ -99,6 +99,7 @@ def test_an_upper_bound_is_one():
 def test_numbers_are_short_and_never_counted_zeros():
     shown = {0.0: "0", 1234.5: "1\u202f230", 0.05: "0.05", 3.14159: "3.14", 1e-12: "1.0 · 10⁻¹²"}
     assert {value: number(value) for value in shown} == shown
+    assert [duration(t) for t in (90.0, 2.0, 0.0123, 4.5e-5)] == ["90 s", "2 s", "12.3 ms", "45 µs"]
 
 
 def test_the_page_is_made_of_the_committed_results_and_its_targets_are_all_there(tmp_path):
