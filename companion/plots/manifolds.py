@@ -130,6 +130,9 @@ def _panel(figure: Figure, panels: Mapping[str, Any], place: int, name: str, col
     for side in "xyz"[:columns]:
         getattr(axes, f"set_{side}ticklabels")([])
     axes.set_aspect("equal")
+    axes.set_axisbelow(True)
+    if columns == 3:
+        axes.view_init(elev=15, azim=-75)
     return axes
 
 
