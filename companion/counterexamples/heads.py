@@ -85,11 +85,12 @@ def nearest_direction(
 ) -> dict[str, Tensor]:
     """The direction that comes nearest to v, for a model whose observable factor may have none.
 
-    For the observable factor the least-squares solution β of η(z) = ∂η(z)/∂θᵀ β, on z drawn
-    without replacement from the ``nodes`` of q; for a fixed prior the rescaling of q and its
-    absorption as in v. The prior has to be fixed, N(0, I). Given to ``verify`` as ``direction``:
-    if the criterion holds, gap and slope agree to round-off; otherwise they differ by the part of
-    the gap that no gradient accounts for, and that remains where the gradient vanishes.
+    For the observable factor the least-squares solution β of η(z) = ∂η(z)/∂θᵀ β, on at least
+    ``nodes`` points z (more if there are many parameters) drawn from those of q; for the prior,
+    which has to be N(0, I), the rescaling of q and its absorption as in v. Given to ``verify`` as
+    ``direction``: if the criterion holds, gap and slope agree to round-off; otherwise they differ
+    by a part of the gap that this gradient does not account for. Where the gradient vanishes, that
+    part is the whole gap.
 
     Raises
     ------
@@ -116,8 +117,12 @@ def nearest_direction(
         )
     z = q.nodes().z.detach()
     z = z.reshape(-1, z.shape[-1])
-    drawn = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))[:nodes]
-    found = check_criterion(model.factors[-1].natural, parameters, z[drawn]).direction
+    natural = model.factors[-1].natural
+    # Half of the points give the equations, L each: take twice as many as there are unknowns.
+    unknowns, equations = len(tree.flatten(parameters)), natural(parameters, z[:1]).shape[-1]
+    count = max(nodes, 4 * unknowns // equations)
+    drawn = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))[:count]
+    found = check_criterion(natural, parameters, z[drawn]).direction
     own = {
         name: found[name] + absorbed.get(name, torch.zeros_like(value))
         for name, value in parameters.items()
