@@ -90,7 +90,7 @@ def left_out(row: Row, setting: Setting) -> str | None:
 def run(row: Row, setting: Setting) -> dict[str, Any]:
     """The measurement of one row, in a process of its own, with date, versions and processor."""
     why = left_out(row, setting)
-    about = {
+    about: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": machine.versions(row.packages),
         "processor": machine.processor(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
 from companion import datasets
@@ -33,10 +33,11 @@ def converged(x: Tensor, latent: int, hidden: int, steps: int) -> UsualVAE:
             mean, log_variance = vae.encode(x)
             scale = (mean**2 + log_variance.exp()).mean(0).rsqrt()
             head, first = vae.encoder[-1], vae.decoder[0]
-            for part in (head.weight, head.bias):  # type: ignore[union-attr]
-                part[:latent] *= scale[:, None] if part.dim() == 2 else scale  # type: ignore[index]
-            head.bias[latent:] += 2 * scale.log()  # type: ignore[index, union-attr]
-            first.weight /= scale  # type: ignore[operator, union-attr]
+            assert isinstance(head, nn.Linear) and isinstance(first, nn.Linear)
+            head.weight[:latent] *= scale[:, None]
+            head.bias[:latent] *= scale
+            head.bias[latent:] += 2 * scale.log()
+            first.weight /= scale
             errors = [
                 (x - vae.decoder(vae.sample(*vae.encode(x)))).square().mean() for _ in range(DRAWS)
             ]
@@ -56,7 +57,9 @@ def sampled(vae: UsualVAE, x: Tensor, samples: int) -> Tensor:
 
 def given_variances(vae: UsualVAE, log_variance: Tensor, observed: int) -> Tensor:
     """The entropy sum where the encoder's variances are at hand."""
-    return 0.5 * log_variance.sum(-1).mean() - 0.5 * observed * (vae.log_variance + LOG_2PI_E)
+    return 0.5 * log_variance.sum() / len(log_variance) - 0.5 * observed * (
+        vae.log_variance + LOG_2PI_E
+    )
 
 
 def reading(setting: Setting) -> Measured:
