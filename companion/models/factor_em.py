@@ -10,8 +10,8 @@ from torch import Tensor
 
 __all__ = ["FactorEM", "mean_and_covariance"]
 
-#: Points of one block: small enough for a core's cache with up to a hundred columns or so.
-_BLOCK = 2048
+#: Numbers in one block of points, 1 MiB: small enough for a core's cache.
+_BLOCK = 2**17
 
 
 def mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,7 +20,7 @@ def mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
     Sums about a point c close to m, here the mean of the first block of points, lose no digits:
     m = c + d and S = (1/N) Σ_n (x_n − c)(x_n − c)ᵀ − d dᵀ with d = (1/N) Σ_n (x_n − c).
     """
-    blocks = x.split(_BLOCK)
+    blocks = x.split(max(1, _BLOCK // x.shape[1]))
     about, room = blocks[0].mean(0), torch.empty_like(blocks[0])
     first = torch.zeros_like(about)
     second = torch.outer(first, first)
