@@ -192,8 +192,8 @@ class GaussianMixture(Mixture):
     ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
-        The same as responsibilities from :meth:`posterior` and then :meth:`m_step`, from one pass
-        over the data in blocks (see :class:`companion.models.mixture_em.QuadraticStatistics`). That
+        The same as responsibilities from ``posterior`` and then :meth:`m_step`, from one pass
+        over the data in blocks (``companion.models.mixture_em``). That
         loses digits for very narrow components; then the covariances are those of :meth:`m_step`.
         ``x`` is ``(N, D)``, not checked here (the functions of :mod:`companion.fit` check it).
         """

@@ -258,7 +258,7 @@ class FactorAnalysis(LinearGaussian):
 
         The best W for the noise and the best mean, then EM's step of the noise, then the best W
         again: all from the covariance of the data, whatever N
-        (:class:`companion.models.factor_em.FactorEM`). Of the parameters only the noise matters for
+        (``companion.models.factor_em``). Of the parameters only the noise matters for
         those after the step; with ``learnable_prior=True`` W absorbs the prior's variances. ``x``
         is ``(N, D)``; it is not checked here (the functions of :mod:`companion.fit` check it).
         """

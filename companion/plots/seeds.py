@@ -60,7 +60,7 @@ def over_seeds(
 
     ``curves`` maps a label to values ``(S, T)``: one row for each of S seeds, one column for each
     of the T ``steps``, such as ``runs.column("elbo")``. ``log`` draws |values| on a logarithmic
-    axis. :data:`BANDS` is the sentence for the caption.
+    axis. ``BANDS`` is the sentence for the caption.
 
     Raises
     ------

@@ -90,8 +90,8 @@ class SwitchingStream(Stream):
     """x = U_k diag(s_1 … s_k) ε + noise, with a number k of latents that switches.
 
     U is a random orthogonal basis, drawn once; segment i uses its first k = ``truth[i]`` columns.
-    ``s`` rises evenly from ``stds[0]`` to ``stds[1]`` over all D columns, ε ~ N(0, I) and the noise
-    is N(0, ``noise_std``² I): each segment is a probabilistic PCA model with k latents.
+    s_1 … s_D rise evenly from ``stds[0]`` to ``stds[1]``, ε ~ N(0, I) and the noise has standard
+    deviation ``noise_std``: each segment is a probabilistic PCA model with k latents.
 
     Source: the published code of Damm et al. (arXiv:2010.14860); its sizes are the defaults.
 
