@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from workflow import drive, progress
+from workflow import drive, pictures, progress
 from workflow.book import exclusive
 from workflow.project import Problem, Project, digest, dump, load, write
 
@@ -142,6 +142,8 @@ def _make(runs, folder, options):
     rows = summarize(records)
     write(folder / "summary.json", dump({"rows": rows, "failed": failed}))
     write(folder / "summary.csv", to_csv(rows))
+    if records:
+        pictures.draw(folder / "figures", records)
     view.line(table(rows))
     view.line(f"{len(records)} of {len(runs)} runs are in {folder / 'summary.csv'}")
     silent = [run for run in failed if not (folder / "failed" / f"{run['id']}.json").exists()]

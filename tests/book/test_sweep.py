@@ -58,6 +58,9 @@ def test_runs_are_recorded_summarized_and_not_run_again(sweep):
     rows = list(csv.DictReader((sweep.output / "summary.csv").read_text().splitlines()))
     assert [row["learning_rate"] for row in rows] == ["0.01", "0.003"]
     assert all(row["seeds"] == "2" for row in rows)
+    for name in ("bound", "gap"):
+        figure = (sweep.output / "figures" / f"{name}.svg").read_text()
+        assert "learning_rate=0.003" in figure and "nats per data" in figure
     status, output = sweep.run(GRID.replace("seeds: 2", "seeds: 3"))
     assert status == 0 and "6 runs: 4 done before" in output
     assert before.items() <= sweep.records().items() and len(sweep.records()) == 6
