@@ -84,12 +84,15 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(sweep):
 def test_a_killed_sweep_goes_on_where_it_was(sweep):
     long = GRID.replace("steps: 10", "steps: 60").replace("seeds: 2", "seeds: 3")
     sweep.grid.write_text(long)
-    process = subprocess.Popen(
-        sweep.command("--cores", "1"), cwd=HOME, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while len(sweep.records()) < 2 and time.monotonic() < deadline:
+    said = sweep.grid.with_suffix(".log")
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            sweep.command("--cores", "1"), cwd=HOME, stdout=log, stderr=log, start_new_session=True
+        )
+    deadline = time.monotonic() + 240
+    while len(sweep.records()) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert len(sweep.records()) >= 2, said.read_text()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = sweep.records()
