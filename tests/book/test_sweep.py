@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from companion.experiments import COLUMNS, Settings, train
+from companion.experiments import Settings, train
 from workflow.project import HOME, Problem
 from workflow.sweep import plan, spread, summarize
 
@@ -107,7 +107,7 @@ def test_a_killed_sweep_goes_on_where_it_was(sweep):
     ("grid", "sentence"),
     [
         ("settings: {steps: 0}", "steps must be"),
-        ("settings: {step: 1}", "there is no setting 'step': choose from data, count"),
+        ("settings: {step: 1}", "there is no setting 'step': choose from data, folder"),
         ("settings: {data: cifar}", "data must be one of"),
         ("grid: {steps: 3}", "grid steps must be a list of values: found 3"),
         ("settings: {data: pca, folder: x}", "folder must be left out for data='pca'"),
@@ -142,7 +142,7 @@ def test_the_summary_is_that_of_the_last_step():
             "run": {
                 "settings": {"steps": 1},
                 "seed": seed,
-                "columns": list(COLUMNS),
+                "columns": ["step", "elbo", "entropy_sum", "gap", "gradient_norm"],
                 "maximum": 5.0,
                 "rows": [[0.0, -9.0, 0.0, 0.0, 0.0], [1.0, elbo, elbo - 0.5, 0.5, 0.1]],
             }

@@ -384,7 +384,7 @@ def test_make_alone_lists_every_target() -> None:
     assert phony is not None
     answer = make()
     assert answer.returncode == 0
-    listed = re.findall(r"^  (\w+) +\S", answer.stdout, re.M)
+    listed = re.findall(r"^  ([\w-]+) +\S", answer.stdout, re.M)
     assert sorted(listed) == sorted(phony[1].split())
 
 
