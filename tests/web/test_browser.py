@@ -50,7 +50,7 @@ def visit(browser, base, name, accessibility=True, context=None):
     found += [f"formula not rendered: {text}" for text in page.evaluate(UNRENDERED)]
     for error in page.locator("mjx-merror").all():
         found.append(f"formula in error: {error.get_attribute('title') or error.inner_text()}")
-    # Colours come from one style sheet: the pages that are looked at whole stand for it in the dark.
+    # Colours come from one style sheet: pages that are looked at whole stand for it in the dark.
     schemes = ("light", "dark") if context is None else ("light",)
     for scheme in schemes if accessibility else ():
         page.emulate_media(color_scheme=scheme)
