@@ -8,7 +8,6 @@ gap, at any parameters. A collapsed latent, q_n(z_h) = p(z_h) for all n, contrib
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,11 @@ import torch
 from torch import Tensor
 
 from companion import tree
-from companion.elbo import elbo
-from companion.families import DiagonalGaussian
-from companion.gap import check_q
+from companion.diagonal import diagonal_moments, prior_variance
 from companion.model import Model, Parameters
+from companion.objective import Problem
 from companion.tables import Table
-from companion.variational import Amortized, Gaussian, Variational
+from companion.variational import Variational
 
 __all__ = ["LatentEntropies", "latent_entropies", "latent_information", "latent_slopes"]
 
@@ -122,18 +120,17 @@ def latent_entropies(
     Source: this companion; the entropies of VAE-1 and VAE-2 are those of Damm et al.
     (arXiv:2010.14860).
 
-    >>> from companion import models
+    >>> from companion import models, variational
     >>> model = models.GaussianVAE(observed=3, latent=2, learnable_prior=True)
     >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
     >>> zero, one = torch.zeros(1, 2, dtype=torch.float64), torch.ones(1, 2, dtype=torch.float64)
-    >>> latent_entropies(model, parameters, Gaussian(zero, one)).active
+    >>> latent_entropies(model, parameters, variational.Gaussian(zero, one)).active
     tensor([False, False])
     """
     if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0 nats: got {threshold}")
-    gaussian = _diagonal(q)
-    mean, std = gaussian.mean.detach(), gaussian.scale.detach().abs()
-    variance = _prior_variance(model, parameters, mean)
+    mean, std = diagonal_moments(q)
+    variance = prior_variance(model, parameters, mean)
     difference = 0.5 * variance.log() - std.log().mean(0)
     moment = (mean * mean + std * std).mean(0)
     prior = 0.5 * (LOG_2_PI_E + variance.log())
@@ -156,15 +153,8 @@ def latent_slopes(model: Model, parameters: Parameters, q: Variational, x: Any) 
 
     Source: this companion.
     """
-    data = model.check(parameters, x)
-    check_q(model, q, len(data))
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
-
-    def objective(merged: Mapping[str, Tensor]) -> Tensor:
-        own, of_q = tree.split(merged)
-        return elbo(model, own, q.with_parameters(of_q), data)
-
-    gradient = torch.func.grad(objective)(variables)
+    problem = Problem.of(model, parameters, x, q)
+    gradient = torch.func.grad(problem.value)(problem.start)
     if "prior_log_variance" in parameters:
         return -gradient["prior_log_variance"]
     size = q.nodes().z.shape[-1]
@@ -195,35 +185,9 @@ def latent_information(q: Variational) -> Tensor:
         If q is not Gaussian with a diagonal covariance, or so narrow somewhere that the grid would
         need more than 20 000 points.
     """
-    gaussian = _diagonal(q)
-    mean, std = gaussian.mean.detach(), gaussian.scale.detach().abs()
+    mean, std = diagonal_moments(q)
     entropies = torch.stack([_mixture_entropy(mean[:, h], std[:, h]) for h in range(mean.shape[1])])
     return entropies - (std.log().mean(0) + 0.5 * LOG_2_PI_E)
-
-
-def _diagonal(q: Variational) -> Gaussian:
-    gaussian = q.gaussian() if isinstance(q, Amortized) else q
-    if not isinstance(gaussian, Gaussian) or not gaussian.diagonal:
-        kind = "a full covariance" if isinstance(gaussian, Gaussian) else type(q).__name__
-        raise ValueError(f"q must be Gaussian with a diagonal covariance: got {kind}")
-    return gaussian
-
-
-def _prior_variance(model: Model, parameters: Parameters, mean: Tensor) -> Tensor:
-    """Variances α of the model's Gaussian prior, ``(H,)``."""
-    prior = model.factors[0]
-    if not isinstance(prior.family, DiagonalGaussian):
-        raise ValueError(
-            "model must have a Gaussian prior with independent latents: got "
-            f"{type(prior.family).__name__}"
-        )
-    center, variance = prior.family.moments(prior.natural(parameters, mean))
-    assert not bool(center.any()), "Gaussian priors here have mean zero"
-    if variance.shape != mean.shape[1:]:
-        raise ValueError(
-            f"q must be over the model's {variance.shape[-1]} latents: got {mean.shape[1]}"
-        )
-    return variance.detach()
 
 
 def _mixture_entropy(mean: Tensor, std: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.families import DiagonalGaussian
+from companion.diagonal import diagonal_moments, prior_variance
 from companion.model import Model, Parameters
-from companion.variational import Amortized, Gaussian, Nodes, Variational
+from companion.variational import Nodes, Variational
 
 __all__ = ["Marginal", "latent_grid", "marginal"]
 
@@ -51,8 +51,8 @@ def latent_grid(
     for name, value in (("resolution", resolution), ("reach", reach)):
         if not 0 < value < math.inf:
             raise ValueError(f"{name} must be positive: got {value}")
-    mean, std = _diagonal(q)
-    width = _prior_std(model, parameters, mean)
+    mean, std = diagonal_moments(q)
+    width = prior_variance(model, parameters, mean).sqrt()
     low = torch.minimum(-reach * width, (mean - reach * std).amin(0))
     high = torch.maximum(reach * width, (mean + reach * std).amax(0))
     step = torch.minimum(resolution * std.amin(0), width / 5)
@@ -85,18 +85,18 @@ def marginal(
     ValueError
         For invalid data or parameters, and as in :func:`latent_grid`.
 
-    >>> from companion import models
+    >>> from companion import models, variational
     >>> generator = torch.Generator().manual_seed(0)
     >>> model = models.GaussianVAE(observed=3, latent=1)
     >>> parameters = model.initial_parameters(generator)
     >>> x = torch.randn(4, 3, dtype=torch.float64, generator=generator)
     >>> one = torch.ones(4, 1, dtype=torch.float64)
-    >>> found = marginal(model, parameters, Gaussian(0 * one, one), x)
+    >>> found = marginal(model, parameters, variational.Gaussian(0 * one, one), x)
     >>> found.log_likelihood.shape, bool((found.divergence > 0).all())
     (torch.Size([4]), True)
     """
     data = model.check(parameters, x)
-    mean, std = _diagonal(q)
+    mean, std = diagonal_moments(q)
     if len(mean) != len(data):
         raise ValueError(
             f"q must have one distribution for each of {len(data)} points: got {len(mean)}"
@@ -113,22 +113,6 @@ def marginal(
             log_q = _log_density(mean, std, nodes)
             excess += (volume * log_q.exp() * (log_q - joint)).sum(1)
     return Marginal(log_p, excess + log_p)
-
-
-def _diagonal(q: Variational) -> tuple[Tensor, Tensor]:
-    """Means and standard deviations of a diagonal Gaussian q, ``(N, H)`` each."""
-    gaussian = q.gaussian() if isinstance(q, Amortized) else q
-    if not isinstance(gaussian, Gaussian) or not gaussian.diagonal:
-        raise ValueError(f"q must be Gaussian with a diagonal covariance: got {type(q).__name__}")
-    return gaussian.mean.detach(), gaussian.scale.detach().abs()
-
-
-def _prior_std(model: Model, parameters: Parameters, mean: Tensor) -> Tensor:
-    prior = model.factors[0]
-    if not isinstance(prior.family, DiagonalGaussian):
-        raise ValueError(f"model must have a Gaussian prior: got {type(prior.family).__name__}")
-    variance = prior.family.moments(prior.natural(parameters, mean))[1]
-    return variance.detach().sqrt().expand(mean.shape[1])
 
 
 def _log_density(mean: Tensor, std: Tensor, z: Tensor) -> Tensor:

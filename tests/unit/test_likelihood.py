@@ -108,5 +108,5 @@ def test_bad_arguments_are_named(call, message):
 def test_other_priors_are_refused():
     model = models.SparseCoding(3, 2)
     p = model.initial_parameters(torch.Generator().manual_seed(0))
-    with pytest.raises(ValueError, match="Gaussian prior: got"):
+    with pytest.raises(ValueError, match="Gaussian prior with independent latents: got"):
         latent_grid(model, p, some_q())
