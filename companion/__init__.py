@@ -1,35 +1,59 @@
 """Companion to two results: at stationary points the ELBO is a sum of entropies.
 
+Names are imported when they are first used, so that `import companion` is quick and loads no torch.
+
 >>> from companion import datasets, models, variational, verify
 """
 
-from companion import criterion, datasets, families, fit, gap, interop, models, variational
-from companion.alternation import alternate
-from companion.criterion import check_criterion
-from companion.elbo import EntropySum, elbo, entropy_sum
-from companion.explain import Explanation, explain_gap
-from companion.gap import Verification, verify
-from companion.interop import from_sklearn
-from companion.modules import ModuleVerification, verify_module
-from companion.objective import Curvature, curvature
-from companion.projection import gap_blocks, project
-from companion.scores import check_score_criterion
-from companion.tables import Table
-from companion.tempering import tempered_elbo
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from companion import datasets, families, fit, models
+    from companion.fit.alternation import alternate
+    from companion.models.from_sklearn import from_sklearn
+    from companion.support.tables import Table
+    from companion.theory import variational
+    from companion.theory.criterion import check_criterion
+    from companion.theory.elbo import elbo, entropy_sum
+    from companion.theory.explain import explain_gap
+    from companion.theory.identity import verify
+    from companion.theory.module_check import verify_module
+    from companion.theory.objective import curvature
+    from companion.theory.projection import gap_blocks, project
+    from companion.theory.scores import check_score_criterion
 
 __version__ = "0.1.0"
 
+#: The module behind each name that is a module, and the module that defines each other name.
+_MODULES = {
+    "datasets": "datasets",
+    "families": "families",
+    "fit": "fit",
+    "models": "models",
+    "variational": "theory.variational",
+}
+_NAMES = {
+    "Table": "support.tables",
+    "alternate": "fit.alternation",
+    "check_criterion": "theory.criterion",
+    "check_score_criterion": "theory.scores",
+    "curvature": "theory.objective",
+    "elbo": "theory.elbo",
+    "entropy_sum": "theory.elbo",
+    "explain_gap": "theory.explain",
+    "from_sklearn": "models.from_sklearn",
+    "gap_blocks": "theory.projection",
+    "project": "theory.projection",
+    "verify": "theory.identity",
+    "verify_module": "theory.module_check",
+}
+
 __all__ = [
-    "Curvature",
-    "EntropySum",
-    "Explanation",
-    "ModuleVerification",
     "Table",
-    "Verification",
     "alternate",
     "check_criterion",
     "check_score_criterion",
-    "criterion",
     "curvature",
     "datasets",
     "elbo",
@@ -38,13 +62,25 @@ __all__ = [
     "families",
     "fit",
     "from_sklearn",
-    "gap",
     "gap_blocks",
-    "interop",
     "models",
     "project",
-    "tempered_elbo",
     "variational",
     "verify",
     "verify_module",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value: Any = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _NAMES:
+        value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

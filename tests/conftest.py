@@ -8,6 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+from workflow.project import Problem, Project
+
+# Hypothesis draws the same examples on every run: a red test stays red, a green one green.
+settings.register_profile("companion", derandomize=True, deadline=None, database=None)
+settings.load_profile("companion")
 
 INSTALL_CHROMIUM = (
     "Chromium is not installed (Debian: sudo apt-get install chromium; Ubuntu: sudo snap install "
@@ -47,6 +54,17 @@ def chromium_path() -> str:
             pytest.fail(f"the browser tests must run in CI: {INSTALL_CHROMIUM}", pytrace=False)
         pytest.skip(INSTALL_CHROMIUM)
     return path
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Folder of the current site; without it the test is skipped, or fails in CI."""
+    try:
+        return Project().site()
+    except Problem as problem:
+        if in_ci():
+            pytest.fail(str(problem), pytrace=False)
+        pytest.skip(str(problem))
 
 
 @pytest.fixture(autouse=True)

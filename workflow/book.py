@@ -11,9 +11,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from companion.book.tiers import TIERS
 from workflow import drive, progress
 from workflow.claims import check, collect, describe, reference_of, rewrite_reference
-from workflow.project import HOME, TIERS, Problem, Project, load
+from workflow.project import HOME, Problem, Project, load
 
 TARGETS = {"execute": "execute", "claims": "claims.checked", "site": "all"}
 
@@ -49,7 +50,13 @@ def _options(arguments):
     add = parser.add_argument
     add("--tier", default="book", help=f"size of the run: {', '.join(TIERS)} (default: book)")
     drive.add_options(parser, "chapters")
-    add("--chapters", nargs="+", default=[], metavar="NAME", help="execute and check only these")
+    add(
+        "--chapters",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="execute and check only these: numbers, or starts of their names",
+    )
     add("--until", choices=list(TARGETS), default="site", help="stop after this step")
     add("--reference", action="store_true", help="make the present values the reference")
     add(
@@ -58,7 +65,7 @@ def _options(arguments):
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="give a parameter to every chapter, or to one: 05-probabilistic-pca.seed=3",
+        help="give a parameter to every chapter, or to one: probabilistic-pca.seed=3",
     )
     add("--output", type=Path, help="folder for everything generated (default: _build)")
     add("--root", type=Path, default=HOME, help="the book's folder (default: this repository)")

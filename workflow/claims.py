@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from companion.book.claims import CLAIM, VALUE
 from workflow import progress
 from workflow.project import Problem, declared_parameters, dump, load, write
 
-CLAIM = "application/vnd.companion.claim+json"
-VALUE = "application/vnd.companion.value+json"
 KEPT = (
     "id",
     "chapter",

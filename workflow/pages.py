@@ -1,10 +1,9 @@
 """Pages that are generated: claim ledger, run times, benchmarks, API reference."""
 
 import ast
-import importlib.util
-import sys
 from html import escape
 
+from companion.book.claims import Claim, comparison, markup
 from workflow import benchmarks
 from workflow.claims import check, reference_of
 from workflow.project import load
@@ -50,7 +49,7 @@ def ledger(project, collected):
         seed = "" if made[0]["seed"] is None else f", seed {made[0]['seed']}"
         rows = "".join(_row(project, claim, reference) for claim in made)
         text += [
-            f"## {title(project, chapter)}",
+            f"## {project.numbers[chapter]}. {title(project, chapter)}",
             "",
             f"[Open the chapter](notebooks/{chapter}.ipynb): {len(made)} claims{seed}, "
             f"{made[0]['seconds']:.0f} s.",
@@ -69,16 +68,15 @@ def problems(claim, reference, tier):
 
 
 def _row(project, claim, reference):
-    module = claims_module(project)
-    made = module.Claim(**{name: claim[name] for name in module.Claim.__dataclass_fields__})
+    made = Claim(**{name: claim[name] for name in Claim.__dataclass_fields__})
     wrong = problems(claim, reference, project.tier)
     status = "✓ holds" if not wrong else "✗ " + ", ".join(p.partition(":")[0] for p in wrong)
     target = f"notebooks/{claim['chapter']}.html#claim-{claim['id'].replace('/', '-')}"
     return (
-        f"<tr><td>{escape(status)}</td><td>{module.markup(claim['statement'])}<br>"
-        f"<small>{module.markup(claim['source'])} · "
+        f"<tr><td>{escape(status)}</td><td>{markup(claim['statement'])}<br>"
+        f"<small>{markup(claim['source'])} · "
         f'<a href="{target}">{escape(claim["id"])}</a></small></td>'
-        f"<td>{module.comparison(made, rich=True)}</td></tr>"
+        f"<td>{comparison(made, rich=True)}</td></tr>"
     )
 
 
@@ -96,8 +94,8 @@ def runtime(project):
     runs = {chapter: project.run(chapter) for chapter in project.chapters}
     for chapter, run in runs.items():
         text.append(
-            f"| [{title(project, chapter)}](notebooks/{chapter}.ipynb) | {run['cells']} "
-            f"| {run['seconds']:.1f} | {run['started']} |"
+            f"| [{project.numbers[chapter]}. {title(project, chapter)}](notebooks/{chapter}.ipynb) "
+            f"| {run['cells']} | {run['seconds']:.1f} | {run['started']} |"
         )
     cells = sum(run["cells"] for run in runs.values())
     text.append(f"| Sum | {cells} | {sum(run['seconds'] for run in runs.values()):.1f} | |")
@@ -107,23 +105,48 @@ def runtime(project):
 
 
 def api(project):
-    """One page per module or subpackage, with the names a reader imports, from its docstrings."""
+    """One page for each room of the package, with the names a reader imports, from docstrings."""
     package = project.root / "companion"
     rows, generated = [], {}
-    for path in sorted([*package.glob("[!_]*.py"), *package.glob("[!_]*/__init__.py")]):
-        name = path.parent.name if path.name == "__init__.py" else path.stem
+    for path in sorted(package.glob("[!_]*/__init__.py")):
+        room = path.parent.name
         described = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-        rows.append(f"| [`{name}`](api/{name}.md) | {_sentence(described)} |")
-        generated[f"api/{name}.md"] = (
-            f"# `companion.{name}`\n\n```{{eval-rst}}\n.. automodule:: companion.{name}\n```\n"
-        )
+        rows.append(f"| [`{room}`](api/{room}.md) | {_sentence(described)} |")
+        text = [f"# `companion.{room}`", ""]
+        for name in _documented(path.parent):
+            if name:
+                text += [f"## `{room}.{name}`", ""]
+            module = ".".join(filter(None, ("companion", room, name)))
+            text += ["```{eval-rst}", f".. automodule:: {module}", "```", ""]
+        generated[f"api/{room}.md"] = "\n".join(text)
     introduction = (
-        "# API reference\n\nThe package `companion` computes everything the chapters show. A "
-        "module imports only from those it builds on; parameters are plain dictionaries of "
-        "float64 tensors, and every value is in nats per data point.\n\n"
-        "| Module | What it does |\n|---|---|\n"
+        "# API reference\n\nThe package `companion` computes everything the chapters show. Each "
+        "room imports only from rooms below it, and `studies` keeps what one chapter needs. "
+        "Parameters are plain dictionaries of float64 tensors, and every value is in nats per data "
+        "point.\n\n| Room | What it holds |\n|---|---|\n"
     )
     return {"api.md": introduction + "\n".join(rows) + "\n", **generated}
+
+
+def _documented(room):
+    """The room's face (as `""`), then each of its modules that says more than the face hands on."""
+    yield ""
+    for path in sorted(set(room.rglob("*.py")) - {room / "__init__.py"}):
+        faces = {
+            folder / "__init__.py" for folder in path.parents if room in (folder, *folder.parents)
+        }
+        handed_on = set().union(*(_public(face) for face in faces - {path}))
+        if _public(path) - handed_on:
+            parts = path.relative_to(room).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _public(path):
+    """The names in a module's `__all__`."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
 
 
 def title(project, chapter):
@@ -133,19 +156,6 @@ def title(project, chapter):
             if cell["cell_type"] == "markdown" and line.startswith("# "):
                 return line[2:].strip()
     return chapter
-
-
-def claims_module(project):
-    """`companion/claims.py` by its path: importing the whole package would take seconds."""
-    name = "_companion_claims"
-    if name not in sys.modules:
-        path = project.root / "companion" / "claims.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
 
 
 def _sentence(text):

@@ -60,7 +60,7 @@ def _svg(panels, ylabel, log=False):
     import matplotlib
     from matplotlib import pyplot
 
-    from companion.plots import panels_over_seeds
+    from companion.book.ensembles import panels_over_seeds
 
     same = len({tuple(steps) for steps, _ in panels.values()}) == 1
     figure = panels_over_seeds(panels, ylabel=ylabel, log=log, share_steps=same)

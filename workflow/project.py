@@ -1,8 +1,9 @@
 """What is to be built: chapters, tier, parameters, folders, and the key that says what changed.
 
-A chapter's key holds the hashes of its notebook, of the package and of the lock, and the
-parameters it is given. It is stamped into a small file, whose time moves only when the key does:
-so neither `touch` nor `git clone` makes a chapter run, and every change of content does.
+A chapter's key holds the hashes of its notebook, of the package's core, of the chapter's own study
+(what `companion/studies/` keeps for it alone) and of the lock, and the parameters it is given. It
+is stamped into a small file, whose time moves only when the key does: so neither `touch` nor
+`git clone` makes a chapter run, and every change of content does.
 """
 
 import ast
@@ -16,8 +17,9 @@ from pathlib import Path
 
 import yaml
 
+from companion.book.tiers import TIERS
+
 HOME = Path(__file__).resolve().parents[1]
-TIERS = ("smoke", "book", "paper")
 IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
 
 
@@ -57,16 +59,28 @@ class Project:
         names = [Path(e["file"]) for e in entries if e.get("file", "").startswith("notebooks/")]
         return [name.stem for name in names]
 
+    @cached_property
+    def numbers(self):
+        """The number of each chapter: its place in `_toc.yml`."""
+        return {chapter: number for number, chapter in enumerate(self.chapters, 1)}
+
     def notebook(self, chapter):
         return self.root / "notebooks" / f"{chapter}.ipynb"
 
     def select(self, wanted):
-        """Full names of the chapters whose names start with one of `wanted` (all, if none)."""
-        for start in wanted:
-            if not any(name.startswith(start) for name in self.chapters):
-                known = ", ".join(self.chapters)
-                raise Problem(f"There is no chapter {start!r}; _toc.yml lists {known}.")
-        return [n for n in self.chapters if not wanted or n.startswith(tuple(wanted))]
+        """The chapters with a number, or a start of their name, in `wanted` (all, if none)."""
+        chosen = set() if wanted else set(self.chapters)
+        for word in wanted:
+            found = {
+                name
+                for name, number in self.numbers.items()
+                if (word.isdecimal() and int(word) == number) or name.startswith(word)
+            }
+            if not found:
+                known = ", ".join(f"{number} {name}" for name, number in self.numbers.items())
+                raise Problem(f"There is no chapter {word!r}; _toc.yml lists {known}.")
+            chosen |= found
+        return [name for name in self.chapters if name in chosen]
 
     def parameters(self, chapter):
         """What papermill injects into a chapter: the tier, and what `--set` asks for."""
@@ -101,15 +115,34 @@ class Project:
         return {
             "chapter": chapter,
             "notebook": digest(self.notebook(chapter)),
-            "package": self._package,
+            "package": self.core,
+            "studies": {study: digest(self._studies / study) for study in self.studies(chapter)},
             "lock": self.lock,
             "python": "{}.{}".format(*sys.version_info),
             "parameters": self.parameters(chapter),
         }
 
+    @property
+    def _studies(self):
+        return self.root / "companion" / "studies"
+
+    def studies(self, chapter):
+        """Names of the studies that a chapter imports: the parts of the package of its own."""
+        known = {path.name for path in self._studies.glob("*/")}
+        return sorted(known & imported_studies(self.notebook(chapter)))
+
+    def package_files(self, chapter=None):
+        """Files of the package's core, and of the chapter's own studies if one is named."""
+        wanted = set(self.studies(chapter)) if chapter else set()
+        for path in files_below(self.root / "companion"):
+            parts = path.relative_to(self.root / "companion").parts
+            if parts[0] != "studies" or len(parts) == 2 or parts[1] in wanted:
+                yield path
+
     @cached_property
-    def _package(self):
-        return digest(self.root / "companion")
+    def core(self):
+        """The hash of all that every chapter depends on: the package without its studies."""
+        return digest(self.root / "companion", self.package_files())
 
     @cached_property
     def lock(self):
@@ -183,6 +216,28 @@ def declared_parameters(notebook):
     return found
 
 
+def imported_studies(notebook):
+    """Names below `companion.studies` that a notebook's code imports, wherever it does."""
+    found = set()
+    for cell in (load(notebook) or {"cells": []})["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        try:
+            tree = ast.parse("".join(cell["source"]))
+        except SyntaxError:  # a cell with a %magic, or one that will fail by itself
+            continue
+        for node in ast.walk(tree):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            for parts in (name.split(".") for name in names):
+                if parts[:2] == ["companion", "studies"]:
+                    found |= set(parts[2:3])
+    return found
+
+
 def repository_address(root):
     """Web address of the repository: REPOSITORY_URL, else the git remote, else None."""
     import subprocess
@@ -198,16 +253,22 @@ def repository_address(root):
     return address.removesuffix("/").removesuffix(".git")
 
 
-def digest(path):
-    """SHA-256 of a file's content, or of all names and contents below a folder."""
+def files_below(folder):
+    """All files below a folder but for what Python and editors leave there, in a fixed order."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not IGNORED.intersection(path.relative_to(folder).parts):
+            yield path
+
+
+def digest(path, files=None):
+    """SHA-256 of a file's content, or of names and contents below a folder (of `files` there)."""
     sum = hashlib.sha256()
     if path.is_file():
         sum.update(path.read_bytes())
     elif path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            if not IGNORED.intersection(file.parts):
-                sum.update(f"{file.relative_to(path).as_posix()}\0".encode())
-                sum.update(hashlib.sha256(file.read_bytes()).digest())
+        for file in files_below(path) if files is None else files:
+            sum.update(f"{file.relative_to(path).as_posix()}\0".encode())
+            sum.update(hashlib.sha256(file.read_bytes()).digest())
     return sum.hexdigest()
 
 

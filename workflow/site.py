@@ -11,23 +11,25 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
-import zipfile
 from pathlib import Path
 
 from workflow import progress
+from workflow.numbers import number_cells
 from workflow.project import Problem, Project, digest, dump, load, write
 from workflow.stage import stage
 
 CARRIED = """\
 # This copy of the chapter carries the package it uses, so that it runs on its own.
 # It needs: pip install {requirements}
-import base64, importlib.util, io, sys, tempfile, zipfile
+import base64, importlib.util, io, sys, tarfile, tempfile
 
 if importlib.util.find_spec("companion") is None:
     folder = tempfile.mkdtemp()
     archive = "{archive}"
-    zipfile.ZipFile(io.BytesIO(base64.b64decode(archive))).extractall(folder)
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive))) as package:
+        package.extractall(folder, filter="data")
     sys.path.insert(0, folder)
 """
 
@@ -115,19 +117,24 @@ def standalone(project, chapter):
         "id": "carried-package",
         "metadata": {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]},
         "outputs": [],
-        "source": CARRIED.format(requirements=_requirements(project), archive=_archive(project)),
+        "source": CARRIED.format(
+            requirements=_requirements(project), archive=_archive(project, chapter)
+        ),
     }
+    number_cells(notebook, project.numbers)
     notebook["cells"].insert(1, cell)
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def _archive(project):
+def _archive(project, chapter):
+    """The package as the chapter needs it, core and own study; equal for equal sources."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for path in sorted((project.root / "companion").rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                name = path.relative_to(project.root).as_posix()
-                archive.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    with tarfile.open(fileobj=file, mode="w:xz", preset=9) as archive:
+        for path in project.package_files(chapter):
+            content = path.read_bytes()
+            entry = tarfile.TarInfo(path.relative_to(project.root).as_posix())
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 

@@ -12,12 +12,16 @@ from typing import Any
 
 import yaml
 
+from companion.book import claims
+from companion.book.claims import CLAIM, VALUE
 from workflow import pages
-from workflow.claims import CLAIM, VALUE
+from workflow.numbers import number_cells, numbered
 from workflow.project import Problem, load, repository_address, write, write_if_changed
 
 FIGURE = re.compile(r"^\{\{\s*figure:\s*([a-z0-9-]+)\s*\}\}[ \t]*$", re.MULTILINE)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions", "input/mml", "a11y", "sre")
+#: What chapters draw with: `show`, and modules of figures.
+DRAWING = ("charts", "ensembles", "figures", "sections", "show", "show_animation")
 SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
 
 
@@ -30,6 +34,7 @@ def stage(project):
     for chapter in project.chapters:
         notebook = load(project.build / "executed" / f"{chapter}.ipynb")
         problems += prepare(notebook, chapter, figures)
+        number_cells(notebook, project.numbers)
         contents[f"notebooks/{chapter}.ipynb"] = json.dumps(notebook, indent=1, sort_keys=True)
     if problems:
         raise Problem("\n".join(problems))
@@ -38,7 +43,8 @@ def stage(project):
             continue
         name = path.relative_to(project.root / "book").as_posix()
         if path.suffix == ".md":
-            contents[name] = fill_page(path.read_text("utf-8"), name, collected, figures, project)
+            text = numbered(path.read_text("utf-8"), project.numbers)
+            contents[name] = fill_page(text, name, collected, figures)
         else:
             contents[name] = path.read_bytes()
     for name, figure in figures.items():
@@ -77,7 +83,7 @@ def prepare(notebook, chapter, figures):
             if not (about.get("alt") or "").strip():
                 problems.append(
                     f"Figure in {place} has no alternative text: end the cell with "
-                    'plots.show(figure, alt="...").'
+                    'show(figure, alt="...").'
                 )
                 continue
             cell["metadata"]["mystnb"] = _mystnb(about)
@@ -94,7 +100,7 @@ def prepare(notebook, chapter, figures):
     return problems
 
 
-def fill_page(text, name, collected, figures, project):
+def fill_page(text, name, collected, figures):
     """Put values and figures where a page asks for `{{chapter/name:.1e}}`, `{{figure: name}}`."""
 
     def figure(match):
@@ -108,7 +114,7 @@ def fill_page(text, name, collected, figures, project):
         return f"```{{figure}} /{source}\n:alt: {alt}\n\n{found['caption'] or ''}\n```"
 
     try:
-        return pages.claims_module(project).fill(FIGURE.sub(figure, text), collected["values"])
+        return claims.fill(FIGURE.sub(figure, text), collected["values"])
     except (KeyError, ValueError, TypeError) as error:
         raise Problem(f"book/{name}: {error.args[0]}.") from None
 
@@ -163,10 +169,10 @@ def _only_shows(cell):
 
 
 def _shows(statement):
-    """`claims.record(...)`, `figure = plots.heatmap(...)`, words for a figure, `fit.final`."""
+    """`claims.record(...)`, `figure = charts.image_grid(...)`, words for a figure, `fit.final`."""
     if not isinstance(statement, ast.Expr | ast.Assign):
         return False
-    value, found = statement.value, {"plots"}
+    value, found = statement.value, set(DRAWING)
     if isinstance(statement, ast.Expr):
         found |= {"claims"}
         if isinstance(value, ast.Attribute):

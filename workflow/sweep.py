@@ -1,7 +1,7 @@
 """Run a grid of trainings, many seeds each: `python -m workflow.sweep GRID.yaml [--profile slurm]`.
 
-A grid file names settings of `companion.experiments.Settings`, lists of values to combine, and
-seeds. Every run writes one JSON file; what was written is not run again, so that a stopped sweep
+A grid file names settings of `companion.training.settings.Settings`, lists of values to combine,
+and seeds. Every run writes one JSON file; what was written is not run again, so a stopped sweep
 goes on where it was. A run that fails is reported and does not stop the others. At the end the runs
 are summarized over seeds in `summary.json` and `summary.csv`.
 """
@@ -24,7 +24,7 @@ import yaml
 
 from workflow import drive, pictures, progress
 from workflow.book import exclusive
-from workflow.project import Problem, Project, digest, dump, load, write
+from workflow.project import Problem, Project, dump, load, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 
@@ -74,7 +74,7 @@ def part(text):
 
 def plan(path):
     """Every run of a grid file, checked before anything runs: id, settings, seed."""
-    from companion.experiments import Settings
+    from companion.training.settings import Settings
 
     try:
         grid = yaml.safe_load(path.read_text("utf-8"))
@@ -120,7 +120,7 @@ def _seeds(path, seeds):
 def key(run):
     """What a run's result depends on: the package, the lock, its settings and seed."""
     project = Project()
-    return {"package": digest(project.root / "companion"), "lock": project.lock, **run}
+    return {"package": project.core, "lock": project.lock, **run}
 
 
 def result(folder, run, present):

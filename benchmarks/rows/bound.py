@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
 from companion import datasets
-from companion.usual_vae import LOG_2PI_E, UsualVAE, entropy_sum
+from companion.studies.own_elbo.usual_vae import LOG_2PI_E, UsualVAE, entropy_sum
 
 #: Samples for each point that give the mean squared error.
 DRAWS = 50

@@ -15,8 +15,8 @@ from benchmarks.harness import Check, Measured, Pair, Row, Setting, Target, alte
 from benchmarks.rows import official_runs as theirs
 from companion import datasets, elbo
 from companion.models import Encoder, GaussianVAE
+from companion.theory.variational import Nodes
 from companion.training import Ensemble, Plan, train_vae
-from companion.variational import Nodes
 
 LATENT, HIDDEN = 2, tuple(theirs.HIDDEN)
 #: Their VAE, and the noise of ours.

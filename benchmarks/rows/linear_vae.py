@@ -18,7 +18,7 @@ def optimum(x: Tensor, latent: int) -> tuple[dict[str, Tensor], dict[str, Tensor
 
     Decoder: probabilistic PCA in closed form. Encoder: its posterior, which factorises since the
     columns of W are orthogonal, with means (WᵀW + σ²I)⁻¹Wᵀ(x − μ) and variances σ²(WᵀW + σ²I)⁻¹, as
-    in ``companion.linear_vae``, which checks data and parameters once more.
+    in ``companion.models.vae.linear``, which checks data and parameters once more.
     """
     best = PPCA(x.shape[1], latent).maximum_likelihood(x)
     W, mean, log_variance = best["W"], best["mean"], best["log_variance"]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks import official
 from benchmarks.harness import Check, Measured, Pair, Row, Setting, Target, alternate
-from companion.streaming import SwitchingStream, closed_form, follow
+from companion.studies.streaming import SwitchingStream, closed_form, follow
 
 RATE, LATENT = 2e-3, (2, 4, 6)
 

@@ -3,7 +3,7 @@
 All are float64 tensors of shape (N, D).
 """
 
-from companion.datasets.downloads import celeba, mnist, mnist_labels, susy
+from companion.datasets.large.downloads import celeba, mnist, mnist_labels, susy
 from companion.datasets.manifolds import (
     circle,
     cosine,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.checks import positive_integer
+from companion.support.checks import positive_integer
 
 __all__ = [
     "breast_cancer",

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from companion.checks import all_finite
 from companion.families.base import ExponentialFamily
+from companion.support.checks import all_finite
 
 __all__ = ["DiagonalGaussian", "FullGaussian", "GaussianMean", "SphericalGaussian"]
 

@@ -9,11 +9,11 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from companion import tree
 from companion.fit.records import FitResult, Trace, Vector, counts, finish, positive
-from companion.model import Model, Parameters
-from companion.objective import Problem
-from companion.variational import Amortized, Variational, samples
+from companion.support import tree
+from companion.theory.model import Model, Parameters
+from companion.theory.objective import Problem
+from companion.theory.variational import Amortized, Variational, samples
 
 __all__ = ["adam", "lbfgs", "newton"]
 
@@ -168,7 +168,7 @@ def adam(
     ------
     ValueError
         For invalid data or parameters, or mini-batches or fresh samples with a q that is not
-        :class:`companion.variational.Amortized`.
+        :class:`companion.theory.variational.Amortized`.
     """
     counts(steps=steps, log_every=log_every)
     if batch_size is not None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from companion import tree
 from companion.fit.records import (
     ConvergenceWarning,
     FitResult,
@@ -21,9 +20,10 @@ from companion.fit.records import (
     finish,
     positive,
 )
-from companion.model import Parameters
 from companion.models import FactorAnalysis, FamilyMixture, GaussianMixture
-from companion.objective import Problem
+from companion.support import tree
+from companion.theory.model import Parameters
+from companion.theory.objective import Problem
 
 __all__ = ["EMRun", "em", "em_steps"]
 

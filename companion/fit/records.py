@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from companion.checks import positive_integer
-from companion.gap import Verification
-from companion.variational import Variational
+from companion.support.checks import positive_integer
+from companion.theory.identity import Verification
+from companion.theory.variational import Variational
 
 __all__ = ["ConvergenceWarning", "FitResult", "Trace", "Vector", "counts", "finish", "positive"]
 

@@ -1,17 +1,17 @@
 """Generative models: natural parameters, gap direction v and, where known, closed forms."""
 
-from companion.model import Factor, Model
-from companion.models.deep_sigmoid_belief import DeepSigmoidBeliefNet
-from companion.models.discrete_vae import BernoulliVAE, CategoricalVAE
-from companion.models.family_mixture import FamilyMixture
-from companion.models.gaussian_mixture import GaussianMixture
 from companion.models.general import GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
-from companion.models.mixtures import Mixture
-from companion.models.sigmoid_belief import SigmoidBeliefNet
-from companion.models.sparse_coding import SparseCoding
-from companion.models.sparse_inference import EntropyWeights
-from companion.models.vae import Encoder, GaussianVAE
+from companion.models.mixtures.base import Mixture
+from companion.models.mixtures.family import FamilyMixture
+from companion.models.mixtures.gaussian import GaussianMixture
+from companion.models.sigmoid_belief import DeepSigmoidBeliefNet, SigmoidBeliefNet
+from companion.models.sparse.coding import SparseCoding
+from companion.models.sparse.inference import EntropyWeights
+from companion.models.vae.discrete import BernoulliVAE, CategoricalVAE
+from companion.models.vae.gaussian import GaussianVAE
+from companion.models.vae.networks import Encoder
+from companion.theory.model import Factor, Model
 
 __all__ = [
     "PPCA",

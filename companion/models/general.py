@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.criterion import Criterion, check_criterion
 from companion.families import ExponentialFamily
-from companion.model import Factor, Model, Parameters
-from companion.variational import Tabulated
+from companion.theory.criterion import Criterion, check_criterion
+from companion.theory.model import Factor, Model, Parameters
+from companion.theory.variational import Tabulated
 
 __all__ = ["GenerativeModel"]
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.checks import as_data, positive_integer
 from companion.families import DiagonalGaussian, SphericalGaussian
 from companion.families.gaussian import positive_definite_inverse
-from companion.model import Factor, Model, Parameters, normal_draws
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.priors import gaussian_prior, prior_direction
-from companion.variational import Gaussian
+from companion.support.checks import as_data, positive_integer
+from companion.theory.model import Factor, Model, Parameters, normal_draws
+from companion.theory.variational import Gaussian
 
 __all__ = ["PPCA", "FactorAnalysis"]
 

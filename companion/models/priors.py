@@ -1,4 +1,4 @@
-"""The Gaussian prior of continuous latents, fixed or with learnable variances; shared by models."""
+"""What several models share: a Gaussian prior, and Bayes' rule for enumerated latents."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian
-from companion.model import Factor, Parameters
+from companion.theory.model import Factor, Parameters
 
-__all__ = ["gaussian_prior", "prior_direction"]
+__all__ = ["gaussian_prior", "normalized", "prior_direction"]
 
 
 def gaussian_prior(latent: int, learnable: bool) -> Factor:
@@ -27,3 +27,18 @@ def gaussian_prior(latent: int, learnable: bool) -> Factor:
 def prior_direction(parameters: Parameters) -> dict[str, Tensor]:
     """Block of v for a learnable Gaussian prior: −1 on every log-variance."""
     return {"prior_log_variance": -torch.ones_like(parameters["prior_log_variance"])}
+
+
+#: e to this power is zero next to 1, but not subnormal: products with those are many times slower.
+_LOG_TINY = -500.0
+
+
+def normalized(log_joint: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """p(z|x) = p(x, z) / Σ_z p(x, z), and log Σ_z p(x, z), from log p(x, z); z along ``dim``.
+
+    The first overwrites ``log_joint``; its entries are at least e⁻⁵⁰⁰.
+    """
+    largest = log_joint.amax(dim, keepdim=True)
+    joint = log_joint.sub_(largest).clamp_(min=_LOG_TINY).exp_()
+    marginal = joint.sum(dim, keepdim=True)
+    return joint.div_(marginal), (marginal.log() + largest).squeeze(dim)

@@ -7,8 +7,8 @@ batches and noise, so that a run can be repeated alone, to round-off.
 
 from __future__ import annotations
 
+from companion.training.elbo import batch_elbo
 from companion.training.ensemble import Ensemble
-from companion.training.objective import batch_elbo
 from companion.training.plan import Plan, device_named
 from companion.training.run import train_vae
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from companion.fit.records import Trace
-from companion.gap import verify
-from companion.models.vae import Encoder, GaussianVAE
-from companion.training.objective import with_best_variances
-from companion.variational import Amortized, Nodes
+from companion.models.vae.gaussian import GaussianVAE
+from companion.models.vae.networks import Encoder
+from companion.theory.identity import verify
+from companion.theory.variational import Amortized, Nodes
+from companion.training.elbo import with_best_variances
 
 __all__ = ["Ensemble"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from companion.theory.variational import Nodes
 from companion.training.plan import Plan
-from companion.variational import Nodes
 
 __all__ = ["Feed"]
 

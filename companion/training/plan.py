@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
-from companion.checks import positive_integer
+from companion.support.checks import positive_integer
 
 __all__ = ["Plan", "device_named"]
 

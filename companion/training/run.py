@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.checks import as_data, positive_integer
-from companion.model import Parameters
-from companion.models.vae import Encoder, GaussianVAE
+from companion.models.vae.gaussian import GaussianVAE
+from companion.models.vae.networks import Encoder
+from companion.support.checks import as_data, positive_integer
+from companion.theory.model import Parameters
+from companion.theory.variational import Nodes, cubature, samples
+from companion.training.elbo import batch_elbo
 from companion.training.ensemble import Ensemble
 from companion.training.feed import Feed
-from companion.training.objective import batch_elbo
 from companion.training.plan import Plan, device_named
-from companion.variational import Nodes, cubature, samples
 
 __all__ = ["train_vae"]
 

@@ -40,5 +40,9 @@ def test_the_name_exists(name):
 
 def test_names_that_do_not_exist_are_found():
     assert code_names("| $x$ | `models.PPCA` | a |\n|---|---|---|") == ["models.PPCA"]
-    assert exists("models.PPCA") and exists("EntropySum.total") and exists("families")
-    assert not exists("models.PPCB") and not exists("nothing") and not exists("EntropySum.sum")
+    assert exists("models.PPCA") and exists("theory.elbo.EntropySum.total") and exists("families")
+    assert (
+        not exists("models.PPCB")
+        and not exists("nothing")
+        and not exists("theory.elbo.EntropySum.sum")
+    )

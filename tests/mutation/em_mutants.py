@@ -7,8 +7,8 @@ from typing import TypeVar
 
 M = TypeVar("M")
 
-TESTS = "tests/unit/test_em.py"
-PASS = "models/mixture_em.py"
+TESTS = "tests/fit/test_em.py"
+PASS = "models/mixtures/em.py"
 FACTORS = "models/factor_em.py"
 SBN = "models/sigmoid_belief.py"
 RUN = "fit/expectation.py"
@@ -59,14 +59,14 @@ MISTAKES = (
     ),
     (
         "EM: covariances that lost their digits are kept",
-        "models/gaussian_mixture.py",
+        "models/mixtures/gaussian.py",
         "NARROW = 1e-4",
         "NARROW = 0.0",
         "narrow_components",
     ),
     (
         "EM: subnormal responsibilities",
-        "models/responsibilities.py",
+        "models/priors.py",
         "_LOG_TINY = -500.0",
         "_LOG_TINY = -800.0",
         "not_subnormal",

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 M = TypeVar("M")
 
-COMPONENTS = "models/components.py"
+COMPONENTS = "families/coordinates.py"
 COUNTS = "families/counts.py"
 POSITIVE = "families/positive.py"
 BOUNDED = "families/bounded.py"
 TAILS = "families/location_scale.py"
-IDENTITY = "tests/unit/test_identity.py"
-MORE = "tests/unit/test_families_more.py"
+IDENTITY = "tests/theory/test_identity.py"
+MORE = "tests/families/test_families_more.py"
 
 #: Name, old text, new text, cases whose identity must fail.
 DIRECTIONS = (

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 M = TypeVar("M")
 
-MORE = "tests/unit/test_more_models.py"
-DISCRETE = "models/discrete_vae.py"
-SPARSE = "models/sparse_coding.py"
-INFERENCE = "models/sparse_inference.py"
-MOMENTS = "models/gaussian_expectations.py"
+MORE = "tests/models/test_more_models.py"
+DISCRETE = "models/vae/discrete.py"
+SPARSE = "models/sparse/coding.py"
+INFERENCE = "models/sparse/inference.py"
+MOMENTS = "models/sparse/expectations.py"
 GENERAL = "models/general.py"
-OWN = "tests/unit/test_general_model.py"
+OWN = "tests/models/test_general.py"
 
 #: Name, file, old text, new text, tests (of MORE) that must fail.
 MISTAKES = (
@@ -33,7 +33,7 @@ MISTAKES = (
     ),
     (
         "biases left out of v of VAE-0",
-        "models/vae.py",
+        "models/vae/gaussian.py",
         '            direction["mean.bias"] = parameters["mean.bias"]\n',
         "",
         "test_vae_identity and vae-0",
@@ -103,14 +103,14 @@ MISTAKES = (
     ),
     (
         "turns that lower the ELBO kept",
-        "alternation.py",
+        "fit/alternation.py",
         "current, q, stretch = best, best_q, 1.0",
         "pass",
         "alternation",
     ),
     (
         "closed forms summed over the data",
-        "elbo.py",
+        "theory/elbo.py",
         "terms[factor.name] = closed.mean()",
         "terms[factor.name] = closed.sum()",
         "adaptive_quadrature",

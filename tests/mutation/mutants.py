@@ -9,16 +9,16 @@ from tests.mutation.family_mutants import family_mutants
 from tests.mutation.model_mutants import model_mutants
 from tests.mutation.training_mutants import training_mutants
 
-IDENTITY = "tests/unit/test_identity.py"
-ELBO = "tests/unit/test_elbo.py"
-FAMILIES = "tests/unit/test_families.py"
-CRITERION = "tests/unit/test_criterion.py"
-GAP = "tests/unit/test_gap.py"
-PROJECTION = "tests/unit/test_projection.py"
-FIT = "tests/unit/test_fit.py"
-VARIATIONAL = "tests/unit/test_variational.py"
-BAD = "tests/unit/test_bad_input.py"
-INTEROP = "tests/unit/test_interop.py"
+IDENTITY = "tests/theory/test_identity.py"
+ELBO = "tests/theory/test_elbo.py"
+FAMILIES = "tests/families/test_families.py"
+CRITERION = "tests/theory/test_criterion.py"
+GAP = "tests/theory/test_verify.py"
+PROJECTION = "tests/theory/test_projection.py"
+FIT = "tests/fit/test_fit.py"
+VARIATIONAL = "tests/theory/test_variational.py"
+BAD = "tests/theory/test_bad_input.py"
+INTEROP = "tests/models/test_from_sklearn.py"
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def identity(of: str) -> str:
 
 # --- the direction v ------------------------------------------------------------------------------
 
-VAE = "models/vae.py"
+VAE = "models/vae/gaussian.py"
+NETWORKS = "models/vae/networks.py"
 LINEAR = "models/linear_gaussian.py"
-MIXTURES = "models/mixtures.py"
-GAUSSIANS = "models/gaussian_mixture.py"
+MIXTURES = "models/mixtures/base.py"
+GAUSSIANS = "models/mixtures/gaussian.py"
 SBN = "models/sigmoid_belief.py"
-DEEP = "models/deep_sigmoid_belief.py"
-DISCRETE = "models/discrete_vae.py"
-SPARSE = "models/sparse_coding.py"
+DISCRETE = "models/vae/discrete.py"
+SPARSE = "models/sparse/coding.py"
 GAUSSIAN = "families/gaussian.py"
 BINARY = "families/discrete.py"
 
@@ -63,6 +63,7 @@ DIRECTIONS = (
         "        return {k: -t for k, t in parameters.items()}\n",
         IDENTITY,
         identity("sbn"),
+        times=2,
     ),
     Mutant(
         "v of the sigmoid belief net without its prior",
@@ -71,14 +72,16 @@ DIRECTIONS = (
         '        return dict(parameters) | {"prior_logits": 0 * parameters["prior_logits"]}\n',
         IDENTITY,
         identity("sbn"),
+        times=2,
     ),
     Mutant(
         "v of the deep net without its hidden layer's biases",
-        DEEP,
+        SBN,
         "        return dict(parameters)\n",
         '        return dict(parameters) | {"c": 0 * parameters["c"]}\n',
         IDENTITY,
         identity("deep"),
+        times=2,
     ),
     Mutant(
         "sign of the noise block of v, linear models",
@@ -122,7 +125,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "rescaling of a free q turned round",
-        "variational.py",
+        "theory/variational.py",
         '{"mean": rates * self.mean, "scale": rows * self.scale}',
         '{"mean": -rates * self.mean, "scale": -rows * self.scale}',
         IDENTITY,
@@ -130,7 +133,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "rescaling of a free q forgets the mean",
-        "variational.py",
+        "theory/variational.py",
         '{"mean": rates * self.mean,',
         '{"mean": 0 * self.mean,',
         IDENTITY,
@@ -138,7 +141,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "rescaling of an encoder forgets its bias",
-        VAE,
+        NETWORKS,
         '"mean.bias": rates * parameters["mean.bias"],',
         '"mean.bias": 0 * parameters["mean.bias"],',
         IDENTITY,
@@ -146,7 +149,7 @@ DIRECTIONS = (
     ),
     Mutant(
         "rescaling of an encoder doubles the log-std, as if a log-variance",
-        VAE,
+        NETWORKS,
         'rates * torch.ones_like(parameters["log_std.bias"])',
         '2 * rates * torch.ones_like(parameters["log_std.bias"])',
         IDENTITY,
@@ -271,7 +274,7 @@ DIRECTIONS = (
 TERMS = (
     Mutant(
         "the ELBO without the entropy of q",
-        "elbo.py",
+        "theory/elbo.py",
         ".sum() + q.entropy().mean()\n",
         ".sum()\n",
         ELBO,
@@ -279,7 +282,7 @@ TERMS = (
     ),
     Mutant(
         "the ELBO with half the entropy of q (a KL factor)",
-        "elbo.py",
+        "theory/elbo.py",
         ".sum() + q.entropy().mean()\n",
         ".sum() + 0.5 * q.entropy().mean()\n",
         IDENTITY,
@@ -287,7 +290,7 @@ TERMS = (
     ),
     Mutant(
         "the entropy of q summed, not averaged, over the data",
-        "elbo.py",
+        "theory/elbo.py",
         ".sum() + q.entropy().mean()\n",
         ".sum() + q.entropy().sum()\n",
         IDENTITY,
@@ -295,7 +298,7 @@ TERMS = (
     ),
     Mutant(
         "expectations summed, not averaged, over the data",
-        "elbo.py",
+        "theory/elbo.py",
         "return total.mean() if",
         "return total.sum() if",
         ELBO,
@@ -303,7 +306,7 @@ TERMS = (
     ),
     Mutant(
         "the entropy sum without its prior",
-        "elbo.py",
+        "theory/elbo.py",
         "torch.stack(list(entropies.values())).sum() + base",
         'torch.stack([e for k, e in entropies.items() if k != "prior"]).sum() + base',
         IDENTITY,
@@ -311,7 +314,7 @@ TERMS = (
     ),
     Mutant(
         "the entropy sum without its observable",
-        "elbo.py",
+        "theory/elbo.py",
         "torch.stack(list(entropies.values())).sum() + base",
         'torch.stack([e for k, e in entropies.items() if k != "observable"]).sum() + base',
         IDENTITY,
@@ -319,7 +322,7 @@ TERMS = (
     ),
     Mutant(
         "the entropy sum without its hidden layer",
-        "elbo.py",
+        "theory/elbo.py",
         "torch.stack(list(entropies.values())).sum() + base",
         'torch.stack([entropies["prior"], entropies["observable"]]).sum() + base',
         IDENTITY,
@@ -327,7 +330,7 @@ TERMS = (
     ),
     Mutant(
         "the entropy sum without the posterior",
-        "elbo.py",
+        "theory/elbo.py",
         "total = posterior - torch",
         "total = -torch",
         IDENTITY,
@@ -335,7 +338,7 @@ TERMS = (
     ),
     Mutant(
         "the entropy sum without base measures",
-        "elbo.py",
+        "theory/elbo.py",
         ".sum() + base\n",
         ".sum()\n",
         IDENTITY,
@@ -343,7 +346,7 @@ TERMS = (
     ),
     Mutant(
         "sign of the base measures",
-        "elbo.py",
+        "theory/elbo.py",
         ".sum() + base\n",
         ".sum() - base\n",
         IDENTITY,
@@ -351,7 +354,7 @@ TERMS = (
     ),
     Mutant(
         "true entropies where pseudo-entropies are due",
-        "elbo.py",
+        "theory/elbo.py",
         "values = family.pseudo_entropy(natural) if pseudo else",
         "values = family.entropy(natural) if pseudo else",
         IDENTITY,
@@ -359,7 +362,7 @@ TERMS = (
     ),
     Mutant(
         "E|z| of sparse coding with a variance for a standard deviation",
-        "models/gaussian_expectations.py",
+        "models/sparse/expectations.py",
         "return q.scale.abs() if q.diagonal",
         "return q.scale**2 if q.diagonal",
         IDENTITY,
@@ -508,7 +511,7 @@ ENTROPIES = (
     ),
     Mutant(
         "entropy of a Gaussian q without log 2π",
-        "variational.py",
+        "theory/variational.py",
         "+ 0.5 * size * (1 + math.log(2 * math.pi))",
         "+ 0.5 * size",
         VARIATIONAL,
@@ -516,7 +519,7 @@ ENTROPIES = (
     ),
     Mutant(
         "entropy of a tabulated q, sign",
-        "variational.py",
+        "theory/variational.py",
         "        return -torch.where(q > 0, q * log_q, 0.0).sum(-1)\n",
         "        return torch.where(q > 0, q * log_q, 0.0).sum(-1)\n",
         VARIATIONAL,
@@ -524,7 +527,7 @@ ENTROPIES = (
     ),
     Mutant(
         "mean-field weights with on and off exchanged",
-        "variational.py",
+        "theory/variational.py",
         "log_on @ self.states.T + log_off @ (1 - self.states).T",
         "log_off @ self.states.T + log_on @ (1 - self.states).T",
         VARIATIONAL,
@@ -532,7 +535,7 @@ ENTROPIES = (
     ),
     Mutant(
         "cubature points at the wrong distance",
-        "variational.py",
+        "theory/variational.py",
         "points = math.sqrt(size) * torch.eye",
         "points = torch.eye",
         VARIATIONAL,
@@ -540,7 +543,7 @@ ENTROPIES = (
     ),
     Mutant(
         "physicists' Gauss–Hermite in place of the probabilists'",
-        "variational.py",
+        "theory/variational.py",
         "np.polynomial.hermite_e.hermegauss(order)",
         "np.polynomial.hermite.hermgauss(order)",
         VARIATIONAL,
@@ -548,7 +551,7 @@ ENTROPIES = (
     ),
     Mutant(
         "Cholesky factor of q transposed",
-        "variational.py",
+        "theory/variational.py",
         "noise @ torch.tril(self.scale).mT",
         "noise @ torch.tril(self.scale)",
         VARIATIONAL,
@@ -649,7 +652,7 @@ MODELS = (
     ),
     Mutant(
         "PCA's loadings without the noise taken off",
-        "interop.py",
+        "models/from_sklearn.py",
         "_tensor(estimator.explained_variance_) - variance",
         "_tensor(estimator.explained_variance_)",
         INTEROP,
@@ -657,7 +660,7 @@ MODELS = (
     ),
     Mutant(
         "components of FactorAnalysis taken for standard deviations",
-        "interop.py",
+        "models/from_sklearn.py",
         "_tensor(estimator.noise_variance_).log(),\n    }\n    return FactorAnalysis",
         "2 * _tensor(estimator.noise_variance_).log(),\n    }\n    return FactorAnalysis",
         INTEROP,
@@ -670,7 +673,7 @@ MODELS = (
 CHECKS = (
     Mutant(
         "tolerance of the criterion widened",
-        "criterion.py",
+        "theory/criterion.py",
         "TOLERANCE = 1e-8\n",
         "TOLERANCE = 1e-2\n",
         CRITERION,
@@ -678,7 +681,7 @@ CHECKS = (
     ),
     Mutant(
         "held-out nodes ignored",
-        "criterion.py",
+        "theory/criterion.py",
         "nodes[half:], basis)",
         "nodes[:half], basis)",
         CRITERION,
@@ -686,7 +689,7 @@ CHECKS = (
     ),
     Mutant(
         "undecided reported as fail",
-        "criterion.py",
+        "theory/criterion.py",
         "found.rank >= len(target)",
         "False",
         CRITERION,
@@ -694,7 +697,7 @@ CHECKS = (
     ),
     Mutant(
         "gauge ignored",
-        "criterion.py",
+        "theory/criterion.py",
         "eta if basis is None else eta - (eta @ basis) @ basis.T",
         "eta",
         CRITERION,
@@ -702,7 +705,7 @@ CHECKS = (
     ),
     Mutant(
         "the certificate forgets the direction's length",
-        "gap.py",
+        "theory/identity.py",
         ".norm() * v[name].norm())",
         ".norm())",
         GAP,
@@ -710,7 +713,7 @@ CHECKS = (
     ),
     Mutant(
         "the slope taken for the gap, so that the residual is always zero",
-        "gap.py",
+        "theory/identity.py",
         "gap=float(value) - float(sums.total),",
         "gap=math.nan if v is None else math.fsum(blocks.values()),",
         IDENTITY,
@@ -718,7 +721,7 @@ CHECKS = (
     ),
     Mutant(
         "the slope computed from the gap, so that the residual is always zero",
-        "gap.py",
+        "theory/identity.py",
         "slope=math.nan if v is None else math.fsum(blocks.values()),",
         "slope=float(value) - float(sums.total),",
         IDENTITY,
@@ -726,7 +729,7 @@ CHECKS = (
     ),
     Mutant(
         "residual without its absolute value",
-        "gap.py",
+        "theory/identity.py",
         "return abs(self.gap - self.slope)",
         "return self.gap - self.slope",
         IDENTITY,
@@ -734,7 +737,7 @@ CHECKS = (
     ),
     Mutant(
         "projection goes downhill",
-        "projection.py",
+        "theory/projection.py",
         "ratio = torch.where(second < 0, first / -second, torch.inf)",
         "ratio = torch.where(second < 0, first / second, torch.inf)",
         PROJECTION,
@@ -742,7 +745,7 @@ CHECKS = (
     ),
     Mutant(
         "projection accepts a lower ELBO",
-        "projection.py",
+        "theory/projection.py",
         "if reached >= value - slack]",
         "if True]",
         PROJECTION,
@@ -750,7 +753,7 @@ CHECKS = (
     ),
     Mutant(
         "projection stops too early",
-        "projection.py",
+        "theory/projection.py",
         "_TOLERANCE = 1e-13",
         "_TOLERANCE = 1e-4",
         PROJECTION,
@@ -758,7 +761,7 @@ CHECKS = (
     ),
     Mutant(
         "projection skips the last block",
-        "projection.py",
+        "theory/projection.py",
         "for block in _blocks(model, q, variables):\n        variables = _climb",
         "for block in _blocks(model, q, variables)[:-1]:\n        variables = _climb",
         PROJECTION,
@@ -766,7 +769,7 @@ CHECKS = (
     ),
     Mutant(
         "projection closes the sum of the gaps only",
-        "projection.py",
+        "theory/projection.py",
         "for block in _blocks(model, q, variables):\n        variables = _climb",
         'for block in [_Block("all", lambda merged: full_direction(model, tree.split(merged)[0], '
         "q.with_parameters(tree.split(merged)[1])))]:\n        variables = _climb",
@@ -775,7 +778,7 @@ CHECKS = (
     ),
     Mutant(
         "variances move together",
-        "projection.py",
+        "theory/projection.py",
         "entrywise = set(group) <= set(model.log_scales)",
         "entrywise = False",
         PROJECTION,
@@ -783,7 +786,7 @@ CHECKS = (
     ),
     Mutant(
         "latents are not rescaled one by one",
-        "projection.py",
+        "theory/projection.py",
         "rescale(merged, rate * one))",
         "rescale(merged, rate * (one + 0.1)))",
         PROJECTION,
@@ -823,7 +826,7 @@ CHECKS = (
     ),
     Mutant(
         "NaN in the data goes unnoticed",
-        "checks.py",
+        "support/checks.py",
         "    if bad:\n",
         "    if False:\n",
         BAD,
@@ -831,7 +834,7 @@ CHECKS = (
     ),
     Mutant(
         "lists lose precision",
-        "checks.py",
+        "support/checks.py",
         'torch.as_tensor(np.require(x, requirements="W"))',
         "torch.as_tensor(x)",
         BAD,

@@ -26,12 +26,12 @@ from tests.mutation.mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 #: What the tests need in a copy; nothing else of the project is in reach of a mutant.
-NEEDED = ("companion", "tests/unit", "tests/conftest.py", "pyproject.toml")
+NEEDED = ("companion", "tests", "workflow", "pyproject.toml")
 TOO_LONG = 300
 
 
 def copy_project(to: Path) -> None:
-    """The package, its unit tests and the test settings, without compiled files."""
+    """The package, its tests and the test settings, without compiled files."""
     for name in NEEDED:
         source, target = ROOT / name, to / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,10 +40,10 @@ def copy_project(to: Path) -> None:
         else:
             shutil.copy2(source, target)
     # Tests of a copy must not take the installed package: each run checks this first.
-    (to / "tests/unit/test_0_is_the_copy.py").write_text(
+    (to / "tests/test_0_is_the_copy.py").write_text(
         "from pathlib import Path\n\nimport companion\n\n\n"
         "def test_is_the_copy():\n"
-        "    assert Path(companion.__file__).parents[1] == Path(__file__).parents[2]\n",
+        "    assert Path(companion.__file__).parents[1] == Path(__file__).parents[1]\n",
         encoding="utf-8",
     )
 
@@ -98,7 +98,7 @@ def unchanged_copy_passes(mutants: Iterable[Mutant]) -> bool:
     with tempfile.TemporaryDirectory(prefix="unchanged-") as name:
         folder = Path(name)
         copy_project(folder)
-        done = run_tests(folder, "tests/unit/test_0_is_the_copy.py")
+        done = run_tests(folder, "tests/test_0_is_the_copy.py")
         if done.returncode:
             print("the tests of a copy take another package than the copy:", done.stdout)
             return False

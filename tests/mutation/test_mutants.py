@@ -24,9 +24,11 @@ def test_names_are_unique_and_there_are_enough():
 
 
 def test_text_that_has_gone_is_an_error():
-    gone = Mutant("gone", "tree.py", "no such text", "", "tests/unit/test_gap.py", "tree")
+    gone = Mutant(
+        "gone", "support/tree.py", "no such text", "", "tests/theory/test_verify.py", "tree"
+    )
     with pytest.raises(
-        ValueError, match=r"gone: expected 1 × 'no such text' in companion/tree\.py"
+        ValueError, match=r"gone: expected 1 × 'no such text' in companion/support/tree\.py"
     ):
         run.mutated(gone, "other text")
 
@@ -34,12 +36,12 @@ def test_text_that_has_gone_is_an_error():
 @pytest.mark.slow
 def test_a_survivor_is_told_from_a_casualty():
     """A change of a comment survives, a wrong formula does not, and both are said."""
-    tests = ("tests/unit/test_gap.py", "dictionaries_of_tensors")
-    harmless = Mutant("harmless", "tree.py", '"""a + step · b."""', '"""Sum."""', *tests)
+    tests = ("tests/theory/test_verify.py", "dictionaries_of_tensors")
+    harmless = Mutant("harmless", "support/tree.py", '"""a + step · b."""', '"""Sum."""', *tests)
     wrong = Mutant(
-        "wrong", "tree.py", "a[name] + step * b[name]", "a[name] - step * b[name]", *tests
+        "wrong", "support/tree.py", "a[name] + step * b[name]", "a[name] - step * b[name]", *tests
     )
-    nowhere = Mutant("nowhere", "tree.py", wrong.old, wrong.new, tests[0], "no_such_test")
+    nowhere = Mutant("nowhere", "support/tree.py", wrong.old, wrong.new, tests[0], "no_such_test")
     assert run.check(harmless)[0] is False and "SURVIVED" in run.check(harmless)[1]
     assert run.check(wrong)[0] is True
     noticed, how = run.check(nowhere)

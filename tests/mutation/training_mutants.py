@@ -7,8 +7,8 @@ from typing import TypeVar
 
 M = TypeVar("M")
 
-TESTS = "tests/unit/test_training.py"
-OBJECTIVE = "training/objective.py"
+TESTS = "tests/training/test_training.py"
+OBJECTIVE = "training/elbo.py"
 RUN = "training/run.py"
 FEED = "training/feed.py"
 

@@ -2,12 +2,9 @@
 
 import functools
 import http.server
-import os
 import threading
 
 import pytest
-
-from workflow.project import Problem, Project
 
 FLAGS = [
     "--no-sandbox",
@@ -17,17 +14,6 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-
-
-@pytest.fixture(scope="session")
-def site():
-    """Folder of the current site; without it the test is skipped, or fails in CI."""
-    try:
-        return Project().site()
-    except Problem as problem:
-        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
-            pytest.fail(str(problem), pytrace=False)
-        pytest.skip(str(problem))
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,0 +1,105 @@
+"""Models and parameters from fitted scikit-learn estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.models import PPCA, FactorAnalysis, GaussianMixture
+from companion.theory.model import Model
+
+__all__ = ["from_sklearn"]
+
+_COVARIANCE = {"spherical": "spherical", "diag": "diagonal", "full": "full", "tied": "tied"}
+
+
+def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
+    """The model and parameters of a fitted ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
+
+    The parameters are those that scikit-learn reports, converted but not corrected. Two of its
+    conventions keep them from a stationary point of the likelihood, and show as a gap:
+
+    * ``PCA`` divides by N − 1: its noise variance and loadings are those of the covariance
+      N/(N−1)·C, and the gap at its solution is D/(2N). (Its ``noise_variance_`` already is the
+      mean of the eigenvalues left out.)
+    * ``GaussianMixture`` adds ``reg_covar`` (1e-6 by default) to all variances, and stops when its
+      bound changes by less than ``tol`` (1e-3): the gap at its fixed point is
+      (reg_covar/2)·Σ_c q̄_c tr Σ_c⁻¹. Its ``lower_bound_`` is the log-likelihood before the last
+      M-step.
+
+    Raises
+    ------
+    ValueError
+        If the estimator is of another class or not fitted, or a PCA keeps every component or
+        was fitted with ``whiten=True``.
+
+    >>> from sklearn.decomposition import PCA
+    >>> from companion import datasets
+    >>> model, parameters = from_sklearn(PCA(2).fit(datasets.iris().numpy()))
+    >>> model
+    PPCA(observed=4, latent=2, learnable_prior=False)
+    """
+    from sklearn.decomposition import PCA as SkPCA
+    from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
+    from sklearn.mixture import GaussianMixture as SkGaussianMixture
+    from sklearn.utils.validation import check_is_fitted
+
+    if not isinstance(estimator, SkPCA | SkFactorAnalysis | SkGaussianMixture):
+        raise ValueError(
+            "estimator must be a scikit-learn GaussianMixture, PCA or FactorAnalysis: "
+            f"got {type(estimator).__name__}"
+        )
+    # NotFittedError is a ValueError with a clear sentence of its own.
+    check_is_fitted(estimator)
+    if isinstance(estimator, SkPCA):
+        return _from_pca(estimator)
+    if isinstance(estimator, SkFactorAnalysis):
+        return _from_factor_analysis(estimator)
+    return _from_mixture(estimator)
+
+
+def _tensor(array: Any) -> Tensor:
+    return torch.as_tensor(array, dtype=torch.float64).clone()
+
+
+def _from_pca(estimator: Any) -> tuple[PPCA, dict[str, Tensor]]:
+    if estimator.whiten:
+        raise ValueError("estimator must be a PCA with whiten=False: got whiten=True")
+    latent, observed = estimator.components_.shape
+    if latent >= observed:
+        raise ValueError(
+            f"estimator must keep fewer components than observables: keeps {latent} of {observed}"
+        )
+    variance = _tensor(estimator.noise_variance_)
+    excess = torch.clamp(_tensor(estimator.explained_variance_) - variance, min=0)
+    parameters = {
+        "W": _tensor(estimator.components_).T * excess.sqrt(),
+        "mean": _tensor(estimator.mean_),
+        "log_variance": variance.log(),
+    }
+    return PPCA(observed=observed, latent=latent), parameters
+
+
+def _from_factor_analysis(estimator: Any) -> tuple[FactorAnalysis, dict[str, Tensor]]:
+    latent, observed = estimator.components_.shape
+    parameters = {
+        "W": _tensor(estimator.components_).T,
+        "mean": _tensor(estimator.mean_),
+        "log_variance": _tensor(estimator.noise_variance_).log(),
+    }
+    return FactorAnalysis(observed=observed, latent=latent), parameters
+
+
+def _from_mixture(estimator: Any) -> tuple[GaussianMixture, dict[str, Tensor]]:
+    components, observed = estimator.means_.shape
+    model = GaussianMixture(
+        observed=observed,
+        components=components,
+        covariance=_COVARIANCE[estimator.covariance_type],  # type: ignore[arg-type]
+    )
+    parameters = model.from_covariances(
+        _tensor(estimator.weights_), _tensor(estimator.means_), _tensor(estimator.covariances_)
+    )
+    return model, parameters

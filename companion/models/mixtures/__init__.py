@@ -1,0 +1,1 @@
+"""Mixture models: Gaussian components, and components of any family."""

@@ -1,0 +1,88 @@
+"""Mixture models: a categorical latent picks the component of a family."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.families import Categorical, Family
+from companion.theory.model import Factor, Model, Parameters
+from companion.theory.variational import Tabulated
+
+__all__ = ["Mixture"]
+
+
+class Mixture(Model):
+    """c ~ Cat(softmax a), x | c ~ p(x | η_c): the latent z is the one-hot vector of c.
+
+    A subclass gives the component family, its natural parameters ``(C, L)`` and its block of v. The
+    block of the prior is v = a on the parameter ``logits`` a, ``(C,)``.
+    """
+
+    components: int
+
+    @property
+    @abstractmethod
+    def family(self) -> Family:
+        """The family of the components."""
+
+    @abstractmethod
+    def component_natural(self, parameters: Parameters) -> Tensor:
+        """Natural parameters η_c of all components, ``(C, L)``."""
+
+    @abstractmethod
+    def component_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        """Block of v for the parameters of the components."""
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        return (
+            Factor("prior", Categorical(), lambda p, z: p["logits"], lambda z: z),
+            Factor("observable", self.family, lambda p, z: z @ self.component_natural(p)),
+        )
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        return {"logits": parameters["logits"]} | self.component_direction(parameters)
+
+    @property
+    def states(self) -> Tensor:
+        """The C one-hot states of the latent."""
+        return torch.eye(self.components, dtype=torch.float64)
+
+    def posterior(self, parameters: Parameters, x: Tensor) -> Tabulated:
+        """The responsibilities p(c | x_n), as a tabulated q."""
+        log_joint = self.log_joint(parameters, x, self.states)
+        return Tabulated(self.states, torch.log_softmax(log_joint, -1))
+
+    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
+        """(1/N) Σ_n log Σ_c π_c p(x_n | c), in nats per data point."""
+        return torch.logsumexp(self.log_joint(parameters, x, self.states), -1).mean()
+
+    @abstractmethod
+    def m_step(self, responsibilities: Tensor, x: Any) -> dict[str, Tensor]:
+        """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``."""
+
+    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of EM: the log-likelihood per point before it, and the parameters after it."""
+        log_joint = self.log_joint(parameters, x, self.states)
+        updated = self.m_step(torch.softmax(log_joint, -1), x)
+        return torch.logsumexp(log_joint, -1).mean(), updated
+
+    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+        """:meth:`em_step` for these data, as a function of the parameters alone."""
+        return partial(self.em_step, x=x)
+
+    def _check_responsibilities(self, responsibilities: Tensor, points: int) -> None:
+        shape = (points, self.components)
+        if responsibilities.shape != shape or not torch.allclose(
+            responsibilities.sum(-1), torch.ones(points, dtype=torch.float64), rtol=0, atol=1e-6
+        ):
+            raise ValueError(
+                f"responsibilities must have shape {shape} and rows that sum to one: got shape "
+                f"{tuple(responsibilities.shape)}"
+            )

@@ -1,0 +1,256 @@
+"""Mixtures of Gaussians with spherical, diagonal, full and tied covariances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
+from companion.models.mixtures.base import Mixture
+from companion.models.mixtures.em import QuadraticStatistics
+from companion.support.checks import as_data, positive_integer
+from companion.theory.model import Parameters, normal_draws
+
+__all__ = ["GaussianMixture"]
+
+Covariance = Literal["spherical", "diagonal", "full", "tied"]
+
+#: Where the narrowest component is narrower than this, the data's variances being 1, EM takes the
+#: covariances from the plain M-step.
+NARROW = 1e-4
+
+
+@dataclass(frozen=True)
+class GaussianMixture(Mixture):
+    """Mixture of C Gaussians in D dimensions with one of four covariance types.
+
+    Parameters: ``logits`` ``(C,)``, ``means`` ``(C, D)``, and
+
+    * ``"spherical"``: ``log_variance`` ``(C,)``;   v: −1
+    * ``"diagonal"``: ``log_variance`` ``(C, D)``;   v: −1
+    * ``"full"``: Cholesky factors of the covariances, ``cholesky`` ``(C, D, D)`` (entries below the
+      diagonal) and ``log_diagonal`` ``(C, D)``;   v: −cholesky/2 and −1/2
+    * ``"tied"``: the same for one shared covariance, ``(D, D)`` and ``(D,)``.
+
+    v is zero on the means.
+
+    >>> model = GaussianMixture(observed=2, components=3, covariance="tied")
+    >>> model.initial_parameters(torch.Generator().manual_seed(0))["cholesky"].shape
+    torch.Size([2, 2])
+    """
+
+    observed: int
+    components: int
+    covariance: Covariance = "full"
+
+    def __post_init__(self) -> None:
+        positive_integer(self.observed, "observed")
+        positive_integer(self.components, "components")
+        if self.covariance not in get_args(Covariance):
+            raise ValueError(
+                f"covariance must be one of {list(get_args(Covariance))}: got {self.covariance!r}"
+            )
+
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        return ("log_variance",)
+
+    @property
+    def family(self) -> SphericalGaussian | DiagonalGaussian | FullGaussian:
+        if self.covariance == "spherical":
+            return SphericalGaussian()
+        return DiagonalGaussian() if self.covariance == "diagonal" else FullGaussian()
+
+    @property
+    def _cholesky_shape(self) -> tuple[int, ...]:
+        size = (self.observed, self.observed)
+        return size if self.covariance == "tied" else (self.components, *size)
+
+    @property
+    def _triangular(self) -> bool:
+        return self.covariance in ("full", "tied")
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        draw = partial(normal_draws, generator=generator)
+        parameters = {
+            "logits": draw(self.components),
+            "means": draw(self.components, self.observed),
+        }
+        if self._triangular:
+            shape = self._cholesky_shape
+            return parameters | {
+                "cholesky": torch.tril(0.3 * draw(*shape), -1),
+                "log_diagonal": 0.3 * draw(*shape[:-1]),
+            }
+        spherical = self.covariance == "spherical"
+        shape = (self.components,) if spherical else (self.components, self.observed)
+        return parameters | {"log_variance": 0.3 * draw(*shape)}
+
+    def component_covariance(self, parameters: Parameters) -> Tensor:
+        """Variances ``(C,)`` or ``(C, D)``, or covariances ``(C, D, D)``, of all components."""
+        if not self._triangular:
+            return parameters["log_variance"].exp()
+        below = torch.tril(parameters["cholesky"], -1)
+        factor = below + torch.diag_embed(parameters["log_diagonal"].exp())
+        return (factor @ factor.mT).expand(self.components, -1, -1)
+
+    def covariance_matrices(self, parameters: Parameters) -> Tensor:
+        """The covariance matrices Σ_c of all components, ``(C, D, D)``, whatever the type."""
+        values = self.component_covariance(parameters)
+        if self.covariance == "spherical":
+            values = values[:, None].expand(-1, self.observed)
+        return values if self._triangular else torch.diag_embed(values)
+
+    def component_natural(self, parameters: Parameters) -> Tensor:
+        return self.family.natural_parameters(
+            parameters["means"], self.component_covariance(parameters)
+        )
+
+    def component_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        direction = {"means": torch.zeros_like(parameters["means"])}
+        if self._triangular:
+            return direction | {
+                "cholesky": -0.5 * torch.tril(parameters["cholesky"], -1),
+                "log_diagonal": torch.full_like(parameters["log_diagonal"], -0.5),
+            }
+        return direction | {"log_variance": -torch.ones_like(parameters["log_variance"])}
+
+    def from_covariances(
+        self, weights: Tensor, means: Tensor, covariances: Tensor
+    ) -> dict[str, Tensor]:
+        """Parameters from mixture weights, means and variances or covariance matrices.
+
+        ``covariances`` has shape ``(C,)``, ``(C, D)``, ``(C, D, D)`` or (tied) ``(D, D)``.
+
+        Raises
+        ------
+        ValueError
+            If a weight or a variance is not positive, or a covariance not positive definite.
+        """
+        if not bool((weights > 0).all()):
+            raise ValueError(f"weights must be positive: got {weights.tolist()}")
+        parameters = {"logits": weights.log(), "means": means}
+        if not self._triangular:
+            if not bool((covariances > 0).all()):
+                raise ValueError(
+                    f"covariances must be positive: smallest is {float(covariances.min()):.3g}"
+                )
+            return parameters | {"log_variance": covariances.log()}
+        factor, failed = torch.linalg.cholesky_ex(covariances)
+        if bool(failed.any()):
+            raise ValueError("covariances must be positive definite: a Cholesky factor fails")
+        diagonal = factor.diagonal(dim1=-2, dim2=-1)
+        return parameters | {
+            "cholesky": torch.tril(factor, -1),
+            "log_diagonal": diagonal.log(),
+        }
+
+    def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """A start for EM: equal weights, the covariance of all data, means at C random data points.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer data points than components.
+        """
+        data = as_data(x, columns=self.observed)
+        if len(data) < self.components:
+            raise ValueError(
+                f"x must have at least as many points as components: got {len(data)} points for "
+                f"{self.components} components"
+            )
+        uniform = torch.full((len(data), self.components), 1 / self.components, dtype=data.dtype)
+        chosen = torch.randperm(len(data), generator=generator)[: self.components]
+        return self.m_step(uniform, data) | {"means": data[chosen]}
+
+    def m_step(self, responsibilities: Tensor, x: Any, floor: float = 0.0) -> dict[str, Tensor]:
+        """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``.
+
+        After it the ELBO for these *same* responsibilities equals the entropy sum exactly, if
+        ``floor``, which is added to all variances (scikit-learn's ``reg_covar``), is zero.
+
+        Raises
+        ------
+        ValueError
+            If a component dies: no responsibility left, or a covariance that is singular.
+        """
+        data = as_data(x, columns=self.observed)
+        self._check_responsibilities(responsibilities, len(data))
+        count = responsibilities.sum(0)
+        means = responsibilities.T @ data / count[:, None]
+        covariances = self._weighted_covariances(responsibilities / count, means, data)
+        scale = data.var(0, correction=0).mean()
+        return self._from_moments(count, means, covariances, scale, floor)
+
+    def em_map(
+        self, x: Tensor, floor: float = 0.0
+    ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+        """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
+
+        The same as responsibilities from ``posterior`` and then :meth:`m_step`, from one pass
+        over the data in blocks (``companion.models.mixtures.em``). That
+        loses digits for very narrow components; then the covariances are those of :meth:`m_step`.
+        ``x`` is ``(N, D)``, not checked here (the functions of :mod:`companion.fit` check it).
+        """
+        statistics = QuadraticStatistics(x, self.family)
+        scale = statistics.variances.mean()
+
+        def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
+            log_weights = torch.log_softmax(parameters["logits"], -1)
+            covariances = self.component_covariance(parameters)
+            found = statistics.moments(log_weights, parameters["means"], covariances)
+            regular = self._regular(found.counts, found.covariances, floor)
+            if statistics.narrowest(regular) > NARROW:
+                return found.log_likelihood, self._from_moments(*found[1:], scale, floor)
+            responsibilities = self.posterior(parameters, x).probabilities
+            return found.log_likelihood, self.m_step(responsibilities, x, floor)
+
+        return step
+
+    def _regular(self, count: Tensor, covariances: Tensor, floor: float) -> Tensor:
+        """One covariance for all components if they are tied, and ``floor`` added to variances."""
+        if self.covariance == "tied":
+            covariances = torch.tensordot(count / count.sum(), covariances, 1)
+        if self._triangular:
+            return covariances + floor * torch.eye(self.observed, dtype=count.dtype)
+        return covariances + floor
+
+    def _from_moments(
+        self, count: Tensor, means: Tensor, covariances: Tensor, scale: Tensor, floor: float
+    ) -> dict[str, Tensor]:
+        """The parameters with these moments; a ``ValueError`` if a component died or collapsed."""
+        if not bool((count > 1e-10).all()):
+            dead = torch.nonzero(count <= 1e-10)[:, 0].tolist()
+            raise ValueError(
+                f"components {dead} died: no data point is assigned to them; use fewer components, "
+                "another seed, or floor > 0"
+            )
+        covariances = self._regular(count, covariances, floor)
+        if self._triangular:
+            smallest = torch.linalg.eigvalsh(covariances)[..., 0]
+        else:
+            smallest = covariances.reshape(self.components, -1).min(-1).values
+        if not bool((smallest > 1e-12 * scale).all()):
+            raise ValueError(
+                f"a component collapsed in EM: its smallest variance is {float(smallest.min()):.3g}"
+                f" against {float(scale):.3g} in the data; use fewer components, another seed, a "
+                "simpler covariance, or floor > 0"
+            )
+        return self.from_covariances(count / count.sum(), means, covariances)
+
+    def _weighted_covariances(self, weights: Tensor, means: Tensor, x: Tensor) -> Tensor:
+        # One component at a time: no array of size N x C x D.
+        full = []
+        for weight, mean in zip(weights.T, means, strict=True):
+            centered = x - mean
+            if self._triangular:
+                full.append((centered * weight[:, None]).T @ centered)
+            else:
+                variance = weight @ (centered * centered)
+                full.append(variance.mean() if self.covariance == "spherical" else variance)
+        return torch.stack(full)

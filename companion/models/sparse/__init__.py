@@ -1,0 +1,1 @@
+"""Sparse coding with a Laplace prior: exact expectations, and inference with entropy weights."""

@@ -1,0 +1,1 @@
+"""Variational autoencoders with Gaussian and discrete decoders, and what each latent carries."""

@@ -1,0 +1,1 @@
+"""Mixtures of any family: one row for each family, and histograms."""

@@ -1,0 +1,304 @@
+"""The list of models, each with the data and the q that it is shown with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from companion import datasets, families, models, variational
+from companion.models import FamilyMixture
+from companion.models.vae.gaussian import Noise
+from companion.theory.model import Model, normal_draws
+from companion.theory.variational import Variational
+
+__all__ = ["Entry", "entries"]
+
+Build = Callable[[torch.Generator], Variational]
+
+#: One family of each kind, with values for what a family holds fixed, and data for it by name.
+_FAMILIES: tuple[tuple[families.Family, str], ...] = (
+    (families.Bernoulli(), "bits"),
+    (families.Categorical(), "kinds"),
+    (families.CategoricalProduct(groups=2), "pairs"),
+    (families.Multinomial(trials=50), "passages"),
+    (families.Poisson(), "counts"),
+    (families.Geometric(), "counts"),
+    (families.NegativeBinomial(successes=2.5), "counts"),
+    (families.Exponential(), "sizes"),
+    (families.Gamma(), "sizes"),
+    (families.GammaFixedShape(shape=2.5), "sizes"),
+    (families.InverseGaussian(), "sizes"),
+    (families.LogNormal(), "sizes"),
+    (families.Beta(), "proportions"),
+    (families.VonMises(), "angles"),
+    (families.ZeroLaplace(), "pixels"),
+    (families.Laplace(), "pixels"),
+    (families.StudentT(), "pixels"),
+)
+
+_DISCRETE = "discrete-data-vaes"
+_FACTORS = "factor-analysis-and-deep-belief-nets"
+_OWN = "verify-your-own-model"
+_VAES = "vaes-three-entropies"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model with one q and real data ``x``; ``q=None`` stands for the exact posterior.
+
+    ``q`` draws a random distribution of its kind. ``contains_posterior`` says that the exact
+    posterior is among them: then both share their stationary points. ``start`` gives the shapes of
+    the parameters of a model that does not know them. ``fixed`` names parameters that learning
+    leaves alone, ``seed`` chooses its start; ``chapter`` is the name of the model's chapter.
+    """
+
+    name: str
+    chapter: str
+    model: Model
+    x: Tensor
+    q: Build | None = None
+    contains_posterior: bool = False
+    start: Mapping[str, Tensor] | None = None
+    fixed: tuple[str, ...] = ()
+    seed: int = 0
+
+    def initial(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Parameters to start learning from."""
+        if self.start is not None:
+            return dict(self.start)
+        if isinstance(self.model, models.FamilyMixture | models.GaussianMixture):
+            return self.model.random_start(self.x, generator)
+        return self.model.initial_parameters(generator)
+
+    def random(self, generator: torch.Generator) -> tuple[dict[str, Tensor], Variational]:
+        """Parameters and q at random, away from zeros and symmetries where mistakes might hide."""
+        start = self.start or self.model.initial_parameters(generator)
+        parameters = _perturbed(start, generator)
+        if "cholesky" in parameters:  # only what lies below the diagonal is a parameter
+            parameters["cholesky"] = torch.tril(parameters["cholesky"], -1)
+        if self.q is None:
+            return parameters, self.model.posterior(parameters, self.x)
+        q = self.q(generator)
+        if isinstance(q, variational.Amortized):  # encoders start from biases of zero
+            q = q.with_parameters(_perturbed(q.parameters, generator))
+        return parameters, q
+
+
+def _perturbed(values: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    return {
+        name: value + 0.4 * normal_draws(*value.shape, generator=generator)
+        for name, value in values.items()
+    }
+
+
+def _samples() -> dict[str, Tensor]:
+    """Small real data of every kind, by name."""
+    bits = datasets.digits(binary=True)[:60][:, [18, 20, 28, 36, 43]]
+    width = datasets.iris()[:, 3]
+    kinds = (width[:, None] > torch.tensor([0.8, 1.7], dtype=width.dtype)).sum(1)
+    first_two = torch.cat([torch.stack([1 - b, b], 1) for b in bits[:, :2].T], 1)
+    wine = datasets.wine(standardize=True)[::3]
+    return {
+        "bits": bits,
+        "kinds": torch.nn.functional.one_hot(kinds, 3).to(torch.float64),
+        "pairs": first_two,
+        "passages": datasets.word_counts(words=3)[::4],
+        "counts": datasets.word_counts(words=2)[::4, :2],
+        "sizes": datasets.cell_sizes()[::4],
+        "proportions": datasets.petal_proportions()[:, :2],
+        "angles": datasets.orientations(300),
+        "pixels": datasets.image_patches(200, size=2)[:, :2],
+        "flowers": datasets.iris(standardize=True)[:, [0, 3]],
+        "wine": wine[:, [0, 4, 6, 9, 11]],
+        "phenols": wine[::2, [5, 6, 8, 10, 11]],
+    }
+
+
+def _tabulated(states: Tensor, points: int) -> Build:
+    def build(generator: torch.Generator) -> Variational:
+        logits = normal_draws(points, len(states), generator=generator)
+        return variational.Tabulated(states, logits)
+
+    return build
+
+
+def _mean_field(points: int, latent: int) -> Build:
+    def build(generator: torch.Generator) -> Variational:
+        return variational.MeanFieldBernoulli(normal_draws(points, latent, generator=generator))
+
+    return build
+
+
+def _gaussian(points: int, latent: int, full: bool = False, order: int | None = None) -> Build:
+    def build(generator: torch.Generator) -> Variational:
+        mean = normal_draws(points, latent, generator=generator)
+        scale = (0.3 * normal_draws(points, latent, generator=generator)).exp()
+        if full:
+            below = 0.3 * normal_draws(points, latent, latent, generator=generator)
+            scale = torch.diag_embed(scale) + torch.tril(below, -1)
+        rule = None if order is None else variational.gauss_hermite(latent, order)
+        return variational.Gaussian(mean, scale, rule)
+
+    return build
+
+
+def _encoder(x: Tensor, latent: int, order: int = 5) -> Build:
+    encoder = models.Encoder(x.shape[1], latent)
+    rule = variational.gauss_hermite(latent, order)
+
+    def build(generator: torch.Generator) -> Variational:
+        return encoder.posterior(encoder.initial_parameters(generator), x, rule)
+
+    return build
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every model of the package with every q that is used with it in the book."""
+    data = _samples()
+    lists = (_belief_nets, _linear, _gaussian_mixtures, _mixtures, _general, _vaes, _discrete_vaes)
+    return tuple(entry for some in (*lists, _sparse) for entry in some(data))
+
+
+def _belief_nets(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["bits"]
+    shallow = models.SigmoidBeliefNet(5, 2)
+    deep = models.DeepSigmoidBeliefNet(5, 2, 1)
+    for name, chapter, model, latent in (
+        ("SBN", "sigmoid-belief-networks", shallow, 2),
+        ("deep SBN", _FACTORS, deep, 3),
+    ):
+        yield Entry(name, chapter, model, x)
+        yield Entry(name, chapter, model, x, _mean_field(len(x), latent))
+
+
+def _linear(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["phenols"]
+    for kind, learnable in product((models.PPCA, models.FactorAnalysis), (False, True)):
+        model = kind(5, 1, learnable) if kind is models.FactorAnalysis else kind(5, 2, learnable)
+        name = "PPCA" if kind is models.PPCA else "factor analysis"
+        name += ", learnable prior" if learnable else ""
+        chapter = "probabilistic-pca" if kind is models.PPCA else _FACTORS
+        latent = model.latent
+        yield Entry(name, chapter, model, x)
+        yield Entry(name, chapter, model, x, _gaussian(len(x), latent))
+        yield Entry(name, chapter, model, x, _gaussian(len(x), latent, full=True), True)
+
+
+def _gaussian_mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["flowers"]
+    for covariance in ("spherical", "diagonal", "full", "tied"):
+        model = models.GaussianMixture(2, 2, covariance)
+        yield Entry(f"GMM, {covariance}", "gaussian-mixtures", model, x)
+        yield Entry(
+            f"GMM, {covariance}",
+            "gaussian-mixtures",
+            model,
+            x,
+            _tabulated(model.states, len(x)),
+            True,
+        )
+
+
+def _mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    for family, chosen in _FAMILIES:
+        x = data[chosen]
+        model = FamilyMixture(family, x.shape[1], 2)
+        name = f"mixture, {type(family).__name__}"
+        # At the kinks of a Laplace density in its location the ELBO has no gradient.
+        fixed = ("locations",) if isinstance(family, families.Laplace) else ()
+        yield Entry(name, "mixtures-of-any-family", model, x, fixed=fixed)
+        free = _tabulated(model.states, len(x))
+        yield Entry(
+            name, "mixtures-of-any-family", model, x, free, contains_posterior=True, fixed=fixed
+        )
+
+
+def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    """Two models made of two families each; v of the second is found by the criterion."""
+    x, gaussian = data["phenols"], families.SphericalGaussian()
+    some = torch.full((x.shape[1],), 0.5, dtype=x.dtype)
+
+    def noisy_multiple(p: Mapping[str, Tensor], z: Tensor) -> Tensor:
+        mean = z * p["w"] + p["b"]
+        return gaussian.natural_parameters(mean, p["log_variance"].exp().expand(mean.shape[:-1]))
+
+    def direction(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        v = {name: torch.zeros_like(value) for name, value in p.items()}
+        return v | {"log_rate": p["log_rate"], "log_variance": -torch.ones_like(p["log_variance"])}
+
+    poisson = models.GenerativeModel(
+        families.Poisson(), lambda p: p["log_rate"], gaussian, noisy_multiple, direction
+    )
+    start = {"log_rate": some[:1], "w": some, "b": some, "log_variance": some[0]}
+    first = torch.arange(4, dtype=x.dtype)[:, None]
+    yield Entry(
+        "own model, Poisson latent", _OWN, poisson, x, _tabulated(first, len(x)), start=start
+    )
+
+    counts = data["counts"]
+    switch = models.GenerativeModel(
+        families.Bernoulli(),
+        lambda p: p["a"],
+        families.Poisson(),
+        lambda p, z: z @ p["W"].T + p["b"],
+        states=first[:2],
+    )
+    start = {"a": some[:1], "W": some[:2, None], "b": some[:2]}
+    yield Entry("own model, binary latent", _OWN, switch, counts, start=start)
+    free = _tabulated(first[:2], len(counts))
+    yield Entry("own model, binary latent", _OWN, switch, counts, free, True, start=start)
+
+
+def _vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["wine"]
+    kinds: dict[Noise, str] = {
+        "fixed": "VAE-0",
+        "scalar": "VAE-{}",
+        "pixel": "VAE-{}, a variance per pixel",
+        "head": "VAE-3",
+    }
+    for (noise, name), learnable in product(kinds.items(), (False, True)):
+        variance = 0.5 if noise == "fixed" else None
+        chapter = _DISCRETE if noise == "fixed" else _VAES
+        if "{}" in name:
+            name = name.format(2 if learnable else 1)
+        elif learnable:
+            name += ", learnable prior"
+        vae = models.GaussianVAE(5, 1, (2,), noise, learnable, variance)
+        # Not every start leads to a stationary point at finite weights.
+        yield Entry(name, chapter, vae, x, _encoder(x, 1), seed=3 if name == "VAE-2" else 0)
+    for learnable in (False, True):
+        name = f"linear VAE-{2 if learnable else 1}"
+        vae = models.GaussianVAE(5, 1, (), "scalar", learnable)
+        yield Entry(name, _VAES, vae, x, _encoder(x, 1))
+        yield Entry(name, _VAES, vae, x, _gaussian(len(x), 1))
+
+
+def _discrete_vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    for hidden, learnable in product(((), (2,)), (False, True)):
+        bits, pairs = data["bits"], data["pairs"]
+        binary = models.BernoulliVAE(5, 1, hidden, learnable)
+        grouped = models.CategoricalVAE(2, 2, 1, hidden, learnable)
+        for kind, model, x in (("Bernoulli", binary, bits), ("categorical", grouped, pairs)):
+            name = f"{kind} VAE" + ("" if hidden else ", linear")
+            name += ", learnable prior" if learnable else ""
+            yield Entry(name, _DISCRETE, model, x, _encoder(x, 1), seed=2 if hidden else 0)
+            if not hidden:
+                yield Entry(name, _DISCRETE, model, x, _gaussian(len(x), 1, order=5))
+
+
+def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["wine"][::2]
+    for learnable, full in product((True, False), (False, True)):
+        name = "sparse coding" + ("" if learnable else ", unit scale")
+        yield Entry(
+            name,
+            "sparse-coding",
+            models.SparseCoding(5, 2, learnable),
+            x,
+            _gaussian(len(x), 2, full),
+        )

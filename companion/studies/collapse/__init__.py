@@ -1,0 +1,1 @@
+"""Posterior collapse: figures of what each latent carries."""

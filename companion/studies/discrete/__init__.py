@@ -1,0 +1,1 @@
+"""VAEs for discrete data: figures."""

@@ -1,0 +1,1 @@
+"""Equality without convergence: figures."""

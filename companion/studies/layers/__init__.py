@@ -1,0 +1,1 @@
+"""Factor analysis and deep belief nets: gaps by dimension and by layer."""

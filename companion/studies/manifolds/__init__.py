@@ -1,0 +1,1 @@
+"""Manifolds: likelihood by quadrature over few latents, and figures."""

@@ -1,0 +1,1 @@
+"""Verify your own model: figures of counts."""

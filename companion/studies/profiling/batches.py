@@ -1,0 +1,129 @@
+"""Variances from a mini-batch: the mean of a maximum is more than the maximum of a mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from companion.models.vae.gaussian import GaussianVAE
+from companion.models.vae.networks import Encoder
+from companion.studies.profiling.envelope import free_and_profiled
+from companion.support.checks import positive_integer
+from companion.theory.model import Parameters
+from companion.theory.variational import Nodes
+from companion.training import batch_elbo
+from companion.training.elbo import with_best_variances
+
+__all__ = ["BatchBias", "batch_bias"]
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class BatchBias:
+    """Mean of G over random batches less G of all data, in nats per data point, by batch size.
+
+    ``predicted`` is the leading order (1/B − 1/N) c, with c from the spread over data points of
+    squared residuals and squared latents; ``standard_error`` is that of ``measured``, and
+    ``smallest`` what the least favoured of all batches gained.
+    """
+
+    sizes: Array
+    measured: Array
+    standard_error: Array
+    smallest: float
+    predicted: Array
+
+
+def batch_bias(
+    model: GaussianVAE,
+    encoder: Encoder,
+    parameters: Parameters,
+    encoder_parameters: Parameters,
+    x: Tensor,
+    rule: Nodes,
+    sizes: Sequence[int],
+    draws: int,
+    profile: tuple[str, ...] = ("noise", "prior"),
+    generator: torch.Generator | None = None,
+) -> BatchBias:
+    """How much larger the profiled ELBO is, on average, on batches than on all data.
+
+    E[G_batch] − G ≈ (1/B − 1/N) (D v(e) + Σ_h v(a_h)) / 4 for batches of B of the N points, drawn
+    without replacement; e_n is a point's expected squared residual, a_nh = E[z_h²], and v is the
+    variance over data points divided by the squared mean. What is averaged is the gain of each
+    batch over its own ELBO at the best variances of all data, whose mean over batches is G: this
+    has the same mean, far less noise, and is never negative.
+
+    Raises
+    ------
+    ValueError
+        For noise other than one scalar variance, a batch size above the number of points, or as
+        :func:`envelope_gradients`.
+
+    Source: this companion.
+    """
+    if model.noise != "scalar":
+        raise ValueError(f'model must have noise="scalar" here: got {model.noise!r}')
+    free_and_profiled(model, parameters, encoder_parameters, profile)
+    positive_integer(draws, "draws")
+    for size in sizes:
+        positive_integer(size, "every entry of sizes")
+        if size > len(x):
+            raise ValueError(f"sizes must be at most {len(x)}, the number of points: got {size}")
+    q = encoder.posterior(encoder_parameters, x, rule)
+    best = with_best_variances(model, parameters, q, x, profile)
+
+    def excess(index: Tensor) -> Tensor:
+        z = rule.z if rule.z.dim() == 2 else rule.z[index]
+        nodes, batch = Nodes(z, rule.weights), x[index]
+        inserted, held = (
+            batch_elbo(model, encoder, own, encoder_parameters, batch, nodes, 1.0, scales)
+            for own, scales in ((parameters, profile), (best, ()))
+        )
+        return inserted - held
+
+    columns = []
+    for size in sizes:
+        order = torch.rand(draws, len(x), generator=generator).argsort(1)[:, :size]
+        columns.append(torch.vmap(excess, chunk_size=64)(order))
+    values = torch.stack(columns).detach()
+    inverse = 1 / np.asarray(sizes, dtype=np.float64) - 1 / len(x)
+    spread = _spread(model, encoder, parameters, encoder_parameters, x, rule, profile)
+    return BatchBias(
+        np.asarray(sizes, dtype=np.float64),
+        values.mean(1).numpy(),
+        (values.std(1) / draws**0.5).numpy(),
+        float(values.min()),
+        inverse * spread,
+    )
+
+
+def _spread(
+    model: GaussianVAE,
+    encoder: Encoder,
+    parameters: Parameters,
+    encoder_parameters: Parameters,
+    x: Tensor,
+    rule: Nodes,
+    profile: tuple[str, ...],
+) -> float:
+    """The constant of :func:`batch_bias`: relative variances of residuals and latents, over 4."""
+    mean, std = encoder(encoder_parameters, x)
+    z = mean[:, None] + std[:, None] * rule.z
+    squares = ((x[:, None] - model.decode(parameters, z)[0]) ** 2).sum(-1)
+    total = 0.0
+    if "noise" in profile:
+        total += model.observed * float(_relative_variance((rule.weights * squares).sum(-1)))
+    if "prior" in profile:
+        total += float(_relative_variance(mean**2 + std**2).sum())
+    return total / 4
+
+
+def _relative_variance(values: Tensor) -> Tensor:
+    return values.var(0) / values.mean(0) ** 2

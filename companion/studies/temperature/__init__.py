@@ -1,0 +1,1 @@
+"""Temperature: tempered models, their ELBO, and figures."""

@@ -1,0 +1,190 @@
+"""Tempered models: every conditional p replaced by pᵗg¹⁻ᵗ/Z_t, colder for t > 1, warmer below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.families import Beta, ExponentialFamily, Family, Gamma, Laplace, StudentT
+from companion.theory.elbo import expectation, expected_log_probs
+from companion.theory.identity import check_q
+from companion.theory.model import Model, Parameters
+from companion.theory.variational import Variational
+
+__all__ = [
+    "log_tempered_normaliser",
+    "rate_of_cooling",
+    "tempered_elbo",
+    "tempered_log_prob",
+    "tempering_slopes",
+]
+
+Temperature = float | Tensor
+
+
+def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> Tensor:
+    """log Z_t = log ∫ p(x | η)ᵗ g(x)¹⁻ᵗ dx, ``(..., L)`` → ``(...)``; a convex function of t.
+
+    For an exponential family it is A(tη) − tA(η).
+
+    Raises
+    ------
+    ValueError
+        For a family that is neither exponential nor known to be closed under tempering, or t at
+        which the tempered density can't be normalised.
+
+    Source: this companion.
+
+    >>> from companion.families import Poisson
+    >>> natural = Poisson().natural_parameters(torch.tensor([3.0], dtype=torch.float64))
+    >>> float(log_tempered_normaliser(Poisson(), natural, 1.0))
+    0.0
+    """
+    t = torch.as_tensor(t, dtype=natural.dtype, device=natural.device)
+    if isinstance(family, ExponentialFamily):
+        value = family.log_partition(t * natural) - t * family.log_partition(natural)
+        value = torch.where(_outside(family, t * natural), torch.nan, value)
+    elif isinstance(family, (Laplace, StudentT)):
+        # Both densities have their mode at the location, where Z_t = pᵗ/p_t.
+        location = natural.chunk(2 if isinstance(family, Laplace) else 3, -1)[0]
+        value = t * family.log_prob(location, natural)
+        value = value - family.log_prob(location, _moved(family, natural, t))
+    else:
+        raise ValueError(
+            f"{type(family).__name__} is not an exponential family and not known to be closed "
+            "under tempering"
+        )
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(
+            f"the tempered density of {type(family).__name__} can't be normalised at t = {float(t)}"
+        )
+    return value
+
+
+def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: Temperature) -> Tensor:
+    """log p_t(x) = t log p(x | η) + (1 − t) log g(x) − log Z_t, shapes as those of ``log_prob``.
+
+    Its derivative at t = 1 is log(p/g) + H̃[p].
+
+    Raises
+    ------
+    ValueError
+        As :func:`log_tempered_normaliser`.
+
+    Source: this companion.
+    """
+    powers = t * family.log_prob(x, natural) + (1 - t) * family.log_base_measure(x)
+    return powers - log_tempered_normaliser(family, natural, t)
+
+
+def rate_of_cooling(family: Family, x: Tensor, natural: Tensor) -> Tensor:
+    """d log p_t(x)/dt at t = 1 by automatic differentiation, shapes as those of ``log_prob``.
+
+    Source: this companion.
+
+    >>> from companion.families import Laplace
+    >>> family, x = Laplace(), torch.tensor([1.5], dtype=torch.float64)
+    >>> natural = family.parameters(0 * x, 1 + 0 * x)
+    >>> rate = family.log_prob(x, natural) + family.entropy(natural)
+    >>> bool((rate_of_cooling(family, x, natural) - rate).abs() < 1e-15)
+    True
+    """
+    one = torch.ones((), dtype=natural.dtype, device=natural.device)
+
+    def density(t: Tensor) -> Tensor:
+        return tempered_log_prob(family, x, natural, t)
+
+    slope: Tensor = torch.func.jvp(density, (one,), (one,))[1]
+    return slope
+
+
+def tempered_elbo(
+    model: Model,
+    parameters: Parameters,
+    q: Variational,
+    x: Any,
+    t: Temperature | Mapping[str, Temperature],
+) -> Tensor:
+    """F_t: the ELBO with every factor p_k replaced by p_kᵗg_k¹⁻ᵗ/Z_t, q as it is; a scalar in nats.
+
+    F_t is concave in t, F_1 is the ELBO, and its slope at t = 1 is ELBO − entropy sum, whether the
+    parameterization criterion holds or not. ``t`` is one number, or numbers by name of factor
+    (those not named stay at t = 1); t > 1 is colder.
+
+    Raises
+    ------
+    ValueError
+        For invalid data or parameters, an unknown factor, and as :func:`log_tempered_normaliser`.
+
+    Source: this companion.
+
+    >>> from companion import elbo, models
+    >>> model = models.SigmoidBeliefNet(observed=3, latent=2)
+    >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> x = torch.ones(4, 3, dtype=torch.float64)
+    >>> q = model.posterior(parameters, x)
+    >>> bool(tempered_elbo(model, parameters, q, x, 1.0) == elbo(model, parameters, q, x))
+    True
+    """
+    data = model.check(parameters, x)
+    check_q(model, q, len(data))
+    names = [factor.name for factor in model.factors]
+    temperatures = dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
+    unknown = sorted(set(temperatures) - set(names))
+    if unknown:
+        raise ValueError(f"t must name some of the factors {names}: got {unknown}")
+    z, weights = q.nodes()
+    total = q.entropy().mean()
+    expected = expected_log_probs(model, parameters, q, data)
+    for factor in model.factors:
+        own = temperatures.get(factor.name, 1.0)
+        normaliser = log_tempered_normaliser(factor.family, factor.natural(parameters, z), own)
+        base = expectation(weights, torch.atleast_1d(factor.log_base_measure(data, z)))
+        total = total + own * expected[factor.name] + (1 - own) * base
+        total = total - expectation(weights, torch.atleast_1d(normaliser))
+    return total
+
+
+def tempering_slopes(
+    model: Model, parameters: Parameters, q: Variational, x: Any
+) -> dict[str, float]:
+    """∂F_t/∂t_k at t = 1 for every factor k, by automatic differentiation in t.
+
+    Each is E_q̄[log(p_k/g_k)] + E_q̄ H̃[p_k]; their sum is ELBO − entropy sum. Above zero the factor
+    is too warm (a colder one would raise the ELBO), below zero too cold.
+
+    Raises
+    ------
+    ValueError
+        As :func:`tempered_elbo`.
+
+    Source: this companion.
+    """
+    ones = {factor.name: torch.ones((), dtype=torch.float64) for factor in model.factors}
+
+    def objective(temperatures: Mapping[str, Tensor]) -> Tensor:
+        return tempered_elbo(model, parameters, q, x, temperatures)
+
+    return {name: float(slope) for name, slope in torch.func.grad(objective)(ones).items()}
+
+
+def _outside(family: ExponentialFamily, natural: Tensor) -> Tensor:
+    """Where η has left its domain without A(η) saying so: negative shapes, ``(...)``."""
+    if isinstance(family, Gamma):
+        natural = natural.chunk(2, -1)[0]
+    elif not isinstance(family, Beta):
+        return torch.zeros_like(natural[..., 0], dtype=torch.bool)
+    return (natural <= -1).any(-1)
+
+
+def _moved(family: Laplace | StudentT, natural: Tensor, t: Tensor) -> Tensor:
+    """The parameters of the tempered density, in the same family."""
+    if isinstance(family, Laplace):
+        location, scale = natural.chunk(2, -1)
+        return family.parameters(location, scale / t)
+    location, scale, dof = natural.chunk(3, -1)
+    moved = t * (dof + 1) - 1
+    return family.parameters(location, scale * torch.sqrt(dof / moved), moved)

@@ -1,0 +1,1 @@
+"""Theorem 1: figures for the lines of the proof."""

@@ -1,0 +1,1 @@
+"""Theorem 2: figures of base measures that are not constant."""

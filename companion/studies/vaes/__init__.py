@@ -1,0 +1,1 @@
+"""VAEs and their three entropies: certificates and latent curves."""

@@ -1,0 +1,197 @@
+"""Why a gap is not zero: the parts that known departures from a stationary point predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.support import tree
+from companion.support.tables import Table
+from companion.theory.criterion import check_criterion
+from companion.theory.identity import Verification, full_direction, verify
+from companion.theory.model import Model, Parameters
+from companion.theory.objective import Problem
+from companion.theory.variational import Variational
+
+__all__ = ["Explanation", "beyond_gradient", "explain_gap", "nearest_direction"]
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """A gap as a sum of parts, in nats per data point.
+
+    ``weight_decay`` = λ⟨θ, v⟩ over the decayed parameters, a *prediction*: it does not use the
+    gradient. ``fixed`` and ``floors`` are the slopes of what could not move. ``not_converged`` is
+    what is left, ⟨∇(objective), v⟩ over the parameters free to move: zero when learning is done.
+    """
+
+    verification: Verification
+    weight_decay: float
+    fixed: Mapping[str, float]
+    floors: Mapping[str, float]
+
+    @property
+    def gap(self) -> float:
+        """ELBO − entropy sum."""
+        return self.verification.gap
+
+    @property
+    def not_converged(self) -> float:
+        """The part that further learning would take away."""
+        return self.gap - self.weight_decay - sum(self.fixed.values()) - sum(self.floors.values())
+
+    def table(self) -> Table:
+        """Cause and part, with their sum."""
+        rows: list[tuple[str, float]] = [("weight decay (predicted)", self.weight_decay)]
+        rows += [(f"fixed parameter {name}", part) for name, part in self.fixed.items()]
+        rows += [(f"active bound on {name}", part) for name, part in self.floors.items()]
+        rows += [("not converged", self.not_converged), ("gap", self.gap)]
+        return Table(("cause", "nats per data point"), rows)
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+def explain_gap(
+    model: Model,
+    parameters: Parameters,
+    q: Variational,
+    x: Any,
+    *,
+    weight_decay: float = 0.0,
+    decayed: Iterable[str] = (),
+    fixed: Iterable[str] = (),
+    at_bound: Mapping[str, Tensor] | None = None,
+) -> Explanation:
+    """Split ELBO − entropy sum into what the way of learning predicts.
+
+    Parameters
+    ----------
+    weight_decay, decayed
+        Learning maximised ELBO − (λ/2)‖θ‖² with λ = ``weight_decay`` over the parameters named in
+        ``decayed`` (those of q as ``q.<name>``). At its stationary point the gap is λ⟨θ, v⟩.
+    fixed
+        Parameters that were not learned; their part is ⟨∇_b ELBO, v_b⟩.
+    at_bound
+        For each parameter with an active bound, for example a variance floor, a boolean mask of its
+        entries that sit on it. Their part is ⟨∇ELBO, v⟩ over those entries.
+
+    Raises
+    ------
+    ValueError
+        For unknown names, a mask of another shape, a negative ``weight_decay``, a parameter that is
+        listed twice, or a model without a gap direction.
+
+    Source: this companion.
+    """
+    problem = Problem.of(model, parameters, x, q)
+    names, fixed, decayed = set(problem.start), list(fixed), list(decayed)
+    masks = dict(at_bound or {})
+    _check_names(names, fixed, decayed, masks, problem.start)
+    if not weight_decay >= 0:
+        raise ValueError(f"weight_decay must be at least 0: got {weight_decay}")
+    v = full_direction(model, parameters, q)
+    gradient = torch.func.grad(problem.value)(problem.start)
+    part = {name: gradient[name] * v[name] for name in v}
+    return Explanation(
+        verification=verify(model, parameters, q, x),
+        weight_decay=weight_decay
+        * sum(float((problem.start[name] * v[name]).sum()) for name in decayed),
+        fixed={name: float(part[name].sum()) for name in fixed},
+        floors={name: float(part[name][mask].sum()) for name, mask in masks.items()},
+    )
+
+
+def _check_names(
+    names: set[str],
+    fixed: list[str],
+    decayed: list[str],
+    masks: Mapping[str, Tensor],
+    start: Mapping[str, Tensor],
+) -> None:
+    listed = [*fixed, *decayed, *masks]
+    unknown = sorted(set(listed) - names)
+    if unknown:
+        raise ValueError(f"parameters must be among {sorted(names)}: got {unknown}")
+    twice = sorted({name for name in listed if listed.count(name) > 1})
+    if twice:
+        raise ValueError(f"each parameter has one cause, give it once: got {twice} twice")
+    for name, mask in masks.items():
+        if mask.dtype != torch.bool or mask.shape != start[name].shape:
+            raise ValueError(
+                f"at_bound[{name!r}] must be a boolean mask of shape {tuple(start[name].shape)}: "
+                f"got {mask.dtype} of shape {tuple(mask.shape)}"
+            )
+
+
+def nearest_direction(
+    model: Model, parameters: Parameters, q: Variational, nodes: int = 200, seed: int = 0
+) -> dict[str, Tensor]:
+    """The direction that comes nearest to v, for a model whose observable factor may have none.
+
+    For the observable factor the least-squares solution β of η(z) = ∂η(z)/∂θᵀ β, on at least
+    ``nodes`` points z (more if there are many parameters) drawn from those of q; for the prior,
+    which has to be N(0, I), the rescaling of q and its absorption as in v. Given to ``verify`` as
+    ``direction``: if the criterion holds, gap and slope agree to round-off; otherwise they differ
+    by a part of the gap that this gradient does not account for. Where the gradient vanishes, that
+    part is the whole gap.
+
+    Raises
+    ------
+    ValueError
+        If the model does not have a fixed continuous prior whose rescaling it can absorb.
+
+    Source: this companion.
+
+    >>> from companion import datasets, models, verify
+    >>> draws, x = torch.Generator().manual_seed(0), datasets.pca_ring(50)
+    >>> vae, encoder = models.GaussianVAE(10, 2, (4,), noise="head"), models.Encoder(10, 2)
+    >>> parameters, q = vae.initial_parameters(draws), encoder.initial_parameters(draws)
+    >>> q = encoder.posterior(q, x)
+    >>> v = nearest_direction(vae, parameters, q)
+    >>> verify(vae, parameters, q, x, direction=v).relative_residual < 1e-12
+    True
+    """
+    rate = torch.tensor(model.latent_rescaling, dtype=torch.float64)
+    absorbed = model.absorption(parameters, rate)
+    if float(rate) == 0 or absorbed is None:
+        raise ValueError(
+            "model must have a fixed prior N(0, I) and absorb its rescaling in the decoder: "
+            f"got {model!r}"
+        )
+    z = q.nodes().z.detach()
+    z = z.reshape(-1, z.shape[-1])
+    natural = model.factors[-1].natural
+    # Half of the points give the equations, L each: take twice as many as there are unknowns.
+    unknowns, equations = len(tree.flatten(parameters)), natural(parameters, z[:1]).shape[-1]
+    count = max(nodes, 4 * unknowns // equations)
+    drawn = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))[:count]
+    found = check_criterion(natural, parameters, z[drawn]).direction
+    own = {
+        name: found[name] + absorbed.get(name, torch.zeros_like(value))
+        for name, value in parameters.items()
+    }
+    return tree.merge(own, q.rescaling(model.latent_rescaling))
+
+
+def beyond_gradient(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> float:
+    """|gap − ⟨∇ELBO, v̂⟩| in nats, v̂ the :func:`nearest_direction`: zero if the criterion holds.
+
+    It is what remains of the gap where the gradient vanishes.
+
+    Raises
+    ------
+    ValueError
+        As :func:`nearest_direction` and ``verify``.
+    """
+    nearest = nearest_direction(model, parameters, q)
+    return verify(model, parameters, q, x, direction=nearest).residual

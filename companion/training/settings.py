@@ -1,0 +1,201 @@
+"""One training run of a VAE from plain settings and a seed, for sweeps over many of them.
+
+The data, the initial parameters and the noise of training all come from the seed, so that a run
+can be repeated alone. Settings and results are plain numbers and strings, ready for JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, get_args
+
+from torch import Tensor
+
+from companion import datasets
+from companion.fit import Trace
+from companion.models import PPCA, Encoder, GaussianVAE
+from companion.models.vae.gaussian import Noise
+from companion.support.checks import positive_integer
+from companion.training import Plan, device_named, train_vae
+from companion.training.plan import Device, Precision
+
+__all__ = ["COLUMNS", "Run", "Settings", "train"]
+
+#: What is logged of every step, all in nats per data point but the first and the last.
+COLUMNS = (
+    *("step", "elbo", "entropy_sum", "gap", "posterior_entropy", "prior_entropy"),
+    *("observable_entropy", "certificate", "gradient_norm"),
+)
+
+#: Drawn with the run's seed.
+DRAWN: dict[str, Callable[..., Tensor]] = {
+    "pca": datasets.pca,
+    "pca_ring": datasets.pca_ring,
+    "image_patches": datasets.image_patches,
+    "circle": datasets.circle,
+    "eight_gaussians": datasets.eight_gaussians,
+    "cosine": datasets.cosine,
+    "lemniscate": datasets.lemniscate,
+    "swiss_roll": datasets.swiss_roll,
+    "spiral": datasets.spiral,
+    "manifold": datasets.manifold,
+}
+#: The same for every seed.
+PACKAGED: dict[str, Callable[[], Tensor]] = {
+    "digits": lambda: datasets.digits() / 16,
+    "wine": lambda: datasets.wine(standardize=True),
+}
+#: Read from a folder, or from where :mod:`companion.datasets` looks without one.
+READ: dict[str, Callable[..., Tensor]] = {
+    "mnist": datasets.mnist,
+    "celeba": datasets.celeba,
+    "susy": datasets.susy,
+}
+DATA = tuple(sorted([*DRAWN, *PACKAGED, *READ]))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to train and how; :func:`train` adds the seed.
+
+    ``data`` names a data set of which at most ``count`` points are used; the synthetic ones are
+    drawn with the run's seed, MNIST, CelebA and SUSY are read from ``folder``. ``latent``,
+    ``hidden``, ``noise`` and ``learnable_prior`` are as in :class:`companion.models.GaussianVAE`,
+    the encoder has the same hidden layers; the settings from ``steps`` to ``log_every`` are those
+    of :class:`companion.training.Plan`. ``nodes`` frozen samples per data point give the logged
+    values (a linear decoder with constant noise is integrated exactly instead).
+
+    Raises
+    ------
+    ValueError
+        For an unknown data set or noise, a folder missing or given in vain, or a number out of
+        range. Whether there is a GPU is seen only where the run takes place.
+
+    >>> Settings(noise="fixed")
+    Traceback (most recent call last):
+    ...
+    ValueError: noise must be one of scalar, pixel, head, softplus: got 'fixed'
+    """
+
+    data: str = "pca"
+    folder: str | None = None
+    count: int = 1000
+    latent: int = 2
+    hidden: tuple[int, ...] = ()
+    noise: Noise = "scalar"
+    learnable_prior: bool = False
+    steps: int = 1000
+    learning_rate: float = 1e-2
+    decay: bool = True
+    batch_size: int | None = None
+    samples: int | None = None
+    profile: tuple[str, ...] = ()
+    warmup: int = 0
+    device: Device = "auto"
+    precision: Precision = "float64"
+    log_every: int = 100
+    nodes: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        object.__setattr__(self, "profile", tuple(self.profile))
+        if self.data not in DATA:
+            raise ValueError(f"data must be one of {', '.join(DATA)}: got {self.data!r}")
+        if self.folder is not None and self.data not in READ:
+            raise ValueError(
+                f"folder must be left out for data={self.data!r}; it is for "
+                f"{', '.join(sorted(READ))}: got {self.folder!r}"
+            )
+        if self.data == "celeba" and self.folder is None:
+            raise ValueError('folder must name where CelebA lies for data="celeba": got None')
+        noises = [noise for noise in get_args(Noise) if noise != "fixed"]
+        if self.noise not in noises:
+            raise ValueError(f"noise must be one of {', '.join(noises)}: got {self.noise!r}")
+        for name in ("count", "latent", "nodes"):
+            positive_integer(getattr(self, name), name)
+        _ = self.plan  # says what is wrong with it
+        if "prior" in self.profile and not self.learnable_prior:
+            raise ValueError('profile="prior" needs learnable_prior=True')
+        if "noise" in self.profile and self.noise == "softplus":
+            raise ValueError('profile="noise" has no closed form for noise="softplus"')
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Settings:
+        """From a dictionary, such as a grid's; a ``ValueError`` names a setting there is not."""
+        known = [item.name for item in fields(cls)]
+        for name in settings:
+            if name not in known:
+                raise ValueError(f"there is no setting {name!r}: choose from {', '.join(known)}")
+        return cls(**settings)
+
+    @property
+    def plan(self) -> Plan:
+        """The settings that say how to train."""
+        return Plan(**{item.name: getattr(self, item.name) for item in fields(Plan)})
+
+
+@dataclass(frozen=True)
+class Run:
+    """Settings, seed, one row of :data:`COLUMNS` per logged step, and what the data allow.
+
+    ``device`` is where it was trained. ``maximum`` is the largest log-likelihood that a linear
+    decoder with one variance can reach on these data (probabilistic PCA in closed form), in nats
+    per data point; ``None`` for other decoders, and with as many latents as observables.
+    """
+
+    settings: Settings
+    seed: int
+    device: str
+    rows: list[list[float]] = field(default_factory=list)
+    maximum: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists and numbers."""
+        return {**asdict(self), "columns": list(COLUMNS)}
+
+
+def train(settings: Settings, seed: int) -> Run:
+    """Train the VAE of ``settings`` and log ELBO, entropies, gap, certificate and gradient norm.
+
+    Raises
+    ------
+    ValueError
+        If training diverges, so that parameters are no longer finite, or for ``device="cuda"``
+        where there is no GPU.
+    FileNotFoundError
+        If data to be read from a folder are not there.
+
+    Source: the experiments follow those of Damm et al. (arXiv:2010.14860); sizes are ours.
+
+    >>> run = train(Settings(count=50, steps=20, log_every=20), seed=0)
+    >>> len(run.rows), run.rows[0][1] < run.rows[-1][1] < run.maximum
+    (2, True)
+    """
+    x = _data(settings, seed)
+    latent, hidden = settings.latent, settings.hidden
+    vae = GaussianVAE(x.shape[1], latent, hidden, settings.noise, settings.learnable_prior)
+    encoder = Encoder(x.shape[1], latent, hidden)
+    runs = train_vae(vae, encoder, x, [seed], settings.plan, settings.nodes)
+    device = str(device_named(settings.device))
+    return Run(settings, seed, device, _rows(runs.traces[0]), _maximum(settings, x))
+
+
+def _data(settings: Settings, seed: int) -> Tensor:
+    if settings.data in DRAWN:
+        return DRAWN[settings.data](settings.count, seed=seed)
+    if settings.data in READ:
+        return READ[settings.data](settings.folder, count=settings.count)
+    return PACKAGED[settings.data]()[: settings.count]
+
+
+def _rows(trace: Trace) -> list[list[float]]:
+    columns = [trace.column(name).tolist() for name in COLUMNS[1:]]
+    return [list(row) for row in zip(map(float, trace.steps), *columns, strict=True)]
+
+
+def _maximum(settings: Settings, x: Tensor) -> float | None:
+    if settings.hidden or settings.noise != "scalar" or settings.latent >= x.shape[1]:
+        return None
+    ppca = PPCA(observed=x.shape[1], latent=settings.latent)
+    return float(ppca.log_likelihood(ppca.maximum_likelihood(x), x))

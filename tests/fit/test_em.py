@@ -1,0 +1,334 @@
+"""EM in blocks against EM by the formulas, one step and many; and against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
+from sklearn.mixture import GaussianMixture as SkGaussianMixture
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from companion import datasets, elbo, families, fit, models
+from companion.models import sigmoid_belief
+from companion.models.factor_em import FactorEM, mean_and_covariance
+from companion.models.mixtures import em as mixture_em
+from companion.models.mixtures import gaussian as gaussian_mixture
+from companion.models.priors import normalized
+from companion.support.checks import as_data
+from tests.cases import draw, generator
+
+COVARIANCES = ("spherical", "diagonal", "full", "tied")
+
+
+class Largest(TorchDispatchMode):
+    """Entries of the largest tensor that any operation gives, views included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for value in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(value, torch.Tensor):
+                self.entries = max(self.entries, value.numel())
+        return out
+
+
+def groups(size: int, points: int = 150, offset: float = 0.0) -> torch.Tensor:
+    """Three correlated groups of points in any dimension."""
+    g = generator(f"groups in {size} dimensions")
+    centres, mixing = (
+        3 * draw(3, size, g=g),
+        torch.eye(size).double() + 0.3 * draw(3, size, size, g=g),
+    )
+    member = torch.arange(points) % 3
+    return centres[member] + (mixing[member] @ draw(points, size, 1, g=g))[..., 0] + offset
+
+
+def one_step_both_ways(covariance, size, *, offset=0.0, floor=0.0):
+    model, x = models.GaussianMixture(size, 3, covariance), groups(size, offset=offset)
+    start = model.random_start(x, generator("start of a step"))
+    value, updated = model.em_map(x, floor)(start)
+    responsibilities = model.posterior(start, x).probabilities
+    return (value, updated), (
+        model.log_likelihood(start, x),
+        model.m_step(responsibilities, x, floor),
+    )
+
+
+def assert_same(ours, theirs, atol):
+    assert set(ours) == set(theirs)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=atol)
+
+
+# --- Gaussian mixtures: one step ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", (1, 2, 3, 4, 7))
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_a_step_in_blocks_is_the_step_by_the_formulas(covariance, size, monkeypatch):
+    monkeypatch.setattr(mixture_em, "_BLOCK", 1)  # the smallest blocks, the last one not full
+    (value, updated), (wanted, parameters) = one_step_both_ways(covariance, size)
+    assert float(value) == pytest.approx(float(wanted), abs=1e-12)
+    assert_same(updated, parameters, 1e-11)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_a_floor_and_data_far_from_zero_are_no_different(covariance):
+    (value, updated), (wanted, parameters) = one_step_both_ways(
+        covariance, 3, offset=50.0, floor=0.1
+    )
+    assert float(value) == pytest.approx(float(wanted), abs=1e-9)  # the formulas do not centre
+    assert_same(updated, parameters, 1e-9)
+
+
+def test_far_from_zero_the_blocks_are_the_more_accurate_ones():
+    model, x = models.GaussianMixture(3, 3), groups(3, offset=1e4)
+    start = model.random_start(x, generator("far from zero"))
+    weights, covariances = torch.softmax(start["logits"], 0), model.covariance_matrices(start)
+    densities = [
+        multivariate_normal(mean, covariance).logpdf(x)
+        for mean, covariance in zip(start["means"], covariances.numpy(), strict=True)
+    ]
+    wanted = np.logaddexp.reduce(np.stack(densities) + weights.log().numpy()[:, None]).mean()
+    ours, by_formulas = model.em_map(x)(start)[0], model.log_likelihood(start, x)
+    assert abs(float(ours) - wanted) < 1e-10 < abs(float(by_formulas) - wanted)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_narrow_components_get_the_covariances_of_the_plain_m_step(covariance, monkeypatch):
+    """Second moments less squares of means lose all digits; the step must not."""
+    x = 1e-4 * draw(120, 2, g=generator("narrow"))
+    x[::2] += 10.0
+    model = models.GaussianMixture(2, 2, covariance)
+    hard = torch.eye(2, dtype=torch.float64)[torch.arange(120) % 2]
+    start = model.m_step(hard, x)
+    updated = model.em_map(x)(start)[1]
+    wanted = model.m_step(model.posterior(start, x).probabilities, x)
+    torch.testing.assert_close(
+        model.covariance_matrices(updated), model.covariance_matrices(wanted), rtol=1e-9, atol=0
+    )
+    # Without the way back to the plain M-step they are wrong.
+    monkeypatch.setattr(gaussian_mixture, "NARROW", -np.inf)
+    blind = model.covariance_matrices(model.em_map(x)(start)[1])
+    wrong = blind - model.covariance_matrices(wanted)
+    assert float(wrong.abs().max() / blind.abs().max()) > 1e-8
+
+
+def test_a_pass_over_many_points_stores_no_products_of_pairs():
+    model, x = models.GaussianMixture(16, 4), draw(20_000, 16, g=generator("many"))
+    step, start = model.em_map(x), model.random_start(x, generator("many"))
+    with Largest() as seen:
+        step(start)
+    stored = 20_000 * (1 + 2 * 16)
+    assert seen.entries <= max(stored, mixture_em._BLOCK) < 20_000 * 16 * 16 / 4
+
+
+def test_weights_of_states_far_apart_are_not_subnormal():
+    log_joint = torch.tensor([[0.0, -1e5], [-715.0, 1.0], [-3.0, 1.0]], dtype=torch.float64)
+    posterior, marginal = normalized(log_joint.clone(), 0)
+    torch.testing.assert_close(marginal, torch.logsumexp(log_joint, 0), rtol=1e-15, atol=0)
+    torch.testing.assert_close(posterior, torch.softmax(log_joint, 0), rtol=1e-14, atol=1e-200)
+    assert float(posterior.min()) > 1e-220
+    rows, by_row = normalized(log_joint.T.clone(), 1)
+    assert torch.equal(rows.T, posterior) and torch.equal(by_row, marginal)
+
+
+# --- many steps -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("floor", (0.0, 1e-3))
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_em_steps_stops_where_scikit_learn_does(covariance, floor):
+    x, model = datasets.iris(), models.GaussianMixture(4, 3, covariance)
+    start = model.random_start(x, generator("iris"))
+    run = fit.em_steps(model, start, x, steps=1000, rise=1e-5, floor=floor)
+    matrices = model.component_covariance(start).numpy()
+    inverse = np.linalg.inv(matrices) if matrices.ndim == 3 else 1 / matrices
+    theirs = SkGaussianMixture(
+        3,
+        covariance_type={"diagonal": "diag"}.get(covariance, covariance),
+        tol=1e-5,
+        reg_covar=floor,
+        max_iter=1000,
+        weights_init=np.full(3, 1 / 3),
+        means_init=start["means"].numpy(),
+        precisions_init=inverse[0] if covariance == "tied" else inverse,
+    ).fit(x.numpy())
+    assert run.converged and run.steps == theirs.n_iter_ > 5
+    np.testing.assert_allclose(run.parameters["means"], theirs.means_, atol=1e-9)
+    found = model.component_covariance(run.parameters).numpy()
+    np.testing.assert_allclose(
+        found[0] if covariance == "tied" else found, theirs.covariances_, atol=1e-9
+    )
+    assert run.log_likelihoods[-1] == pytest.approx(theirs.lower_bound_, abs=1e-12)
+    now = float(model.log_likelihood(run.parameters, x))
+    assert now == pytest.approx(theirs.score(x.numpy()), abs=1e-11)
+
+
+@pytest.mark.parametrize(
+    "model", (models.GaussianMixture(2, 2), models.FactorAnalysis(2, 1)), ids=repr
+)
+def test_em_steps_takes_the_steps_of_em(model):
+    x = groups(2)
+    start = model.initial_parameters(generator("the same steps"))
+    run = fit.em_steps(model, start, x, steps=7)
+    with pytest.warns(fit.ConvergenceWarning):
+        result = fit.em(model, start, x, steps=7)
+    assert_same(run.parameters, result.parameters, 0)
+    assert run.steps == 7 and run.converged
+    np.testing.assert_allclose(run.log_likelihoods, result.trace.column("elbo")[:-1], atol=1e-12)
+
+
+def test_em_steps_of_a_family_are_posterior_and_m_step():
+    model = models.FamilyMixture(families.Poisson(), 3, 2)
+    x = torch.poisson(2 + 6 * torch.rand(80, 3, generator=generator("counts"))).double()
+    parameters = start = model.random_start(x, generator("start of counts"))
+    for _ in range(3):
+        parameters = model.m_step(model.posterior(parameters, x).probabilities, x)
+    run = fit.em_steps(model, start, x, steps=3)
+    assert_same(run.parameters, parameters, 1e-13)
+    assert run.log_likelihoods[0] == pytest.approx(float(model.log_likelihood(start, x)), abs=1e-13)
+
+
+def test_em_steps_warns_and_refuses():
+    model, x = models.GaussianMixture(2, 2), groups(2)
+    start = model.random_start(x, generator("warns"))
+    kept = {name: value.clone() for name, value in start.items()}
+    with pytest.warns(fit.ConvergenceWarning, match="after 3 steps: its last rise was not below"):
+        assert not fit.em_steps(model, start, x, steps=3, rise=1e-12).converged
+    assert_same(start, kept, 0)
+    with pytest.raises(ValueError, match="rise must be positive, or None for all steps: got 0"):
+        fit.em_steps(model, start, x, rise=0)
+    with pytest.raises(ValueError, match="steps must be a positive integer: got 0"):
+        fit.em_steps(model, start, x, steps=0)
+    with pytest.raises(ValueError, match=r"em needs a GaussianMixture, .*: got PPCA"):
+        fit.em_steps(models.PPCA(2, 1), start, x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="floor must be 0 for a FactorAnalysis"):
+        fit.em_steps(models.FactorAnalysis(2, 1), start, x, floor=0.1)
+    with pytest.raises(ValueError, match="x must be finite: found 1 NaN"):
+        fit.em_steps(model, start, x.index_fill(0, torch.tensor([3]), torch.nan)[:, :1])
+
+
+# --- factor analysis ------------------------------------------------------------------------------
+
+
+def noisy_factors(size: int = 6, latent: int = 2, points: int = 400) -> torch.Tensor:
+    g = generator("factors")
+    W, noise = draw(size, latent, g=g), torch.rand(size, generator=g, dtype=torch.float64) + 0.2
+    return draw(points, latent, g=g) @ W.T + draw(points, size, g=g) * noise.sqrt() + 3.0
+
+
+def unit_noise(model: models.FactorAnalysis) -> dict[str, torch.Tensor]:
+    zero = model.initial_parameters(generator("zero"))
+    return {name: torch.zeros_like(value) for name, value in zero.items()}
+
+
+def test_factor_analysis_takes_the_steps_of_scikit_learn():
+    model, x = models.FactorAnalysis(6, 2), noisy_factors()
+    theirs = SkFactorAnalysis(2, svd_method="lapack", tol=1e-6, max_iter=500).fit(x.numpy())
+    # After its last step scikit-learn takes the best W once more, as each of ours does.
+    run = fit.em_steps(model, unit_noise(model), x, steps=theirs.n_iter_ - 1)
+    np.testing.assert_allclose(
+        run.log_likelihoods[1:] * len(x), theirs.loglike_[1:-1], rtol=0, atol=1e-7
+    )
+    found = model.covariance(run.parameters).numpy()
+    np.testing.assert_allclose(found, theirs.get_covariance(), atol=1e-8)
+    np.testing.assert_allclose(run.parameters["mean"], theirs.mean_, atol=1e-12)
+
+
+def test_only_the_noise_of_the_start_matters_to_factor_analysis():
+    model, x = models.FactorAnalysis(6, 2), noisy_factors()
+    start = model.initial_parameters(generator("start")) | {"log_variance": torch.ones(6).double()}
+    other = model.initial_parameters(generator("other")) | {"log_variance": torch.ones(6).double()}
+    step = model.em_map(x)
+    assert_same(step(start)[1], step(other)[1], 0)
+    for parameters in (start, other):
+        value = float(step(parameters)[0])
+        assert value == pytest.approx(float(model.log_likelihood(parameters, x)), abs=1e-12)
+
+
+@pytest.mark.parametrize("learnable", (False, True))
+def test_factor_analysis_rises_to_a_stationary_point(learnable):
+    model, x = models.FactorAnalysis(6, 2, learnable_prior=learnable), noisy_factors()
+    start = model.initial_parameters(generator("start"))
+    result = fit.em(model, start, x, steps=3000, tolerance=1e-9, log_every=20)
+    bound = result.trace.column("elbo")
+    assert np.all(np.diff(bound) >= -1e-13) and bound[-1] > bound[0] + 1
+    assert result.converged and abs(result.final.gap) < 1e-9
+    assert np.all(result.trace.column("relative_residual") <= 1e-12)
+    better = {k: v + 0.01 * draw(*v.shape, g=generator(k)) for k, v in result.parameters.items()}
+    assert float(model.log_likelihood(better, x)) < result.final.elbo
+
+
+def test_the_best_loadings_are_stationary_and_of_falling_length():
+    x, noise = noisy_factors(), torch.linspace(0.3, 1.2, 6, dtype=torch.float64)
+    data, model = FactorEM.of(x, 2), models.FactorAnalysis(6, 2)
+    parameters = {"W": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
+    gradient = torch.func.grad(model.log_likelihood)(parameters, x)
+    assert float(gradient["W"].abs().max()) < 1e-13 and float(gradient["log_variance"].norm()) > 0.1
+    lengths = (parameters["W"] ** 2 / noise[:, None]).sum(0)
+    assert lengths[0] > lengths[1] > 0
+
+
+def test_an_observable_that_the_factors_explain_alone_is_named():
+    x = noisy_factors()
+    x[:, 4] = x[:, 1]
+    model = models.FactorAnalysis(6, 2)
+    with pytest.raises(ValueError, match=r"noise of observables \[.*\] collapsed in EM"):
+        fit.em_steps(model, unit_noise(model), x, steps=5000)
+
+
+def test_covariance_in_blocks_is_the_covariance():
+    x = 1e3 + draw(5000, 3, g=generator("blocks"))
+    mean, covariance = mean_and_covariance(x)
+    torch.testing.assert_close(mean, x.mean(0))
+    torch.testing.assert_close(covariance, torch.cov(x.T, correction=0), rtol=1e-12, atol=1e-14)
+
+
+# --- sigmoid belief nets --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latent", (1, 3, 5))
+def test_the_gradient_in_blocks_is_that_of_automatic_differentiation(latent, monkeypatch):
+    monkeypatch.setattr(sigmoid_belief, "_BLOCK", 64)
+    model = models.SigmoidBeliefNet(7, latent)
+    parameters = model.initial_parameters(generator("belief"))
+    x = (torch.rand(33, 7, generator=generator("bits")) < 0.4).double()
+    value, gradient = model.likelihood_gradient(parameters, x)
+    wanted, likelihood = torch.func.grad_and_value(model.log_likelihood)(parameters, x)
+    torch.testing.assert_close(value, likelihood, rtol=1e-14, atol=0)
+    assert_same(gradient, wanted, 1e-15)
+    q = model.posterior(parameters, x)
+    assert_same(gradient, torch.func.grad(lambda p: elbo(model, p, q, x))(parameters), 1e-15)
+
+
+def test_the_gradient_needs_no_array_of_points_times_states():
+    model, points = models.SigmoidBeliefNet(4, 10), 5000
+    parameters = model.initial_parameters(generator("belief"))
+    x = (torch.rand(points, 4, generator=generator("bits")) < 0.4).double()
+    with Largest() as seen:
+        model.likelihood_gradient(parameters, x)
+    assert seen.entries <= sigmoid_belief._BLOCK < points * 2**10 / 4
+
+
+def test_the_gradient_refuses_what_the_model_does():
+    model = models.SigmoidBeliefNet(4, 2)
+    parameters = model.initial_parameters(generator("belief"))
+    with pytest.raises(ValueError, match="x must be binary"):
+        model.likelihood_gradient(parameters, 0.5 * torch.ones(3, 4).double())
+    with pytest.raises(ValueError, match="parameters must be exactly"):
+        model.likelihood_gradient({"W": parameters["W"]}, torch.ones(3, 4).double())
+
+
+# --- data -----------------------------------------------------------------------------------------
+
+
+def test_data_whose_sum_overflows_are_finite_all_the_same():
+    assert as_data([[1e308, 1e308], [1e308, 1e308]]).shape == (2, 2)
+    with pytest.raises(ValueError, match="found 2 NaN or infinite values among 4"):
+        as_data([[float("inf"), 1.0], [2.0, -float("inf")]])

@@ -1,0 +1,93 @@
+"""The figures of the chapter on manifolds: what is drawn where, and bad calls."""
+
+import numpy as np
+import pytest
+from matplotlib import pyplot
+
+from companion.studies.manifolds import figures
+from companion.studies.manifolds import figures as manifolds
+
+RNG = np.random.default_rng(0)
+FLAT, DEEP = RNG.normal(size=(20, 2)), RNG.normal(size=(20, 3))
+HUE = np.arange(20.0)
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    pyplot.close("all")
+
+
+def points(axes, which=0):
+    """The points of one scatter plot, in two or three dimensions."""
+    held = axes.collections[which]
+    return np.array(held._offsets3d).T if hasattr(held, "_offsets3d") else held.get_offsets().data
+
+
+def test_clouds_are_drawn_in_two_and_three_dimensions_with_their_colours():
+    figure = figures.point_clouds({"flat": (FLAT, HUE), "deep": (DEEP, -HUE)})
+    flat, deep = figure.axes
+    assert [axes.get_title() for axes in figure.axes] == ["flat", "deep"]
+    np.testing.assert_array_equal(points(flat), FLAT)
+    np.testing.assert_array_equal(flat.collections[0].get_array(), HUE)
+    assert np.ptp(points(deep)[:, 2]) == np.ptp(DEEP[:, 2])
+
+
+def test_latent_planes_show_means_density_and_prior():
+    std, prior = np.full((20, 2), 0.3), np.array([1.0, 2.0])
+    (axes,) = figures.latent_planes({"a": (FLAT, std, HUE, prior)}).axes
+    np.testing.assert_array_equal(points(axes), FLAT)
+    rings = [np.abs(line.get_xydata()).max(0) for line in axes.lines]
+    np.testing.assert_allclose(rings, [prior, 2 * prior], rtol=1e-3)
+    image = axes.images[0]
+    low, high, *_ = image.get_extent()
+    assert low < -4 and high > 4, "two standard deviations of the prior are inside"
+    cell = (high - low) / (len(image.get_array()) - 1)
+    assert float(image.get_array().sum()) * cell**2 == pytest.approx(1, abs=1e-3)
+
+
+def test_the_aggregate_is_a_mixture():
+    mean, std = np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([[1.0, 2.0], [0.5, 0.25]])
+    grid = np.array([-1.0, 0.5, 2.0])
+    wanted = np.zeros((3, 3))
+    for (a, b), (s, t) in zip(mean, std, strict=True):
+        first = np.exp(-0.5 * ((grid - a) / s) ** 2) / (s * np.sqrt(2 * np.pi))
+        second = np.exp(-0.5 * ((grid - b) / t) ** 2) / (t * np.sqrt(2 * np.pi))
+        wanted += first[:, None] * second[None] / 2
+    np.testing.assert_allclose(manifolds._aggregate(mean, std, grid), wanted, rtol=1e-12)
+
+
+def test_the_image_is_not_transposed():
+    """All of q̄ lies where the first latent is 1.5 and the second 0."""
+    mean, std = np.array([[1.5, 0.0]] * 2), np.full((2, 2), 0.05)
+    (axes,) = figures.latent_planes({"a": (mean, std, HUE[:2], np.ones(2))}).axes
+    image = axes.images[0]
+    row, column = np.unravel_index(image.get_array().argmax(), image.get_array().shape)
+    low, high, *_ = image.get_extent()
+    at = np.linspace(low, high, len(image.get_array()))
+    assert at[column] == pytest.approx(1.5, abs=0.05) and at[row] == pytest.approx(0, abs=0.05)
+
+
+def test_data_samples_and_means_have_a_legend():
+    figure = figures.data_and_samples({"a": (FLAT, FLAT + 1, FLAT - 1), "b": (DEEP, DEEP, DEEP)})
+    for which, shift in enumerate((0, 1, -1)):
+        np.testing.assert_allclose(points(figure.axes[0], which), FLAT + shift)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["data", "samples of the model", "their means"]
+
+
+def test_latents_are_sorted_within_each_run():
+    kl = np.array([[0.0, 2.0, 0.5], [1.0, 0.0, 3.0]])
+    figure = figures.latents_in_use({"k = 1": kl, "k = 2": kl[:1]}, 0.01)
+    first, second = figure.axes
+    drawn = [line.get_ydata() for line in first.lines]
+    np.testing.assert_array_equal(drawn[0], [2.0, 0.5, 0.0])
+    np.testing.assert_array_equal(drawn[1], [3.0, 1.0, 0.0])
+    assert set(drawn[2]) == {0.01} and len(second.lines) == 2
+
+
+def test_bad_shapes_are_named():
+    with pytest.raises(ValueError, match="one must have 2 or 3 columns: got shape \\(20, 1\\)"):
+        figures.point_clouds({"one": (FLAT[:, :1], HUE)})
+    with pytest.raises(ValueError, match="a must have means and standard deviations"):
+        figures.latent_planes({"a": (DEEP, DEEP, HUE, np.ones(3))})

@@ -1,0 +1,190 @@
+"""The house: rooms, who may import whom, sizes; and that importing changes nothing else."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "companion"
+
+#: From the lowest to the highest: a room imports from rooms below it and from itself.
+ROOMS = (
+    "support",
+    "datasets",
+    "families",
+    "theory",
+    "models",
+    "fit",
+    "training",
+    "book",
+    "studies",
+)
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    """Dotted name below the package: ``theory.elbo``, ``studies.layers.figures``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(path) for path in FILES}
+
+
+def imported(source: str, name: str, package: bool = False) -> set[str]:
+    """Dotted names below ``companion`` that a module imports, wherever in its text and however.
+
+    ``name`` is the module's own, which relative imports start from.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                here = ["companion", *name.split(".")]
+                here = here[: len(here) - node.level + package]
+                base = ".".join([*here, *filter(None, [node.module])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Call) and getattr(
+            node.func, "id", getattr(node.func, "attr", "")
+        ) in ("import_module", "__import__"):
+            for argument in node.args[:1]:
+                assert isinstance(argument, ast.Constant), f"{name} imports a name that it computes"
+                found.add(argument.value)
+    below = {each.removeprefix("companion.") for each in found if each.startswith("companion.")}
+    assert "companion" not in found or below & NAMES, f"{name} imports the whole package"
+    return {each for each in below if each in NAMES}
+
+
+def faults(name: str, imports: set[str]) -> list[str]:
+    """What is wrong with the imports of the module ``name``, in one sentence each."""
+    room, found = name.split(".")[0], []
+    for other in sorted(imports):
+        above = other.split(".")[0]
+        if ROOMS.index(above) > ROOMS.index(room):
+            found.append(f"{name} is in {room}, which is below {above}: it must not import {other}")
+        elif room == above == "studies" and other != "studies":
+            if other.split(".")[1] != name.split(".")[1]:
+                found.append(f"{name} imports another study, {other}: what two need is core")
+    return found
+
+
+def test_the_package_has_nine_rooms_and_no_loose_module():
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"} == set(
+        ROOMS
+    )
+    assert {path.name for path in PACKAGE.glob("*.py")} == {"__init__.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path):
+    name, package = name_of(path), path.name == "__init__.py"
+    assert not faults(name, imported(path.read_text("utf-8"), name, package))
+
+
+def test_the_book_knows_no_model():
+    """Claims and charts take numbers, arrays and records of any kind."""
+    for path in FILES:
+        name = name_of(path)
+        if name.split(".")[0] == "book":
+            rooms = {other.split(".")[0] for other in imported(path.read_text("utf-8"), name)}
+            assert rooms <= {"book", "support"}, f"{name} imports from {rooms}"
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "expected"),
+    [
+        ("theory.elbo", "from companion.support.tree import inner", 0),
+        ("theory.elbo", "from companion import fit", 1),
+        ("theory.elbo", "def f():\n    import companion.fit.ascent", 1),
+        ("theory.elbo", "from ..models.priors import gaussian_prior", 1),
+        ("theory.elbo", "import importlib\nimportlib.import_module('companion.fit')", 1),
+        ("theory.elbo", "from companion.studies import layers", 2),
+        ("studies.layers.figures", "from companion.studies.mixtures import figures", 2),
+        ("studies.layers.figures", "from companion.studies.layers import figures", 0),
+        ("studies.layers.figures", "from . import figures", 0),
+        ("studies.layers.figures", "from ..mixtures.figures import component_ellipses", 1),
+    ],
+)
+def test_each_kind_of_wrong_import_is_seen(name, source, expected):
+    assert len(faults(name, imported(source, name))) == expected
+
+
+def without_docstrings(source: str) -> int:
+    """Lines of code: docstrings, comments and blank lines left out."""
+    tree, kept = ast.parse(source), source.splitlines()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+                for line in range(body[0].lineno - 1, body[0].end_lineno or 0):
+                    kept[line] = ""
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in kept)
+
+
+def lines_of(*beginnings: str) -> int:
+    """Lines of code of all modules whose names start so."""
+    return sum(
+        without_docstrings(path.read_text("utf-8"))
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).as_posix().startswith(beginnings or "")
+    )
+
+
+def test_importing_the_package_changes_no_global_state():
+    """In a fresh interpreter: defaults, threads, generators, warnings and loggers as before."""
+    code = """
+import json, logging, os, random, sys, warnings
+import numpy, torch, matplotlib
+
+def state():
+    return json.dumps({
+        "dtype": str(torch.get_default_dtype()),
+        "device": str(torch.get_default_device()),
+        "threads": torch.get_num_threads(),
+        "torch": torch.random.get_rng_state().tolist(),
+        "numpy": [str(part) for part in numpy.random.get_state()],
+        "python": str(random.getstate()),
+        "gradients": torch.is_grad_enabled(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "anomaly": torch.is_anomaly_enabled(),
+        "validation": torch.distributions.Distribution._validate_args,
+        "errors": numpy.geterr(),
+        "environment": dict(os.environ),
+        "rc": str(matplotlib.rcParams),
+        "backend": matplotlib.get_backend(auto_select=False),
+        "handlers": [len(logging.getLogger(n).handlers) for n in ("root", "companion")],
+        "levels": [logging.getLogger().level, logging.getLogger("companion").level],
+        "hook": str(sys.excepthook),
+    })
+
+import scipy.optimize, torch.func
+before, filters = state(), [str(f) for f in warnings.filters]
+import companion
+from companion import fit, models, verify
+from companion.book import claims, charts, tiers
+assert state() == before, "state changed"
+ours = [f for f in warnings.filters if str(f) not in filters and "companion" in str(f)]
+assert not ours, ours
+print("unchanged")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.strip() == "unchanged", done.stderr
+    assert done.stderr == "", "importing must be silent"
+
+
+def test_names_promised_at_the_top_exist():
+    import companion
+
+    for name in companion.__all__:
+        assert hasattr(companion, name)
+    assert companion.__version__

@@ -1,0 +1,392 @@
+"""Bad input: one clear sentence that names the argument, and nothing is changed on the way."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from companion import datasets, fit, models, project, variational, verify
+from companion.support.checks import as_data, positive_integer
+from tests.cases import draw, generator
+
+NAN, INF = math.nan, math.inf
+
+
+def ppca():
+    g = generator("bad input")
+    model = models.PPCA(4, 2)
+    x = draw(10, 4, g=g)
+    parameters = model.initial_parameters(g)
+    return model, parameters, model.posterior(parameters, x), x
+
+
+def replaced(parameters, **changes):
+    return parameters | changes
+
+
+BAD_DATA = {
+    "NaN": (
+        lambda x: torch.where(torch.arange(40).reshape(10, 4) == 7, NAN, x),
+        "x must be finite: found 1 NaN or infinite value among 40; remove or impute them first",
+    ),
+    "infinity": (
+        lambda x: x / torch.zeros(4),
+        "x must be finite: found 40 NaN or infinite values among 40",
+    ),
+    "empty": (lambda x: x[:0], r"x must not be empty: got shape \(0, 4\)"),
+    "no columns": (lambda x: x[:, :0], r"x must not be empty: got shape \(10, 0\)"),
+    "one-dimensional": (
+        lambda x: x[0],
+        r"x must have shape \(N, D\), one row per data point: got shape \(4,\)",
+    ),
+    "three-dimensional": (lambda x: x[None], r"one row per data point: got shape \(1, 10, 4\)"),
+    "columns": (
+        lambda x: x[:, :3],
+        r"x must have 4 columns, as the model has observables: .*10, 3",
+    ),
+    "complex": (lambda x: x + 1j, "x must be real: got dtype torch.complex128"),
+    "text": (
+        lambda x: "digits",
+        "x must be a tensor, an array or nested lists of numbers: got str",
+    ),
+    "nothing": (lambda x: None, "nested lists of numbers: got NoneType"),
+    "ragged": (lambda x: [[1.0, 2.0], [3.0]], "nested lists of numbers: got list"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+@pytest.mark.parametrize("call", ("verify", "project", "lbfgs", "newton", "adam", "closed form"))
+def test_bad_data_are_named_by_every_entrance(call, case):
+    spoil, sentence = BAD_DATA[case]
+    model, parameters, q, x = ppca()
+    bad = spoil(x)
+    calls = {
+        "verify": lambda: verify(model, parameters, q, bad),
+        "project": lambda: project(model, parameters, q, bad),
+        "lbfgs": lambda: fit.lbfgs(model, parameters, bad, q),
+        "newton": lambda: fit.newton(model, parameters, bad, q),
+        "adam": lambda: fit.adam(model, parameters, bad, q),
+        "closed form": lambda: model.maximum_likelihood(bad),
+    }
+    with pytest.raises(ValueError, match=sentence) as caught:
+        calls[call]()
+    assert "\n" not in str(caught.value)
+    assert not any(value.requires_grad for value in parameters.values())
+
+
+def test_bad_data_are_named_by_mixtures_too():
+    model = models.GaussianMixture(4, 2)
+    parameters = model.initial_parameters(generator("mixture"))
+    x = draw(10, 4, g=generator("x"))
+    for spoil, sentence in BAD_DATA.values():
+        with pytest.raises(ValueError, match=sentence):
+            fit.em(model, parameters, spoil(x))
+        with pytest.raises(ValueError, match=sentence):
+            model.m_step(torch.full((10, 2), 0.5, dtype=torch.float64), spoil(x))
+
+
+@pytest.mark.parametrize("bad", (0.5, 16.0, -1.0))
+def test_data_that_are_not_binary_are_named(bad):
+    model = models.SigmoidBeliefNet(3, 2)
+    g = generator("sbn")
+    parameters = model.initial_parameters(g)
+    x = torch.tensor([[0.0, 1, 1], [1, 0, bad]], dtype=torch.float64)
+    q = variational.MeanFieldBernoulli(draw(2, 2, g=g))
+    low, high = min(0.0, bad), max(1.0, bad)
+    sentence = rf"x must be binary \(0 or 1\) .* values in \[{low}, {high}\]; threshold the data"
+    for call in (verify, project):
+        with pytest.raises(ValueError, match=sentence):
+            call(model, parameters, q, x)
+    for learn in (fit.lbfgs, fit.newton, fit.adam):
+        with pytest.raises(ValueError, match=sentence):
+            learn(model, parameters, x, q)
+    with pytest.raises(ValueError, match=r"pass|for example with datasets.digits\(binary=True\)"):
+        digits = models.SigmoidBeliefNet(64, 2)
+        verify(digits, digits.initial_parameters(g), q, datasets.digits()[:2])
+
+
+def test_good_data_of_any_kind_are_taken():
+    model, parameters, q, x = ppca()
+    expected = verify(model, parameters, q, x).elbo
+    for same in (x.numpy(), x.tolist(), x.clone().requires_grad_()):
+        assert verify(model, parameters, q, same).elbo == expected
+    whole = np.arange(40).reshape(10, 4)
+    assert as_data(whole).dtype == torch.float64
+    assert math.isfinite(verify(model, parameters, q, whole).elbo)
+    assert as_data(x).data_ptr() == x.data_ptr(), "no copy is needed for good data"
+    frozen = x.numpy().copy()
+    frozen.flags.writeable = False
+    assert verify(model, parameters, q, frozen).elbo == expected
+
+
+def test_parameters_in_training_can_be_verified():
+    model, parameters, q, x = ppca()
+    expected = verify(model, parameters, q, x)
+    learning = {k: v.clone().requires_grad_() for k, v in parameters.items()}
+    moving = q.with_parameters({k: v.clone().requires_grad_() for k, v in q.parameters.items()})
+    assert verify(model, learning, moving, x) == expected
+    assert all(value.grad is None for value in learning.values())
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    (
+        (
+            lambda p: {k: v for k, v in p.items() if k != "W"},
+            r"exactly \['W', 'log_variance', 'mean'\] for PPCA.*missing \['W'\], unknown \[\]",
+        ),
+        (lambda p: p | {"sigma": p["W"]}, r"missing \[\], unknown \['sigma'\]"),
+        (
+            lambda p: p | {"W": p["W"].T},
+            r"parameters\['W'\] must have shape \(4, 2\): got \(2, 4\)",
+        ),
+        (
+            lambda p: p | {"mean": p["mean"] * NAN},
+            r"parameters\['mean'\] must be finite: found NaN or infinity",
+        ),
+        (
+            lambda p: p | {"log_variance": p["log_variance"] + INF},
+            "must be finite: found NaN or inf",
+        ),
+        (
+            lambda p: p | {"W": p["W"].float()},
+            r"parameters\['W'\] must be a float64 tensor: got torch.float32",
+        ),
+        (lambda p: p | {"W": p["W"].numpy()}, r"\['W'\] must be a float64 tensor: got ndarray"),
+    ),
+)
+def test_bad_parameters_are_named(change, sentence):
+    model, parameters, q, x = ppca()
+    bad = change(parameters)
+    for call in (verify, project):
+        with pytest.raises(ValueError, match=sentence):
+            call(model, bad, q, x)
+    for learn in (fit.lbfgs, fit.newton, fit.adam):
+        with pytest.raises(ValueError, match=sentence):
+            learn(model, bad, x, q)
+
+
+# --- q --------------------------------------------------------------------------------------------
+
+
+def gaussian(points=10, latent=2, mean=0.0, scale=1.0, dtype=torch.float64):
+    return variational.Gaussian(
+        torch.full((points, latent), mean, dtype=dtype),
+        torch.full((points, latent), scale, dtype=dtype),
+    )
+
+
+@pytest.mark.parametrize(
+    ("q", "sentence"),
+    (
+        (gaussian(points=9), "q must have one distribution for each of the 10 data points: got 9"),
+        (gaussian(latent=3), "q must be over the model's 2 latents: got 3"),
+        (gaussian(mean=NAN), "q must have finite entropies and nodes: found NaN or infinity"),
+        (gaussian(scale=0.0), r"are its parameters finite and its scales not zero\?"),
+        (gaussian(dtype=torch.float32), "float64 tensors: its mean has dtype torch.float32"),
+    ),
+)
+def test_a_q_that_does_not_fit_is_named(q, sentence):
+    model, parameters, _, x = ppca()
+    for call in (verify, project):
+        with pytest.raises(ValueError, match=sentence):
+            call(model, parameters, q, x)
+    for learn in (fit.lbfgs, fit.newton, fit.adam):
+        with pytest.raises(ValueError, match=sentence):
+            learn(model, parameters, x, q)
+
+
+def test_samples_for_other_data_are_named():
+    with pytest.raises(
+        ValueError, match="rule must have samples for each of the 10 data points: got 9"
+    ):
+        variational.Gaussian(torch.zeros(10, 2), torch.ones(10, 2), variational.samples(9, 3, 2))
+
+
+def test_a_discrete_q_for_a_fixed_gaussian_prior_is_named():
+    model, parameters, _, x = ppca()
+    q = variational.Tabulated(torch.eye(2, dtype=torch.float64), torch.zeros(10, 2).double())
+    with pytest.raises(
+        ValueError, match="Tabulated has no rescaling of the latent space, which a fix"
+    ):
+        verify(model, parameters, q, x)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    (
+        (lambda v: v | {"b": v["W"]}, r"direction must have exactly the entries .*got .*'b'"),
+        (
+            lambda v: {k: v[k] for k in v if k != "q.mean"},
+            "direction must have exactly the entries",
+        ),
+        (
+            lambda v: v | {"W": v["W"][:1]},
+            r"direction\['W'\] must have shape \(4, 2\): got \(1, 2\)",
+        ),
+    ),
+)
+def test_a_direction_that_does_not_fit_is_named(change, sentence):
+    from companion.theory.identity import full_direction
+
+    model, parameters, q, x = ppca()
+    with pytest.raises(ValueError, match=sentence):
+        verify(model, parameters, q, x, change(full_direction(model, parameters, q)))
+
+
+# --- models, encoders and fits --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    (
+        (
+            lambda: models.PPCA(4, 4),
+            "latent must be smaller than observed for PPCA: got latent=4, obs",
+        ),
+        (lambda: models.PPCA(4, 5), "got latent=5, observed=4"),
+        (
+            lambda: models.FactorAnalysis(2, 2),
+            "latent must be smaller than observed for FactorAnaly",
+        ),
+        (lambda: models.PPCA(0, 1), "observed must be a positive integer: got 0"),
+        (lambda: models.PPCA(4, 0), "latent must be a positive integer: got 0"),
+        (lambda: models.PPCA(4, 1.0), "latent must be a positive integer: got 1.0"),
+        (lambda: models.SigmoidBeliefNet(-1, 2), "observed must be a positive integer: got -1"),
+        (lambda: models.SigmoidBeliefNet(3, True), "latent must be a positive integer: got True"),
+        (lambda: models.GaussianMixture(2, 0), "components must be a positive integer: got 0"),
+        (
+            lambda: models.GaussianMixture(2, 2, "diag"),
+            r"covariance must be one of \['spherical', 'diagonal', 'full', 'tied'\]: got 'diag'",
+        ),
+        (lambda: models.GaussianVAE(4, 0), "latent must be a positive integer: got 0"),
+        (lambda: models.GaussianVAE(4, 2, noise="tanh"), r"noise must be one of .*: got 'tanh'"),
+        (lambda: models.GaussianVAE(4, 2, 8), "hidden must be a tuple of layer sizes.*: got 8"),
+        (
+            lambda: models.GaussianVAE(4, 2, (8, 0)),
+            "every entry of hidden must be a positive integer",
+        ),
+        (lambda: models.Encoder(4, 2, [8]), r"hidden must be a tuple of layer sizes.*: got \[8\]"),
+        (lambda: models.Encoder("4", 2), "observed must be a positive integer: got '4'"),
+    ),
+)
+def test_impossible_models_are_named(build, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        build()
+
+
+def test_models_are_immutable():
+    with pytest.raises(AttributeError):
+        models.PPCA(4, 2).latent = 3
+
+
+def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
+    vae = models.GaussianVAE(4, 2)
+    x = draw(3, 4, g=generator("x"))
+    with pytest.raises(
+        ValueError, match="GaussianVAE has no posterior in closed form: pass a varia"
+    ):
+        vae.posterior(vae.initial_parameters(), x)
+    with pytest.raises(ValueError, match="GaussianVAE has no posterior in closed form"):
+        fit.lbfgs(vae, vae.initial_parameters(), x)
+    sbn = models.SigmoidBeliefNet(4, 20)
+    with pytest.raises(ValueError, match=r"size must be between 1 and 16 to enumerate.*1.05e"):
+        sbn.posterior(sbn.initial_parameters(), (x > 0).double())
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    (
+        (lambda m, p, q, x: m.stationary_point(x, (0, 0)), "at most 2 different indices: got"),
+        (lambda m, p, q, x: m.stationary_point(x, (0, 1, 2)), "at most 2 different indices: got"),
+        (lambda m, p, q, x: m.stationary_point(x, (4,)), r"must lie between 0 and 3: got \[4\]"),
+        (lambda m, p, q, x: m.stationary_point(x, (-1,)), r"must lie between 0 and 3: got \[-1\]"),
+        (
+            lambda m, p, q, x: m.stationary_point(x, (3,)),
+            "give no stationary point: each eigenvalue must exceed the noise variance",
+        ),
+        (
+            lambda m, p, q, x: m.maximum_likelihood(x[:, :1] * torch.ones(4).double()),
+            "x needs variance outside the 2 chosen directions",
+        ),
+        (
+            lambda m, p, q, x: fit.em(m, p, x),
+            "em needs a GaussianMixture, a FamilyMixture or a FactorAnalysis: got PPCA",
+        ),
+        (lambda m, p, q, x: fit.lbfgs(m, p, x, steps=0), "steps must be a positive integer: got 0"),
+        (
+            lambda m, p, q, x: fit.newton(m, p, x, steps=1.5),
+            "steps must be a positive integer: got 1",
+        ),
+        (
+            lambda m, p, q, x: fit.adam(m, p, x, q, steps=-1),
+            "steps must be a positive integer: got -1",
+        ),
+        (
+            lambda m, p, q, x: fit.lbfgs(m, p, x, log_every=0),
+            "log_every must be a positive integer",
+        ),
+        (
+            lambda m, p, q, x: fit.adam(m, p, x, q, log_every=0),
+            "log_every must be a positive integer",
+        ),
+        (lambda m, p, q, x: fit.lbfgs(m, p, x, tolerance=0), "tolerance must be positive: got 0"),
+        (
+            lambda m, p, q, x: fit.newton(m, p, x, tolerance=NAN),
+            "tolerance must be positive: got nan",
+        ),
+        (
+            lambda m, p, q, x: fit.adam(m, p, x, q, learning_rate=-1),
+            "learning_rate must be positive: got -1",
+        ),
+        (
+            lambda m, p, q, x: fit.adam(m, p, x, q, batch_size=2),
+            "need an amortized q, variational.Amortized: got Gaussian",
+        ),
+        (
+            lambda m, p, q, x: fit.adam(m, p, x, q, batch_size=0),
+            "batch_size must be a positive int",
+        ),
+        (
+            lambda m, p, q, x: fit.adam(m, p, x, q, fresh_samples=0),
+            "fresh_samples must be a positive",
+        ),
+    ),
+)
+def test_bad_arguments_of_fits_are_named(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call(*ppca())
+
+
+def test_bad_responsibilities_covariances_and_floors_are_named():
+    model = models.GaussianMixture(2, 3)
+    x = draw(8, 2, g=generator("x"))
+    for bad in (torch.full((8, 2), 0.5), torch.full((7, 3), 1 / 3), torch.ones(8, 3)):
+        with pytest.raises(ValueError, match=r"must have shape \(8, 3\) and rows that sum to one"):
+            model.m_step(bad.double(), x)
+    means, weights = torch.zeros(3, 2).double(), torch.ones(3).double() / 3
+    with pytest.raises(ValueError, match="covariances must be positive definite"):
+        model.from_covariances(weights, means, torch.zeros(3, 2, 2).double())
+    with pytest.raises(ValueError, match="weights must be positive: got"):
+        model.from_covariances(weights * torch.tensor([1.0, 0, 2]), means, torch.eye(2).double())
+    diagonal = models.GaussianMixture(2, 3, "diagonal")
+    with pytest.raises(ValueError, match="covariances must be positive: smallest is 0"):
+        diagonal.from_covariances(weights, means, torch.zeros(3, 2).double())
+    parameters = model.initial_parameters(generator("start"))
+    with pytest.raises(ValueError, match="floor must be at least 0: got -1"):
+        fit.em(model, parameters, x, floor=-1)
+    with pytest.raises(ValueError, match="log_every must be a positive integer: got 0"):
+        fit.em(model, parameters, x, log_every=0)
+
+
+@pytest.mark.parametrize("bad", (0, -3, 2.0, "2", None, True))
+def test_counts_must_be_positive_integers(bad):
+    with pytest.raises(ValueError, match="size must be a positive integer: got"):
+        positive_integer(bad, "size")
+    assert positive_integer(3, "size") == 3

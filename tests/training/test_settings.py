@@ -1,0 +1,65 @@
+"""Runs from plain settings: every data set, every choice, and the device they ran on."""
+
+import json
+
+import pytest
+import torch
+
+from companion.training.settings import COLUMNS, DATA, DRAWN, READ, Settings, train
+
+TINY = {"latent": 1, "count": 30, "steps": 4, "log_every": 4, "nodes": 2}
+
+
+@pytest.mark.parametrize("data", [name for name in DATA if name not in READ])
+def test_every_data_set_trains_from_its_name(data):
+    run = train(Settings(data=data, **TINY), seed=3)
+    record = json.loads(json.dumps(run.to_json()))
+    assert record["columns"] == list(COLUMNS) and len(record["rows"]) == 2
+    assert record["device"] in ("cpu", "cuda") and record["maximum"] >= record["rows"][-1][1]
+    other = train(Settings(data=data, **TINY), seed=4)
+    assert other.rows != run.rows
+    assert (other.maximum != run.maximum) == (data in DRAWN)  # the seed draws the data, or not
+
+
+def test_a_run_is_what_its_settings_say():
+    settings = Settings(
+        **TINY, hidden=[4], noise="pixel", learnable_prior=True, profile=["noise", "prior"]
+    )
+    run = train(settings, seed=0)
+    gap = COLUMNS.index("gap")
+    assert max(abs(row[gap]) for row in run.rows) < 1e-12 and run.maximum is None
+    total = run.rows[-1][COLUMNS.index("entropy_sum")]
+    parts = [
+        run.rows[-1][COLUMNS.index(f"{n}_entropy")] for n in ("posterior", "prior", "observable")
+    ]
+    assert total == pytest.approx(parts[0] - parts[1] - parts[2], abs=1e-12)
+
+
+def test_data_are_read_from_the_folder_that_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="MNIST"):
+        train(Settings(data="mnist", folder=str(tmp_path), **TINY), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"data": "cifar"}, "data must be one of celeba, circle"),
+        ({"data": "wine", "folder": "here"}, "folder must be left out for data='wine'"),
+        ({"data": "celeba"}, "folder must name where CelebA lies"),
+        ({"noise": "fixed"}, "noise must be one of scalar, pixel, head, softplus: got 'fixed'"),
+        ({"device": "tpu"}, "device must be one of auto, cpu, cuda: got 'tpu'"),
+        ({"profile": ["prior"]}, "needs learnable_prior=True"),
+        ({"profile": ["noise"], "noise": "softplus"}, "no closed form"),
+        ({"nodes": 0}, "nodes must be"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Settings.of(settings)
+
+
+def test_a_gpu_is_asked_for_where_the_run_takes_place(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings = Settings(device="cuda", **TINY)
+    with pytest.raises(ValueError, match='device="cuda" needs a GPU'):
+        train(settings, seed=0)

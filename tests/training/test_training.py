@@ -1,0 +1,258 @@
+"""Training of many seeds at once: the same runs as alone, and what is logged of them."""
+
+import dataclasses
+import itertools
+
+import pytest
+import torch
+
+from companion import datasets, elbo, fit, models, verify
+from companion.theory.variational import cubature, samples
+from companion.training import Plan, batch_elbo, device_named, train_vae
+
+SHORT = Plan(steps=6, log_every=3, batch_size=20, learning_rate=1e-2)
+KINDS = [("scalar", False), ("pixel", True), ("head", False), ("head", True), ("softplus", False)]
+
+
+def vae(noise="scalar", learnable_prior=False, hidden=(5,)):
+    model = models.GaussianVAE(13, 2, hidden, noise, learnable_prior)
+    return model, models.Encoder(13, 2, hidden)
+
+
+@pytest.fixture(scope="module")
+def x():
+    return datasets.wine(standardize=True)[:50]
+
+
+@pytest.mark.parametrize(("noise", "learnable_prior"), KINDS)
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_the_objective_is_the_elbo(x, noise, learnable_prior, hidden):
+    model, encoder = vae(noise, learnable_prior, hidden)
+    draws = torch.Generator().manual_seed(1)
+    own, phi = model.initial_parameters(draws), encoder.initial_parameters(draws)
+    own = {name: value + 0.1 for name, value in own.items()}
+    rule = cubature(2)  # exact for the prior's part, so that both forms of the KL agree
+    q = encoder.posterior(phi, x, rule)
+    fast = batch_elbo(model, encoder, own, phi, x, rule)
+    assert abs(float(fast - elbo(model, own, q, x))) < 1e-11 * (1 + abs(float(fast)))
+    kl = (fast - batch_elbo(model, encoder, own, phi, x, rule, kl_weight=0.0)).neg()
+    half = batch_elbo(model, encoder, own, phi, x, rule, kl_weight=0.5)
+    assert float(half - fast) == pytest.approx(0.5 * float(kl), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("noise", "learnable_prior", "profile"),
+    [
+        ("scalar", False, ("noise",)),
+        ("pixel", True, ("noise", "prior")),
+        ("scalar", True, ("prior",)),
+        ("head", True, ("noise", "prior")),
+    ],
+)
+def test_a_profiled_variance_is_the_best_one(x, noise, learnable_prior, profile):
+    model, encoder = vae(noise, learnable_prior)
+    draws = torch.Generator().manual_seed(2)
+    own, phi = model.initial_parameters(draws), encoder.initial_parameters(draws)
+    phi = {name: value + 0.3 for name, value in phi.items()}
+    rule = cubature(2)
+    best = float(batch_elbo(model, encoder, own, phi, x, rule, profile=profile))
+    names = {"noise": "variance.bias" if noise == "head" else "log_variance"}
+    names["prior"] = "prior_log_variance"
+    free = {names[scale] for scale in profile}
+
+    def value(changed):
+        return batch_elbo(model, encoder, own | changed, phi, x, rule)
+
+    found = fit_only(value, {name: own[name] for name in free})
+    assert float(value(found)) == pytest.approx(best, abs=1e-9)
+    assert float(value({})) < best - 1e-3
+
+
+def fit_only(value, start):
+    """Newton's method on a few parameters."""
+    names = sorted(start)
+    sizes = [start[name].numel() for name in names]
+
+    def of(vector):
+        parts = vector.split(sizes)
+        return value({n: p.reshape(start[n].shape) for n, p in zip(names, parts, strict=True)})
+
+    vector = torch.cat([start[name].reshape(-1) for name in names])
+    for _ in range(12):
+        gradient = torch.func.grad(of)(vector)
+        step = torch.linalg.solve(torch.func.hessian(of)(vector), gradient)
+        vector = vector - step.clamp(-1, 1)
+    parts = vector.split(sizes)
+    return {n: p.reshape(start[n].shape) for n, p in zip(names, parts, strict=True)}
+
+
+@pytest.mark.parametrize(("noise", "learnable_prior"), KINDS)
+def test_a_seed_learns_the_same_alone_and_among_others(x, noise, learnable_prior):
+    model, encoder = vae(noise, learnable_prior)
+    together = train_vae(model, encoder, x, (3, 4, 5), SHORT, nodes=4)
+    alone = train_vae(model, encoder, x, [4], SHORT, nodes=4)
+    for t in range(3):
+        for name, value in alone.parameters(0, t).items():
+            assert torch.allclose(value, together.parameters(1, t)[name], atol=1e-10), (t, name)
+        for name, value in alone.encoder_parameters(0, t).items():
+            assert torch.allclose(value, together.encoder_parameters(1, t)[name], atol=1e-10)
+    assert torch.allclose(together.column("elbo")[1:2], alone.column("elbo"), atol=1e-9)
+    seeds = [together.parameters(s)["mean.weight"] for s in range(3)]
+    assert all(not torch.allclose(a, b) for a, b in itertools.combinations(seeds, 2))
+
+
+def test_full_batches_take_the_same_steps_as_adam_on_the_elbo(x):
+    model, encoder = vae(hidden=())
+    plan = Plan(steps=20, log_every=10, learning_rate=1e-2, samples=None)
+    runs = train_vae(model, encoder, x, [7], plan)
+    draws = torch.Generator().manual_seed(7)
+    start, phi = model.initial_parameters(draws), encoder.initial_parameters(draws)
+    q = encoder.posterior(phi, x, cubature(2))
+    plain = fit.adam(model, start, x, q, steps=20, learning_rate=1e-2, log_every=10)
+    for name, value in plain.parameters.items():
+        assert torch.allclose(value, runs.parameters(0)[name], atol=1e-9), name
+
+
+def test_what_is_logged_is_verified_in_float64_on_all_data(x):
+    model, encoder = vae("head")
+    runs = train_vae(model, encoder, x, range(2), dataclasses.replace(SHORT, steps=7), nodes=3)
+    assert runs.steps == (0, 3, 6, 7)
+    assert float(runs.column("relative_residual").max()) < 1e-12
+    report = verify(model, runs.parameters(1, 2), runs.q(1, 2), x)
+    assert runs.traces[1].records[2].elbo == report.elbo
+    assert runs.column("elbo").shape == (2, 4)
+    assert float((runs.column("elbo")[:, -1] - runs.column("elbo")[:, 0]).min()) > 0
+
+
+def test_profiled_variances_leave_no_gap_at_any_logged_step(x):
+    model, encoder = vae("pixel", True)
+    plan = dataclasses.replace(SHORT, profile=("noise", "prior"))
+    runs = train_vae(model, encoder, x, range(2), plan, nodes=3)
+    assert float(runs.column("gap").abs().max()) < 1e-12
+    plain = train_vae(model, encoder, x, range(2), SHORT, nodes=3)
+    assert float(plain.column("gap").abs().min()) > 1e-3
+
+
+def test_precision_changes_round_off_only(x):
+    model, encoder = vae()
+    double = train_vae(model, encoder, x, range(2), SHORT, nodes=3).column("elbo")
+    plan = dataclasses.replace(SHORT, precision="float32", device="cpu")
+    single = train_vae(model, encoder, x, range(2), plan, nodes=3).column("elbo")
+    difference = (double - single).abs()[:, 1:]
+    assert 0 < float(difference.max()) < 1e-4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch finds no GPU here")
+def test_a_gpu_learns_what_a_cpu_learns(x):
+    model, encoder = vae("head", True)
+    plan = dataclasses.replace(SHORT, device="cpu")
+    cpu = train_vae(model, encoder, x, range(3), plan, nodes=3).column("elbo")
+    plan = dataclasses.replace(SHORT, device="cuda")
+    gpu = train_vae(model, encoder, x, range(3), plan, nodes=3)
+    assert gpu.parameters(0)["mean.weight"].device.type == "cpu"
+    assert torch.allclose(cpu, gpu.column("elbo"), atol=1e-8)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_named("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match='device="cuda" needs a GPU'):
+        device_named("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_named("auto") == torch.device("cuda")
+    assert device_named("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="device must be one of auto, cpu, cuda: got 'tpu'"):
+        device_named("tpu")
+
+
+def test_each_seed_may_have_data_of_its_own(x):
+    model, encoder = vae()
+    own = torch.stack([x[:25], x[25:]])
+    runs = train_vae(model, encoder, own, range(2), SHORT, nodes=3)
+    alone = train_vae(model, encoder, x[25:], [1], SHORT, nodes=3)
+    assert torch.allclose(runs.column("elbo")[1:], alone.column("elbo"), atol=1e-9)
+    assert torch.equal(runs.data(1), x[25:])
+
+
+def test_a_pass_shows_every_point_once():
+    from companion.training.feed import Feed
+
+    data = torch.arange(10.0, dtype=torch.float64)[:, None]
+    draws = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    feed = Feed(data, (cubature(1),) * 2, draws, Plan(batch_size=5), 1)
+    first, second = feed.next()[0], feed.next()[0]
+    for run in range(2):
+        seen = torch.cat([first[run], second[run]]).flatten().sort().values
+        assert torch.equal(seen, data.flatten())
+    assert not torch.equal(first[0], first[1])
+
+
+def test_frozen_nodes_follow_their_points():
+    from companion.training.feed import Feed
+
+    data = torch.arange(6.0, dtype=torch.float64)[:, None]
+    draws = torch.Generator().manual_seed(0)
+    rule = samples(6, 2, 1, draws)
+    feed = Feed(data, (rule,), [draws], Plan(batch_size=4, samples=None), 1)
+    x, z, weights = feed.next()
+    assert torch.equal(z[0], rule.z[x[0].flatten().long()])
+    assert torch.equal(weights, torch.tensor([0.5, 0.5], dtype=torch.float64))
+
+
+def test_the_weight_of_the_kl_rises_over_the_warm_up(x):
+    model, encoder = vae("scalar", False)
+    long = dataclasses.replace(SHORT, batch_size=None, warmup=10**9)
+    no_kl = train_vae(model, encoder, x, [0], long, nodes=3)
+    with_kl = train_vae(model, encoder, x, [0], dataclasses.replace(long, warmup=0), nodes=3)
+    ended = train_vae(model, encoder, x, [0], dataclasses.replace(long, warmup=1), nodes=3)
+    name = "log_std.bias"
+    assert not torch.equal(no_kl.encoder_parameters(0)[name], with_kl.encoder_parameters(0)[name])
+    assert torch.equal(ended.encoder_parameters(0)[name], with_kl.encoder_parameters(0)[name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps must be"),
+        ({"batch_size": -1}, "batch_size must be"),
+        ({"samples": 0}, "samples must be"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive: got 0.0"),
+        ({"warmup": -3}, "warmup must be a number of steps, 0 for none: got -3"),
+        ({"profile": ("sigma",)}, "profile must name scales among noise, prior"),
+        ({"device": "tpu"}, "device must be one of auto, cpu, cuda: got 'tpu'"),
+        ({"precision": "half"}, "precision must be one of float32, float64: got 'half'"),
+    ],
+)
+def test_a_plan_refuses_what_it_cannot_do(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Plan(**changes)
+
+
+def test_what_cannot_be_trained_is_refused(x):
+    model, encoder = vae()
+    with pytest.raises(ValueError, match="seeds must name at least one seed: got none"):
+        train_vae(model, encoder, x, [])
+    with pytest.raises(ValueError, match=r"model must be a models\.GaussianVAE"):
+        train_vae(models.PPCA(13, 2), encoder, x, [0])
+    with pytest.raises(ValueError, match="encoder must have the model's sizes"):
+        train_vae(model, models.Encoder(13, 3), x, [0])
+    with pytest.raises(ValueError, match="x must have 13 columns"):
+        train_vae(model, encoder, x[:, :5], [0])
+    with pytest.raises(ValueError, match="one data set for each of the 3 seeds"):
+        train_vae(model, encoder, torch.stack([x, x]), range(3))
+    with pytest.raises(ValueError, match="learnable_prior=True"):
+        train_vae(model, encoder, x, [0], Plan(profile=("prior",)))
+    with pytest.raises(ValueError, match="no closed form"):
+        train_vae(vae("softplus")[0], encoder, x, [0], Plan(profile=("noise",)))
+    fixed = models.GaussianVAE(13, 2, noise="fixed", variance=1.0)
+    with pytest.raises(ValueError, match="noise must be learned"):
+        train_vae(fixed, models.Encoder(13, 2), x, [0])
+    with pytest.raises(ValueError, match="nodes must be"):
+        train_vae(model, encoder, x, [0], nodes=0)
+
+
+def test_training_that_diverges_names_the_seed_and_the_step(x):
+    model, encoder = vae("head")
+    plan = Plan(steps=50, log_every=10, learning_rate=1e6)
+    with pytest.raises(ValueError, match=r"after step \d+ the parameters of seed 9 are not finite"):
+        train_vae(model, encoder, x, [9], plan, nodes=3)

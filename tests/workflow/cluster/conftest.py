@@ -1,0 +1,34 @@
+"""The Slurm tests run when asked for by `-m slurm`, as in `make test-slurm`, and then must."""
+
+import tempfile
+
+import pytest
+
+from tests.workflow.cluster.slurm import Cluster, Unavailable, install
+
+
+def pytest_collection_modifyitems(config, items):
+    if "slurm" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("slurm")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A running Slurm of one node; where there can be none, the tests fail and say why."""
+    try:
+        install()
+    except Unavailable as reason:
+        pytest.fail(f"there is no Slurm to test with: {reason}", pytrace=False)
+    # User munge must reach the folder, and pytest's own is closed to others.
+    with tempfile.TemporaryDirectory(prefix="companion-slurm-") as folder:
+        cluster = Cluster(folder)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+            assert not cluster.processes()

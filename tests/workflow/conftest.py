@@ -1,0 +1,122 @@
+"""A toy book in a temporary folder: small chapters, the real workflow."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).resolve().parents[2]
+
+SETUP = "from companion.book import claims, tiers"
+PARAMETERS = 'tier = "book"  # smoke, book or paper\nseed = 1  # of the random numbers'
+BODY = [
+    "size = tiers.pick(tier, smoke=1, book=2, paper=3)",
+    (
+        'claims.record("{name}/first", "The size $n$ is at most 3.", size, at_most=3,\n'
+        '    source="this companion")'
+    ),
+    (
+        'claims.record("{name}/second", "The seed is near one.", float(seed), close_to=1,\n'
+        '    within=5, source="this companion", drift=0.1)'
+    ),
+    "claims.table()",
+]
+
+
+def cell(source, number, tags=()):
+    kind = "markdown" if source.startswith(("#", ":::", "Text")) else "code"
+    made = {
+        "cell_type": kind,
+        "id": f"cell-{number}",
+        "metadata": {"tags": list(tags)} if tags else {},
+        "source": source,
+    }
+    return made if kind == "markdown" else made | {"outputs": [], "execution_count": None}
+
+
+def notebook(name, extra=()):
+    texts = [f"# Chapter {name}", SETUP, PARAMETERS, *(b.replace("{name}", name) for b in BODY)]
+    cells = [
+        cell(text, number, ["parameters"] if text == PARAMETERS else [])
+        for number, text in enumerate([*texts, *extra], 1)
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+
+
+class Toy:
+    """A book of toy chapters; `run` is the command a reader would type."""
+
+    def __init__(self, root):
+        self.root, self.build = root, root / "_build"
+
+    def write(self, name, extra=()):
+        path = self.root / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(notebook(name, extra), indent=1))
+        return path
+
+    def start(self, *options):
+        command = [sys.executable, "-m", "workflow.book", "--root", str(self.root), *options]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        environment = {k: v for k, v in os.environ.items() if k != "REPOSITORY_URL"}
+        return subprocess.Popen(
+            command, cwd=HOME, text=True, env=environment, start_new_session=True, **pipes
+        )
+
+    def run(self, *options):
+        process = self.start(*options)
+        output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+    def executed(self, name):
+        return self.build / "executed" / f"{name}.ipynb"
+
+    def executions(self):
+        """What papermill says about each execution, its start among it."""
+        copies = self.build.glob("executed/*.ipynb")
+        return {p.stem: json.loads(p.read_text())["metadata"]["papermill"] for p in copies}
+
+    def claims(self):
+        return json.loads((self.build / "claims.json").read_text())
+
+
+def make_toy(root, names=("one", "two")):
+    package = root / "companion"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('"""A toy package."""\n')
+    shutil.copytree(HOME / "companion" / "book", package / "book")
+    (root / "requirements.lock").write_text("toy==1\n")
+    (root / "reference").mkdir()
+    entries = "".join(f"  - file: notebooks/{name}\n" for name in names)
+    (root / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{entries}")
+    toy = Toy(root)
+    for name in names:
+        toy.write(name)
+    return toy
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return make_toy(tmp_path / "toy")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory):
+    """A toy book that was executed and whose claims are the reference, to be copied."""
+    toy = make_toy(tmp_path_factory.mktemp("template") / "toy")
+    status, output = toy.run("--until", "claims", "--reference")
+    assert status == 0, output
+    status, output = toy.run("--until", "claims")
+    assert status == 0, output
+    return toy
+
+
+@pytest.fixture
+def made(template, tmp_path):
+    shutil.copytree(template.root, tmp_path / "made")
+    return Toy(tmp_path / "made")

@@ -1,0 +1,404 @@
+"""The command that makes the book, on toy chapters: what runs, is said, and is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from workflow.project import Problem, Project, declared_parameters, digest, repository_address
+
+RAISES = "values = [1, 2]\nraise RuntimeError('the pipe is blocked')"
+SLOW = "import time\ntime.sleep(60)"
+
+
+def until_claims(toy, *options):
+    return toy.run("--until", "claims", *options)
+
+
+def test_nothing_changed_executes_nothing_and_takes_seconds(made):
+    before = made.executions()
+    for path in (made.root / "notebooks").iterdir():
+        path.touch()
+    started = time.perf_counter()
+    status, output = until_claims(made)
+    assert status == 0 and "All 4 claims hold" in output
+    assert made.executions() == before
+    assert output.count("(unchanged)") == 2
+    assert time.perf_counter() - started < 10  # two to three times that is a loaded machine's
+
+
+def test_a_changed_chapter_alone_is_executed_again(made):
+    before = made.executions()
+    made.write("two", ["1 + 1"])
+    status, output = until_claims(made)
+    after = made.executions()
+    assert status == 0, output
+    assert after["one"] == before["one"] and after["two"] != before["two"]
+
+
+@pytest.mark.parametrize("file", ["companion/book/claims.py", "requirements.lock"])
+def test_a_changed_package_or_lock_executes_every_chapter(made, file):
+    before = made.executions()
+    with (made.root / file).open("a") as changed:
+        changed.write("\n")
+    status, output = until_claims(made)
+    assert status == 0, output
+    assert all(made.executions()[name] != before[name] for name in before)
+
+
+def test_a_change_that_was_taken_back_executes_nothing(made):
+    before, notebook = made.executions(), made.root / "notebooks" / "one.ipynb"
+    source = notebook.read_text()
+    made.write("one", [RAISES])
+    project = Project(made.root)
+    project.stamp()
+    notebook.write_text(source)
+    status, output = until_claims(made)
+    assert status == 0, output
+    assert made.executions() == before
+
+
+def test_a_parameter_executes_what_takes_it(made):
+    before = made.executions()
+    status, output = until_claims(made, "--set", "two.seed=3")
+    assert status == 1 and "drifted: two/second in two, cell 6 is 3.0, was 1.0" in output
+    assert made.executions()["one"] == before["one"]
+    assert made.claims()["claims"][-1]["seed"] == 3
+
+
+def test_a_chapter_that_raises_is_named_and_the_others_go_on(toy):
+    toy.write("one", [RAISES, "print('never')"])
+    status, output = until_claims(toy)
+    assert status == 1
+    assert "Chapter one failed in cell 8 of 9:" in output
+    assert "RuntimeError: the pipe is blocked" in output
+    partly = toy.build / "failed" / "one.ipynb"
+    assert f"The partly executed copy is {partly}" in output
+    assert json.loads(partly.read_text())["cells"]
+    assert not toy.executed("one").exists() and toy.executed("two").exists()
+    toy.write("one")
+    status, output = until_claims(toy, "--reference")
+    assert status == 0, output
+    assert not partly.exists()
+
+
+def test_a_kernel_that_dies_is_reported(toy):
+    toy.write("one", ["import os\nos.kill(os.getpid(), 9)"])
+    status, output = until_claims(toy)
+    assert status == 1
+    assert "Chapter one failed in" in output and "died" in output.lower()
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.1)
+
+
+def running(toy):
+    """Processes that were started for this toy and still run."""
+    found = []
+    for folder in os.listdir("/proc"):
+        if folder.isdigit():
+            try:
+                with open(f"/proc/{folder}/cmdline", "rb") as line:
+                    if str(toy.root).encode() in line.read():
+                        found.append(int(folder))
+            except OSError:
+                continue
+    return found
+
+
+def one_is_done_and_two_runs(toy):
+    return (toy.build / "runs/one.json").exists() and (toy.build / "running/two.ipynb").exists()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("whole_group", [True, False])
+def test_a_killed_run_resumes_and_leaves_nothing_half_written(toy, whole_group):
+    toy.write("two", [SLOW])
+    process = toy.start("--until", "claims", "--cores", "2")
+    wait_for(lambda: one_is_done_and_two_runs(toy))
+    before = toy.executions()
+    if whole_group:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.communicate()
+    assert not toy.executed("two").exists() and not (toy.build / "claims.json").exists()
+    wait_for(lambda: not running(toy), 20)
+    toy.write("two")
+    status, output = until_claims(toy, "--reference")
+    assert status == 0, output
+    assert toy.executions()["one"] == before["one"] and toy.executed("two").exists()
+
+
+def test_an_interrupt_says_how_to_go_on(toy):
+    toy.write("two", [SLOW])
+    process = toy.start("--until", "claims", "--cores", "2")
+    wait_for(lambda: one_is_done_and_two_runs(toy))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "goes on where it stopped" in output
+
+
+def test_two_runs_at_a_time_are_refused(toy):
+    toy.write("two", [SLOW])
+    process = toy.start("--until", "claims")
+    wait_for(lambda: (toy.build / "running").exists())
+    try:
+        status, output = until_claims(toy)
+        assert status == 2 and "Another run is using" in output
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--tier", "huge"], "There is no tier 'huge'; choose one of smoke, book, paper."),
+        (["--set", "sede=3"], "Chapter one has no parameter 'sede'; it has tier, seed."),
+        (["--set", "two.sede=3"], "Chapter two has no parameter 'sede'; it has tier, seed."),
+        (["--set", "three.seed=3"], "There is no chapter 'three'"),
+        (["--set", "seed"], "--set takes name=value"),
+        (["--chapters", "three"], "There is no chapter 'three'; _toc.yml lists 1 one, 2 two."),
+        (["--reference", "--tier", "smoke"], "use --reference without --tier"),
+    ],
+)
+def test_a_wrong_name_is_refused_in_one_sentence_before_anything_runs(toy, options, sentence):
+    status, output = toy.run(*options)
+    assert status == 2 and sentence in output and len(output.splitlines()) == 1
+    assert not toy.build.exists()
+
+
+def test_a_listed_chapter_that_does_not_exist_is_named(toy):
+    (toy.root / "notebooks" / "two.ipynb").unlink()
+    status, output = toy.run()
+    assert status == 2 and output == "_toc.yml lists notebooks/two.ipynb, which does not exist.\n"
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(toy, tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    status, output = toy.run("--output", str(taken / "below"))
+    assert status == 2 and len(output.splitlines()) == 1
+    assert output.startswith(f"Cannot write to the output folder {taken / 'below'}: ")
+    assert taken.read_text() == "a file" and not toy.build.exists()
+
+
+def test_tiers_are_built_apart_and_without_drift(made):
+    status, output = until_claims(made, "--tier", "smoke")
+    assert status == 0, output
+    smoke = json.loads((made.build / "smoke" / "claims.json").read_text())
+    assert smoke["claims"][0]["value"] == 1.0 and made.claims()["claims"][0]["value"] == 2.0
+
+
+def test_one_chapter_can_be_executed_and_checked_alone(made):
+    made.write("one", ["claims.record('one/new', 'New.', 1, at_most=0, source='this companion')"])
+    status, output = made.run("--chapters", "one")
+    assert status == 1
+    assert "Claim does not hold: one/new in one, cell 8" in output
+    assert "Claim not listed: one/new" in output and "two" not in output
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace("at most 3.", "at most 3.").replace("at_most=3", "at_most=1"),
+         "does not hold: one/first in one, cell 5"),
+        (lambda text: text.replace("one/second", "one/third"), "missing: one/second"),
+        (lambda text: text.replace("one/second", "one/third"), "not listed: one/third"),
+        (lambda text: text.replace("float(seed)", "1.5 * float(seed)"), "drifted: one/second"),
+        (lambda text: text.replace("one/second", "two/second"), "made twice: two/second"),
+    ],
+)  # fmt: skip
+def test_a_planted_fault_fails_the_book_and_is_named(made, change, sentence):
+    path = made.root / "notebooks" / "one.ipynb"
+    path.write_text(change(path.read_text()))
+    status, output = until_claims(made)
+    assert status == 1 and f"Claim {sentence}" in output
+    assert until_claims(made)[0] == 1, "a failed check must fail again"
+
+
+def test_kernels_leave_the_terminal_alone(toy):
+    toy.write("one", ["import os\nos.write(2, b'stray words')"])
+    status, output = until_claims(toy, "--reference")
+    assert status == 0 and "stray words" not in output
+
+
+def test_parameters_are_read_with_their_defaults(toy):
+    found = declared_parameters(toy.root / "notebooks" / "one.ipynb")
+    assert found == {"tier": "book", "seed": 1}
+    notebook = json.loads((toy.root / "notebooks" / "one.ipynb").read_text())
+    for cell in notebook["cells"]:
+        cell["metadata"] = {}
+    (toy.root / "notebooks" / "one.ipynb").write_text(json.dumps(notebook))
+    with pytest.raises(Problem, match="exactly one cell tagged parameters: found 0"):
+        declared_parameters(toy.root / "notebooks" / "one.ipynb")
+
+
+def test_digests_follow_names_and_contents_but_not_times(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = digest(tmp_path)
+    (tmp_path / "a").touch()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "b").write_text("2")
+    assert digest(tmp_path) == first
+    (tmp_path / "a").rename(tmp_path / "c")
+    assert digest(tmp_path) != first
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("https://example.org/people/book.git", "https://example.org/people/book"),
+        ("git@example.org:people/book.git", "https://example.org/people/book"),
+        ("https://user:secret@example.org/people/book.git", None),
+        ("/somewhere/else", None),
+        ("", None),
+    ],
+)
+def test_the_repository_address_is_a_public_one_or_none(monkeypatch, tmp_path, given, address):
+    monkeypatch.setenv("REPOSITORY_URL", given)
+    assert repository_address(tmp_path) == address
+
+
+def test_a_chapter_depends_on_the_core_and_its_own_study(toy):
+    """Touching one study re-executes one chapter; touching the core re-executes all."""
+    studies = toy.root / "companion" / "studies"
+    for name in ("", "dots", "lines"):
+        (studies / name).mkdir(parents=True, exist_ok=True)
+        (studies / name / "__init__.py").write_text('"""A study."""\n')
+    toy.write("one", ["from companion.studies import dots", "%time 1"])
+    toy.write("two", ["import companion.studies.lines as lines"])
+    before = {name: Project(toy.root).key(name) for name in ("one", "two")}
+    assert list(before["one"]["studies"]) == ["dots"]
+    assert list(before["two"]["studies"]) == ["lines"]
+
+    def changed(path, text):
+        old, _ = path.read_text(), path.write_text(text)
+        project = Project(toy.root)
+        found = {name for name in before if project.key(name) != before[name]}
+        path.write_text(old)
+        return found
+
+    assert changed(studies / "dots" / "__init__.py", "x = 1\n") == {"one"}
+    assert changed(studies / "lines" / "__init__.py", "x = 1\n") == {"two"}
+    assert changed(studies / "__init__.py", "x = 1\n") == {"one", "two"}
+    assert changed(toy.root / "companion" / "book" / "charts.py", "x = 1\n") == {"one", "two"}
+
+
+def test_a_download_carries_no_study_but_its_own_and_is_small():
+    """Every chapter of this book: at most 150 kB for the package that it carries."""
+    from workflow.site import _archive
+
+    project = Project()
+    for chapter in project.chapters:
+        carried = {path.parts[-3:] for path in project.package_files(chapter)}
+        found = {parts[1] for parts in carried if parts[0] == "studies"}
+        assert found == set(project.studies(chapter))
+        assert len(_archive(project, chapter)) <= 150_000
+
+
+def test_a_downloaded_chapter_brings_its_package(toy, tmp_path):
+    from workflow.site import standalone
+
+    cells = json.loads(standalone(Project(toy.root), "one"))["cells"]
+    assert [cell["cell_type"] for cell in cells[:2]] == ["markdown", "code"]
+    code = cells[1]["source"] + "\nfrom companion.book import claims, tiers\nprint(tiers.__file__)"
+    command = [sys.executable, "-I", "-S", "-c", code]  # without this repository, without packages
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert str(toy.root) not in result.stdout and "tiers.py" in result.stdout
+
+
+def staged(outputs, tags=()):
+    from workflow.stage import prepare
+
+    cell = {"cell_type": "code", "metadata": {"tags": list(tags)}, "outputs": outputs}
+    figures = {}
+    return prepare({"metadata": {}, "cells": [cell]}, "one", figures), cell, figures
+
+
+def picture(**about):
+    return {"data": {"image/svg+xml": "<svg/>"}, "metadata": {"companion": about}}
+
+
+def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output():
+    assert "one, cell 1 has no alternative text" in staged([picture()])[0][0]
+    assert "one figure in a cell" in staged([picture(alt="A."), picture(alt="B.")])[0][0]
+    warning = {"name": "stderr", "text": ["Words: careful"]}
+    assert staged([warning])[0] == ["Cell 1 of one writes to stderr: Words: careful"]
+    problems, cell, figures = staged([picture(alt="A.", caption="C.", name="f")])
+    assert not problems and figures["f"]["image"] == b"<svg/>"
+    described = {"image": {"alt": "A."}, "figure": {"caption": "C.", "name": "f"}}
+    assert cell["metadata"]["mystnb"] == described
+    assert "remove-cell" in staged([], ["injected-parameters"])[1]["metadata"]["tags"]
+
+
+def test_tables_are_mended_for_screen_readers_and_keyboards():
+    from workflow.site import accessible
+
+    corner = '<tr><th class="head"><p></p></th><th style="x">name</th><th> </th></tr>'
+    mended = '<tr><td class="head"></td><th style="x">name</th><td></td></tr>'
+    assert accessible(corner) == mended
+    scrolls = "<div style='overflow-x:auto'><table></table></div>"
+    assert 'tabindex="0"' in accessible(scrolls)
+
+
+def test_pages_made_with_other_assets_are_made_again(tmp_path):
+    from workflow.site import ASSETS, forget_stale
+
+    made = tmp_path / "jupyter-book"
+    forget_stale(made, "new")  # nothing made yet
+    made.mkdir()
+    (made / ASSETS).write_text("new")
+    forget_stale(made, "new")
+    assert made.exists()
+    forget_stale(made, "newer")
+    assert not made.exists()
+    made.mkdir()  # of a build that did not end
+    forget_stale(made, "newer")
+    assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "folded"),
+    [
+        ('claims.record("a/b", "It holds.", gap, at_most=1e-12, source="Theorem 1")', True),
+        ('figure = charts.image_grid(x, (8, 8))\nshow(figure, alt="Digits.")', True),
+        ('claims.note("a/b", 3)\nclaims.say("{a/b}")', True),
+        ('gap = f - s\nclaims.record("a/b", "It holds.", gap, at_most=1, source="T")', False),
+        ("report = verify(model, parameters, q, x)", False),
+        ("value = claims.record", False),
+        ('words = [(1, "a")]\nshow(figures.maps(words), alt="A.")\nfit.final', True),
+        ("seed = 3", False),
+        ("fit.final", False),
+        ("", False),
+        ("%matplotlib inline", False),
+    ],
+)
+def test_cells_that_only_record_or_draw_are_folded(source, folded):
+    from workflow.stage import prepare
+
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": source}
+    prepare({"metadata": {}, "cells": [cell]}, "one", {})
+    assert ("hide-input" in cell["metadata"]["tags"]) == folded
+
+
+def test_pages_take_recorded_values_and_refuse_unknown_ones():
+    from workflow.stage import fill_page
+
+    collected = {"values": {"one/gap": 3e-15}}
+    page = fill_page("{{one/gap:.1e}} nats", "index.md", collected, {})
+    assert page == "3.0e-15 nats"
+    with pytest.raises(Problem, match=r"book/index.md: no value was recorded as 'one/gone'"):
+        fill_page("{{one/gone}}", "index.md", collected, {})
+    with pytest.raises(Problem, match="asks for the figure 'gone'"):
+        fill_page("{{figure: gone}}", "index.md", collected, {})
