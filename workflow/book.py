@@ -4,17 +4,15 @@ Executes the chapters that changed, checks every claim, builds the site, and say
 """
 
 import argparse
-import fcntl
 import json
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from companion.book.tiers import TIERS
 from workflow import drive, progress
-from workflow.claims import check, collect, describe, reference_of, rewrite_reference
-from workflow.project import HOME, Problem, Project, load
+from workflow.claims import check, collect, describe, holds, reference_of, rewrite_reference
+from workflow.project import HOME, Problem, Project
 
 TARGETS = {"execute": "execute", "claims": "claims.checked", "site": "all"}
 
@@ -35,7 +33,7 @@ def main(arguments=None):
                 "Reference values are those of the whole book at tier book: "
                 "use --reference without --tier, --set or --chapters."
             )
-        with exclusive(project.build):
+        with drive.exclusive(project.build):
             return _make(project, chapters, options)
     except Problem as problem:
         print(problem, file=sys.stderr)
@@ -89,18 +87,19 @@ def _make(project, chapters, options):
         status = _snakemake(project, ["claims.json"], options, view)
         if status:
             return status
-        claims = load(project.build / "claims.json")["claims"]
+        claims = (project.collected or {"claims": []})["claims"]
         path = rewrite_reference(project, claims)
         view.line(f"{path} lists {len(claims)} claims; read its difference before you commit it.")
     targets = [f"executed/{c}.ipynb" for c in chapters] if target == "execute" else [target]
     status = _snakemake(project, targets, options, view)
     _times(project, chapters, current, view)
     if status == 0:
-        claims = (load(project.build / "claims.json") or {"claims": []})["claims"]
         if target != "execute":
-            view.line(f"All {len(claims)} claims hold.")
+            if project.checked is None:
+                raise Problem("The claims were not checked to the end: run the same command again.")
+            view.line(f"All {project.checked['holding']} claims hold.")
     site = project.build / "site"
-    if target == "all" and (load(site / "build.json") or {}).get("built"):
+    if target == "all" and project.built:
         view.line(f"{'The book' if status == 0 else 'The site'} is at {site / 'index.html'}")
     view.line(f"{'Done' if status == 0 else 'Failed'} after {time.perf_counter() - began:.1f} s.")
     return status
@@ -111,7 +110,7 @@ def _check_some(project, chapters, view):
     reference = [c for c in reference_of(project) if c["chapter"] in chapters]
     problems = check(claims, reference, project.tier)
     for claim in claims:
-        view.line(f"  {'✓' if claim['holds'] else '✗'} {describe(claim)}")
+        view.line(f"  {'✓' if holds(claim) else '✗'} {describe(claim)}")
     for problem in problems:
         view.line(f"Claim {problem}")
     return 1 if problems else 0
@@ -140,25 +139,6 @@ def _snakemake(project, targets, options, view):
         view.line(ended.tail())
         view.line(f"Snakemake's full log is {ended.log}")
     return 1 if ended.status else 0
-
-
-@contextmanager
-def exclusive(build):
-    """One run at a time in a build folder; the lock goes with the process that holds it."""
-    try:
-        build.mkdir(parents=True, exist_ok=True)
-        lock = (build / ".lock").open("w")
-    except OSError as error:
-        reason = (error.strerror or "not possible").lower()
-        raise Problem(f"Cannot write to the output folder {build}: {reason}.") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Problem(f"Another run is using {build}: wait for it to end.") from None
-        except OSError:
-            pass  # a file system without locks, as on some clusters
-        yield
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from companion.book.claims import CLAIM, VALUE
+from companion.book.claims import CLAIM, VALUE, Claim
 from workflow import progress
-from workflow.project import Problem, declared_parameters, dump, load, write
+from workflow.project import Problem, declared_parameters, digest, dump, load, sealed, write
 
 KEPT = (
     "id",
@@ -51,7 +51,7 @@ def collect(project, chapters):
                 values[data[CLAIM]["id"]] = data[CLAIM]["value"]
             elif VALUE in data:
                 values[data[VALUE]["id"]] = data[VALUE]["value"]
-    return {"claims": claims, "values": values}
+    return {"claims": claims, "values": values, "executed": project.hashes()}
 
 
 def outputs(notebook):
@@ -69,10 +69,12 @@ def check(claims, reference, tier="book"):
     Values are compared with their references for the tier `book` only, which they were taken from.
     """
     problems = duplicates(claims)
+    if not claims:
+        problems.append("none: no chapter made any, so nothing was checked")
     listed = {claim["id"]: claim for claim in reference}
     made = {claim["id"]: claim for claim in claims}
     for claim in claims:
-        if not claim["holds"]:
+        if not holds(claim):
             problems.append(f"does not hold: {describe(claim)}")
     for id in sorted(listed.keys() - made.keys()):
         problems.append(
@@ -88,6 +90,16 @@ def check(claims, reference, tier="book"):
         for id in sorted(made.keys() & listed.keys()):
             problems += drifted(made[id], listed[id])
     return problems
+
+
+def holds(claim):
+    """Whether a claim's value keeps its bound: computed here, whatever the file says."""
+    return as_claim(claim).holds
+
+
+def as_claim(claim):
+    """The claim as the chapter made it, without what the collection adds."""
+    return Claim(**{name: claim[name] for name in Claim.__dataclass_fields__})
 
 
 def duplicates(claims):
@@ -152,7 +164,7 @@ def describe(claim):
 def rewrite_reference(project, claims):
     """Make the present claims the reference, on purpose; the difference is for a person to read."""
     problems = duplicates(claims)
-    problems += [f"does not hold: {describe(claim)}" for claim in claims if not claim["holds"]]
+    problems += [f"does not hold: {describe(claim)}" for claim in claims if not holds(claim)]
     if problems:
         raise Problem("The reference was not changed.\n  " + "\n  ".join(problems))
     kept = sorted(({name: c[name] for name in KEPT} for c in claims), key=lambda c: c["id"])
@@ -178,14 +190,17 @@ def main(arguments):
     build = Path(build).absolute()
     project = Project(Path(root), tier, build if tier == "book" else build.parent)
     if action == "collect":
-        write(Path(file), dump(collect(project, project.chapters)))
+        write(Path(file), sealed(collect(project, project.chapters)))
         return 0
-    claims = load(build / "claims.json")["claims"]
+    if project.collected is None:
+        raise Problem("The collected claims are not those of the executed chapters: run it again.")
+    claims = project.collected["claims"]
     problems = check(claims, reference_of(project), tier)
     for problem in problems:
         progress.report("claim", text=f"Claim {problem}")
     if not problems:
-        write(Path(file), f"{len(claims)} claims hold\n")
+        certified = {"claims": digest(build / "claims.json"), "reference": project.reference}
+        write(Path(file), sealed({**certified, "holding": len(claims)}))
     return 1 if problems else 0
 
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ import yaml
 
 from workflow import progress
 from workflow.project import HOME, Problem
+
+#: Seconds that the next run waits for processes of a killed one: they end by themselves in one.
+LEFT_BEHIND = 30
 
 PROFILES = Path(__file__).with_name("profiles")
 
@@ -72,6 +76,43 @@ class Profile:
         if not self.remote:
             return [*given, "--cores", str(self.width(asked))]
         return [*given, "--jobs", str(asked)] if asked else given
+
+
+@contextmanager
+def exclusive(build):
+    """One run at a time in a build folder, and none beside what is left of a killed one.
+
+    The driver holds one lock; every process that writes for it shares a second one, which the next
+    driver waits for. Both lie beside the folder, where `make clean` leaves them alone.
+    """
+    one, jobs = (build.with_name(f".{build.name}.{name}") for name in ("lock", "jobs"))
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        lock = one.open("w")
+    except OSError as error:
+        reason = (error.strerror or "not possible").lower()
+        raise Problem(f"Cannot write to the output folder {build}: {reason}.") from None
+    with lock:
+        if not _locked(lock):
+            raise Problem(f"Another run is using {build}: wait for it to end.")
+        with jobs.open("w") as left:
+            end = time.monotonic() + LEFT_BEHIND
+            while not _locked(left):
+                if time.monotonic() > end:
+                    raise Problem(f"What is left of a killed run still writes to {build}: end it.")
+                time.sleep(0.2)
+        os.environ[progress.LOCK] = str(jobs)
+        yield
+
+
+def _locked(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks, as on some clusters
+    return True
 
 
 @dataclass(frozen=True)

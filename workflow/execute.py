@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from workflow import progress
-from workflow.project import dump, load, write
+from workflow.project import digest, load, sealed, write
 
 QUIET = {
     "OMP_NUM_THREADS": "1",
@@ -62,16 +62,17 @@ def execute(stamp, notebook, executed, run):
         progress.report("failed", chapter=chapter, text=text)
         return 1
     seconds = time.perf_counter() - clock
-    executed.parent.mkdir(parents=True, exist_ok=True)
-    running.replace(executed)
+    write(executed, running.read_bytes())
+    running.unlink()
     record = {
         "key": key,
+        "executed": digest(executed),
         "tier": parameters["tier"],
         "started": time.strftime("%Y-%m-%d %H:%M", time.gmtime(started)),
         "seconds": round(seconds, 2),
         "cells": len(order),
     }
-    write(run, dump(record))
+    write(run, sealed(record))
     progress.report("executed", chapter=chapter, seconds=seconds, cells=len(order))
     return 0
 

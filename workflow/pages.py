@@ -3,9 +3,9 @@
 import ast
 from html import escape
 
-from companion.book.claims import Claim, comparison, markup
+from companion.book.claims import comparison, markup
 from workflow import benchmarks
-from workflow.claims import check, reference_of
+from workflow.claims import as_claim, check, reference_of
 from workflow.project import load
 
 COLUMNS = "<th>Status</th><th>Claim</th><th>Value and bound</th>"
@@ -68,7 +68,7 @@ def problems(claim, reference, tier):
 
 
 def _row(project, claim, reference):
-    made = Claim(**{name: claim[name] for name in Claim.__dataclass_fields__})
+    made = as_claim(claim)
     wrong = problems(claim, reference, project.tier)
     status = "✓ holds" if not wrong else "✗ " + ", ".join(p.partition(":")[0] for p in wrong)
     target = f"notebooks/{claim['chapter']}.html#claim-{claim['id'].replace('/', '-')}"

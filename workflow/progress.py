@@ -1,5 +1,6 @@
 """Steps report by lines on their standard output; the driver turns them into one readable view."""
 
+import fcntl
 import json
 import os
 import socket
@@ -13,6 +14,9 @@ from typing import Any
 MARK = "@book "
 DRIVER = "COMPANION_DRIVER"
 REPORTS = "COMPANION_REPORTS"
+LOCK = "COMPANION_LOCK"
+
+_held: list[Any] = []
 
 
 def report(event, **details):
@@ -65,21 +69,34 @@ def end_with_driver(end=None):
     driver = int(os.environ.get(DRIVER, 0))
     if not driver:
         return
+    if LOCK in os.environ:  # shared by all that write for this driver; the next one waits for it
+        with suppress(OSError):
+            _held.append(open(os.environ[LOCK], "a"))
+            fcntl.flock(_held[-1], fcntl.LOCK_SH)
 
     def watch():
         while True:
             time.sleep(0.5)
-            try:
-                os.kill(driver, 0)
-            except ProcessLookupError:
+            if not _lives(driver):
                 if end:
                     end()
                     time.sleep(60)
                 os._exit(1)
-            except PermissionError:
-                return
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process):
+    """Whether a process is there and has not ended: one that nobody has waited for is a zombie."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    with suppress(OSError):  # where there is no /proc, as on macOS
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True
 
 
 class View:

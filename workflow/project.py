@@ -4,6 +4,10 @@ A chapter's key holds the hashes of its notebook, of the package's core, of the 
 (what `companion/studies/` keeps for it alone) and of the lock, and the parameters it is given. It
 is stamped into a small file, whose time moves only when the key does: so neither `touch` nor
 `git clone` makes a chapter run, and every change of content does.
+
+Existence and times prove nothing: a product counts only with a sealed record, a JSON file that
+holds its own hash and the SHA-256 of what it certifies. What is cut, emptied or foreign is removed
+before a run, which makes it again, alone.
 """
 
 import ast
@@ -12,10 +16,12 @@ import json
 import os
 import sys
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import metadata
 from pathlib import Path
 
 import yaml
+from packaging.requirements import Requirement
 
 from companion.book.tiers import TIERS
 
@@ -119,6 +125,7 @@ class Project:
             "studies": {study: digest(self._studies / study) for study in self.studies(chapter)},
             "lock": self.lock,
             "python": "{}.{}".format(*sys.version_info),
+            "installed": installed(),
             "parameters": self.parameters(chapter),
         }
 
@@ -151,19 +158,68 @@ class Project:
     def stamp(self):
         """Write what each step depends on; a stamp's time moves only when its content does."""
         tools = digest(HOME / "workflow")
+        self.repair()
         for chapter in self.chapters:
             if not self.notebook(chapter).is_file():
                 continue
             key, path = self.key(chapter), self.build / "stamps" / f"{chapter}.json"
             write_if_changed(path, dump(key))
-            run, executed = self.run(chapter), self.build / "executed" / f"{chapter}.ipynb"
-            if run.get("key") == key and executed.is_file():
+            executed = self.executed(chapter)
+            if executed.is_file() and self.run(chapter)["key"] == key:
                 before = executed.stat().st_mtime - 1
                 os.utime(path, (before, before))  # a change that was taken back is no change
-        reference = digest(self.root / "reference" / "claims.json")
         write_if_changed(self.build / "stamps" / "claims", tools)
-        write_if_changed(self.build / "stamps" / "check", tools + reference + self.tier)
+        write_if_changed(self.build / "stamps" / "check", tools + self.reference + self.tier)
         write_if_changed(self.build / "stamps" / "site", self.site_key())
+
+    def repair(self):
+        """Remove every product that its record does not certify: the next run makes it again."""
+        for chapter in self.chapters:
+            if not self.run(chapter):
+                self.executed(chapter).unlink(missing_ok=True)
+                (self.build / "runs" / f"{chapter}.json").unlink(missing_ok=True)
+        if not self.collected:
+            (self.build / "claims.json").unlink(missing_ok=True)
+        if not self.checked:
+            (self.build / "claims.checked").unlink(missing_ok=True)
+        site = self.build / "site"
+        if (site / "build.json").exists() and not self.built:
+            (site / "build.json").unlink()
+
+    @property
+    def reference(self):
+        """The hash of the recorded values."""
+        return digest(self.root / "reference" / "claims.json")
+
+    @property
+    def collected(self):
+        """The claims of the executed copies that are there now; None if there is no such file."""
+        found = unsealed(self.build / "claims.json")
+        if found and found.get("executed") == self.hashes():
+            return found
+        return None
+
+    def hashes(self):
+        """The hash of each executed copy, as its record certifies it."""
+        return {chapter: self.run(chapter).get("executed") for chapter in self.chapters}
+
+    @property
+    def checked(self):
+        """What the check said of these claims and this reference; None if it has not passed."""
+        found = unsealed(self.build / "claims.checked")
+        expected = {"claims": digest(self.build / "claims.json"), "reference": self.reference}
+        if found and self.collected and expected.items() <= found.items():
+            return found
+        return None
+
+    @property
+    def built(self):
+        """The record of the built site, if it certifies the pages that are there; else None."""
+        site = self.build / "site"
+        found = unsealed(site / "build.json")
+        if found and found.get("pages") == pages_digest(site):
+            return found
+        return None
 
     def site_key(self):
         """What the site depends on beside the executed chapters."""
@@ -174,21 +230,26 @@ class Project:
 
     def site(self):
         """Folder of the built site; raises `Problem` if it is not of the present sources."""
-        site = self.build / "site"
-        built = load(site / "build.json") or {}
+        built = self.built or {}
         if built.get("key") != self.site_key() or not all(map(self.current, self.chapters)):
             state = "not up to date" if built else "not built yet"
             raise Problem(f"The site is {state}: run `make book` first.")
-        return site
+        return self.build / "site"
+
+    def executed(self, chapter):
+        return self.build / "executed" / f"{chapter}.ipynb"
 
     def run(self, chapter):
-        """The record of the chapter's last complete execution; empty if there is none."""
-        return load(self.build / "runs" / f"{chapter}.json") or {}
+        """The record of the chapter's last complete execution; empty if it certifies none."""
+        found = unsealed(self.build / "runs" / f"{chapter}.json") or {}
+        executed = self.executed(chapter)
+        if not executed.is_file() or found.get("executed") != digest(executed):
+            return {}
+        return found
 
     def current(self, chapter):
         """Whether the executed copy is of exactly this notebook, package, lock and parameters."""
-        executed = self.build / "executed" / f"{chapter}.ipynb"
-        return executed.is_file() and self.run(chapter).get("key") == self.key(chapter)
+        return self.run(chapter).get("key") == self.key(chapter)
 
 
 def declared_parameters(notebook):
@@ -272,6 +333,42 @@ def digest(path, files=None):
     return sum.hexdigest()
 
 
+def pages_digest(site):
+    """SHA-256 of all that a site holds but for the record that says so."""
+    return digest(site, (path for path in files_below(site) if path != site / "build.json"))
+
+
+@cache
+def installed():
+    """SHA-256 of names and versions of the packages that a chapter can import, as installed."""
+    waiting, found = ["companion", "ipykernel"], {}
+    while waiting:
+        name = waiting.pop()
+        try:
+            package = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # of another system, or left out
+            continue
+        if package.name not in found:
+            found[package.name] = package.version
+            needed = map(Requirement, package.requires or ())
+            waiting += [r.name for r in needed if r.marker is None or r.marker.evaluate()]
+    return hashlib.sha256(dump(found).encode()).hexdigest()
+
+
+def sealed(content):
+    """The content of a JSON file with its own hash, for `unsealed` to check."""
+    return dump({**content, "sha256": hashlib.sha256(dump(content).encode()).hexdigest()})
+
+
+def unsealed(path):
+    """The content of a sealed JSON file; None if it is absent, cut or changed since."""
+    content = load(path)
+    if not isinstance(content, dict):
+        return None
+    seal = content.pop("sha256", None)
+    return content if seal == hashlib.sha256(dump(content).encode()).hexdigest() else None
+
+
 def dump(content):
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -285,13 +382,16 @@ def load(path):
 
 
 def write(path, content):
-    """Write a file as a whole or not at all."""
+    """Write a file as a whole or not at all: it is renamed into place when the disk has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     if isinstance(content, str):
         content = content.encode()
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

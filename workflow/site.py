@@ -17,7 +17,7 @@ from pathlib import Path
 
 from workflow import progress
 from workflow.numbers import number_cells
-from workflow.project import Problem, Project, digest, dump, load, write
+from workflow.project import Problem, Project, digest, load, pages_digest, sealed, write
 from workflow.stage import stage
 
 CARRIED = """\
@@ -44,19 +44,19 @@ def build(project):
     made = project.build / "jupyter-book"
     assets = digest(project.build / "stage" / "assets")
     forget_stale(made, assets)
-    start = "import sys; from jupyter_book.cli.main import main; sys.exit(main())"
+    start = (
+        "import sys; from workflow.progress import end_with_driver; end_with_driver(); "
+        "from jupyter_book.cli.main import main; sys.exit(main())"
+    )
     command = [sys.executable, "-P", "-c", start, "build", "stage"]
     command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
     path = os.pathsep.join([str(project.root), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": path}
-    result = subprocess.run(
-        command,
-        cwd=project.build,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    resumed = made.exists()
+    result = _sphinx(command, project.build, environment)
+    if result.returncode and resumed:  # what an interrupted build left behind may be to blame
+        shutil.rmtree(made, ignore_errors=True)
+        result = _sphinx(command, project.build, environment)
     if result.returncode:
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
     write(made / ASSETS, assets)
@@ -77,13 +77,24 @@ def build(project):
     (fresh / ".nojekyll").touch()
     site_key = (project.build / "stamps" / "site").read_text()
     built = {"built": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "key": site_key}
-    write(fresh / "build.json", dump(built))
+    write(fresh / "build.json", sealed({**built, "pages": pages_digest(fresh)}))
     old = project.build / "site.old"
     shutil.rmtree(old, ignore_errors=True)
     if site.exists():
         site.replace(old)
     fresh.replace(site)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _sphinx(command, folder, environment):
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def forget_stale(made, assets):

@@ -23,7 +23,6 @@ from typing import Any
 import yaml
 
 from workflow import drive, pictures, progress
-from workflow.book import exclusive
 from workflow.project import Problem, Project, dump, load, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
@@ -34,7 +33,7 @@ def main(arguments=None):
     try:
         runs = plan(options.grid)[options.slice]
         folder = (options.output or Project().build / "sweeps" / options.grid.stem).resolve()
-        with exclusive(folder):
+        with drive.exclusive(folder):
             return _make(runs, folder, options)
     except Problem as problem:
         print(problem, file=sys.stderr)

@@ -51,10 +51,18 @@ class Claim:
     relation: str
     bound: float
     within: float | None
-    holds: bool
     source: str
     drift: float | None
     standard_error: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the value keeps its bound, computed from the two whenever it is asked."""
+        if self.value is None or not math.isfinite(self.value):
+            return False
+        if self.relation == "close_to":
+            return abs(self.value - self.bound) <= (self.within or 0.0)
+        return self.value <= self.bound if self.relation == "at_most" else self.value >= self.bound
 
     def _repr_html_(self) -> str:
         return _row(self)
@@ -97,14 +105,6 @@ def record(
         raise ValueError(f"drift must be finite and not negative, or None: found {drift}")
     if drift is None and standard_error is None and relation != "at_most" and bound != 0:
         drift = RELATIVE_DRIFT
-    holds = (
-        math.isfinite(value)
-        and {
-            "at_most": value <= bound,
-            "at_least": value >= bound,
-            "close_to": abs(value - bound) <= (within or 0.0),
-        }[relation]
-    )
     claim = Claim(
         id=_identifier(id),
         statement=statement,
@@ -112,7 +112,6 @@ def record(
         relation=relation,
         bound=bound,
         within=None if within is None else float(within),
-        holds=holds,
         source=source,
         drift=drift,
         standard_error=None if standard_error is None else float(standard_error),

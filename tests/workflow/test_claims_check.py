@@ -16,7 +16,6 @@ def claim(id="toy/a", **changes):
         "relation": "at_least",
         "bound": 1.0,
         "within": None,
-        "holds": True,
         "source": "this companion",
         "drift": 1e-6,
         "standard_error": None,
@@ -31,12 +30,12 @@ def test_nothing_is_wrong_with_the_claims_of_the_reference():
 @pytest.mark.parametrize(
     ("made", "listed", "sentence"),
     [
-        ([claim(holds=False)], [claim()], "does not hold: toy/a in one, cell 3"),
-        ([claim(holds=False, value=None)], [claim()], "value not a finite number"),
+        ([claim(value=0.5)], [claim()], "does not hold: toy/a in one, cell 3"),
+        ([claim(value=None)], [claim()], "value not a finite number"),
         ([], [claim()], "missing: toy/a is listed in reference/claims.json, but chapter one"),
         ([claim()], [], "not listed: toy/a in one, cell 3 is new"),
         ([claim(value=2.1)], [claim()], "drifted: toy/a in one, cell 3 is 2.1, was 2.0"),
-        ([claim(value=None, holds=False)], [claim()], "drifted: toy/a"),
+        ([claim(value=None)], [claim()], "drifted: toy/a"),
         ([claim(), claim(chapter="two", cell=7)], [claim()], "made twice: toy/a in one, cell 3"),
         ([claim(bound=0.5)], [claim()], "changed: toy/a has bound 0.5"),
         ([claim(drift=0.5)], [claim()], "changed: toy/a has drift 0.5"),
@@ -45,6 +44,12 @@ def test_nothing_is_wrong_with_the_claims_of_the_reference():
 )
 def test_each_fault_is_named(made, listed, sentence):
     assert any(sentence in problem for problem in check(made, listed))
+
+
+def test_what_a_file_says_about_a_claim_does_not_count():
+    """`holds` is computed from value and bound; no claim at all is a failure."""
+    assert any("does not hold" in p for p in check([claim(value=0.5) | {"holds": True}], [claim()]))
+    assert check([], []) == ["none: no chapter made any, so nothing was checked"]
 
 
 def test_the_allowance_is_the_references_own():
@@ -70,7 +75,7 @@ def test_drift_is_relative_or_in_standard_errors(value, listed, drifts):
 
 def test_other_tiers_check_bounds_and_names_but_no_drift():
     assert check([claim(value=5.0)], [claim()], tier="smoke") == []
-    assert check([claim(holds=False)], [claim()], tier="smoke")
+    assert check([claim(value=0.5)], [claim()], tier="smoke")
     assert check([], [claim()], tier="smoke")
     assert check([claim("toy/b")], [], tier="smoke")
 
@@ -84,7 +89,7 @@ def test_the_reference_is_sorted_stable_and_never_takes_a_failed_claim(tmp_path)
     assert rewrite_reference(project, load(path)["claims"][::-1] and [claim(), claim("toy/b")])
     assert path.read_bytes() == first
     with pytest.raises(Problem, match="does not hold: toy/a"):
-        rewrite_reference(project, [claim(holds=False)])
+        rewrite_reference(project, [claim(value=0.5)])
     with pytest.raises(Problem, match="made twice"):
         rewrite_reference(project, [claim(), claim()])
     assert path.read_bytes() == first

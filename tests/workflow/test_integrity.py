@@ -1,0 +1,157 @@
+"""Nothing falsely green: what is lost, cut, emptied, foreign or stale is made again, alone."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from workflow import project as project_module
+from workflow.project import Project, digest, sealed, unsealed
+
+
+def until_claims(toy, *options):
+    return toy.run("--until", "claims", *options)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty_and_old(path):
+    path.write_bytes(b"")
+    os.utime(path, (1e9, 1e9))
+
+
+def foreign(path):
+    path.write_text('{"cells": [], "claims": [], "values": {}}')
+
+
+def tampered(path):
+    """Another number in it, and the rest as it was."""
+    text = path.read_text()
+    assert "3" in text
+    path.write_text(text.replace("3", "4", 1))
+
+
+@pytest.mark.parametrize("harm", [cut, empty_and_old, foreign, tampered, os.unlink])
+@pytest.mark.parametrize("file", ["executed/one.ipynb", "runs/one.json"])
+def test_a_damaged_execution_is_made_again_alone(made, file, harm):
+    before, path = made.executions(), made.build / file
+    harm(path)
+    assert not Project(made.root).run("one")
+    status, output = until_claims(made)
+    assert status == 0 and "All 4 claims hold" in output, output
+    assert made.executions()["two"] == before["two"] and made.executions()["one"] != before["one"]
+    assert Project(made.root).current("one")
+
+
+@pytest.mark.parametrize("harm", [cut, empty_and_old, foreign, tampered, os.unlink])
+@pytest.mark.parametrize("file", ["claims.json", "claims.checked"])
+def test_damaged_claims_are_collected_again_and_nothing_is_executed(made, file, harm):
+    before, path = made.executions(), made.build / file
+    kept = path.read_bytes()
+    harm(path)
+    status, output = until_claims(made)
+    assert status == 0 and "All 4 claims hold" in output, output
+    assert made.executions() == before and path.read_bytes() == kept
+
+
+def test_a_value_beyond_its_bound_does_not_pass_because_the_file_says_so(made):
+    """A well-sealed file is believed for what was computed, never for what it concludes."""
+    path = made.executed("one")
+    notebook = json.loads(path.read_text())
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            claim = output.get("data", {}).get("application/vnd.companion.claim+json")
+            if claim and claim["id"] == "one/first":
+                claim |= {"value": 99, "holds": True}
+    path.write_text(json.dumps(notebook))
+    record = made.build / "runs" / "one.json"
+    record.write_text(sealed({**unsealed(record), "executed": digest(path)}))
+    status, output = until_claims(made)
+    assert status == 1 and "does not hold: one/first" in output
+
+
+def test_a_book_without_claims_fails(toy):
+    for name in ("one", "two"):
+        path = toy.write(name)
+        notebook = json.loads(path.read_text())
+        notebook["cells"] = [c for c in notebook["cells"] if "claims.record" not in c["source"]]
+        path.write_text(json.dumps(notebook))
+    for _ in range(2):
+        status, output = until_claims(toy)
+        assert status == 1 and "none: no chapter made any" in output and "hold." not in output
+
+
+def test_other_versions_of_what_is_installed_are_another_key(made, monkeypatch):
+    before = Project(made.root).key("one")
+    real = project_module.metadata.distribution
+    newer = type("Newer", (), {"name": "torch", "version": "99", "requires": None})
+    found = {"torch": newer}
+    monkeypatch.setattr(
+        project_module.metadata, "distribution", lambda name: found.get(name) or real(name)
+    )
+    project_module.installed.cache_clear()
+    try:
+        after = Project(made.root).key("one")
+    finally:
+        project_module.installed.cache_clear()
+    assert {name for name in after if after[name] != before[name]} == {"installed"}
+
+
+def test_no_folder_above_hides_a_change(tmp_path):
+    folder = tmp_path / "__pycache__" / "book"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a.py").write_text("x = 1\n")
+    before = digest(folder)
+    (folder / "sub" / "a.py").write_text("x = 2\n")
+    assert digest(folder) != before
+    (folder / "sub" / "__pycache__").mkdir()
+    changed = digest(folder)
+    (folder / "sub" / "__pycache__" / "a.pyc").write_text("compiled")
+    assert digest(folder) == changed
+
+
+@pytest.mark.parametrize("harm", [cut, foreign, lambda path: path.write_text(""), os.unlink])
+def test_a_sealed_file_is_whole_or_nothing(tmp_path, harm):
+    path = tmp_path / "record.json"
+    path.write_text(sealed({"value": 3, "list": [1, 2]}))
+    assert unsealed(path) == {"value": 3, "list": [1, 2]}
+    harm(path)
+    assert unsealed(path) is None
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.05)
+
+
+def test_the_next_run_waits_for_what_a_killed_driver_left(toy):
+    """The driver alone is killed by force; the run started at once beside its jobs is right."""
+    toy.write("two", ["import time\ntime.sleep(4)"])
+    process = toy.start("--until", "claims", "--cores", "2")
+    wait_for((toy.build / "running" / "two.ipynb").exists)
+    os.kill(process.pid, signal.SIGKILL)
+    toy.write("two")
+    status, output = until_claims(toy, "--reference")
+    process.communicate()
+    assert status == 0, output
+    assert until_claims(toy)[0] == 0 and Project(toy.root).current("two")
+
+
+def test_removing_the_build_folder_lets_no_two_runs_work_together(toy):
+    toy.write("two", ["import time\ntime.sleep(30)"])
+    process = toy.start("--until", "claims")
+    wait_for((toy.build / "running").exists)
+    try:
+        shutil.rmtree(toy.build, ignore_errors=True)
+        status, output = until_claims(toy)
+        assert status == 2 and "Another run is using" in output
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
