@@ -11,19 +11,16 @@ import csv
 import hashlib
 import io
 import itertools
-import json
 import math
 import statistics
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from workflow import drive, pictures, progress
-from workflow.project import Problem, Project, dump, load, write
+from workflow.grid import plan
+from workflow.project import HOME, Problem, Project, dump, installed, unsealed, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 
@@ -32,7 +29,7 @@ def main(arguments=None):
     options = _options(arguments)
     try:
         runs = plan(options.grid)[options.slice]
-        folder = (options.output or Project().build / "sweeps" / options.grid.stem).resolve()
+        folder = (options.output or Project().build / "sweeps" / name_of(options.grid)).resolve()
         with drive.exclusive(folder):
             return _make(runs, folder, options)
     except Problem as problem:
@@ -71,61 +68,41 @@ def part(text):
     return slice(int(number), None, int(count))
 
 
-def plan(path):
-    """Every run of a grid file, checked before anything runs: id, settings, seed."""
-    from companion.training.settings import Settings
-
-    try:
-        grid = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise Problem(f"Cannot read the grid {path}: {(error.strerror or '').lower()}.") from None
-    except yaml.YAMLError as error:
-        raise Problem(f"{path} is not readable YAML: {error}.") from None
-    if not isinstance(grid, dict) or set(grid) - {"settings", "grid", "seeds"}:
-        raise Problem(f"{path} must have settings, grid and seeds, and nothing else.")
-    fixed, varied = grid.get("settings") or {}, grid.get("grid") or {}
-    if not isinstance(fixed, dict) or not isinstance(varied, dict):
-        raise Problem(f"{path}: settings and grid must map names of settings to values.")
-    for name, values in varied.items():
-        if not isinstance(values, list) or not values:
-            raise Problem(f"{path}: grid {name} must be a list of values: found {values!r}.")
-        if name in fixed:
-            raise Problem(f"{path}: {name} is both in settings and in grid.")
-    runs = []
-    for values in itertools.product(*varied.values()):
-        chosen = fixed | dict(zip(varied, values, strict=True))
-        try:
-            settings = json.loads(json.dumps(asdict(Settings.of(chosen))))
-        except (TypeError, ValueError) as error:
-            raise Problem(f"{path}: {error}.") from None
-        name = hashlib.sha256(dump(settings).encode()).hexdigest()[:10]
-        runs += [
-            {"id": f"{name}-{seed:04d}", "settings": settings, "seed": seed}
-            for seed in _seeds(path, grid.get("seeds", 1))
-        ]
-    if len({run["id"] for run in runs}) < len(runs):
-        raise Problem(f"{path} asks for the same run twice: a value or a seed is repeated.")
-    return runs
-
-
-def _seeds(path, seeds):
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
-        return range(seeds)
-    if isinstance(seeds, list) and seeds and all(type(s) is int and s >= 0 for s in seeds):
-        return seeds
-    raise Problem(f"{path}: seeds must be a number of seeds or a list of them: found {seeds!r}.")
+def name_of(grid):
+    """The folder's name: that of the grid, and its place, for there may be two of one name."""
+    place = grid.resolve()
+    if place.is_relative_to(HOME):
+        place = place.relative_to(HOME)
+    return f"{grid.stem}-{hashlib.sha256(place.as_posix().encode()).hexdigest()[:6]}"
 
 
 def key(run):
     """What a run's result depends on: the package, the lock, its settings and seed."""
     project = Project()
-    return {"package": project.core, "lock": project.lock, **run}
+    return {"package": project.core, "lock": project.lock, "installed": installed(), **run}
 
 
 def result(folder, run, present):
-    """The record of a run that ended well with the present package; None otherwise."""
-    found = load(folder / "runs" / f"{run['id']}.json")
-    return found if found and found.get("key") == present | run else None
+    """The record of a run that ended well with the present package; None otherwise.
+
+    A record counts if its seal is whole, and if it is what this run would have written: settings,
+    seed, and a row of finite numbers for every logged step up to the last.
+    """
+    found = unsealed(folder / "runs" / f"{run['id']}.json")
+    if not found or found.get("key") != present | run:
+        return None
+    made, settings = found.get("run"), run["settings"]
+    if not isinstance(made, dict) or (made["settings"], made["seed"]) != (settings, run["seed"]):
+        return None
+    columns, rows = made["columns"], made["rows"]
+    numbers = [*itertools.chain(*rows), *filter(None, [made["maximum"]])]
+    whole = all(len(row) == len(columns) for row in rows) and all(map(_finite, numbers))
+    steps = [0, *range(settings["log_every"], settings["steps"], settings["log_every"])]
+    return found if whole and [row[0] for row in rows] == [*steps, settings["steps"]] else None
+
+
+def _finite(value):
+    return isinstance(value, float | int) and math.isfinite(value)
 
 
 def _make(runs, folder, options):

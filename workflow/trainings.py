@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from workflow import progress
-from workflow.project import dump, load, write
+from workflow.project import dump, load, sealed, write
 from workflow.sweep import key, result
 
 
@@ -58,7 +58,7 @@ def one(folder, run, present):
         "versions": {name: version(name) for name in ("torch", "numpy", "scipy")},
         "python": platform.python_version(),
     }
-    write(folder / "runs" / f"{run['id']}.json", dump(record))
+    write(folder / "runs" / f"{run['id']}.json", sealed(record))
     progress.report("ran", chapter=run["id"], seconds=seconds)
     return True
 

@@ -114,6 +114,8 @@ class Settings:
             raise ValueError(f"noise must be one of {', '.join(noises)}: got {self.noise!r}")
         for name in ("count", "latent", "nodes"):
             positive_integer(getattr(self, name), name)
+        for size in self.hidden:
+            positive_integer(size, "hidden (each of its sizes)")
         _ = self.plan  # says what is wrong with it
         if "prior" in self.profile and not self.learnable_prior:
             raise ValueError('profile="prior" needs learnable_prior=True')

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from companion.training.settings import Settings, train
-from workflow.project import HOME, Problem
-from workflow.sweep import plan, spread, summarize
+from workflow.grid import plan
+from workflow.project import HOME, Problem, sealed, unsealed
+from workflow.sweep import key, name_of, result, spread, summarize
 
 GRID = """
 settings: {count: 40, steps: 10, log_every: 10}
@@ -111,8 +112,22 @@ def test_a_killed_sweep_goes_on_where_it_was(sweep):
         ("settings: {data: cifar}", "data must be one of"),
         ("grid: {steps: 3}", "grid steps must be a list of values: found 3"),
         ("settings: {data: pca, folder: x}", "folder must be left out for data='pca'"),
-        ("settings: {device: tpu}", "device must be one of auto, cpu, cuda: got 'tpu'"),
+        ("settings: {device: tpu}", "device: input should be 'auto', 'cpu' or 'cuda': found 'tpu'"),
         ("settings: {steps: 3}\ngrid: {steps: [3]}", "steps is both in settings and in grid"),
+        ('settings: {decay: "no"}', "decay: input should be a valid boolean: found 'no'"),
+        ("settings: {hidden: 50}", "hidden: input should be a valid array: found 50"),
+        ('settings: {hidden: "55"}', "hidden: input should be a valid array: found '55'"),
+        ('settings: {steps: "30"}', "steps: input should be a valid integer: found '30'"),
+        ("settings: {steps: 3.5}", "steps: input should be a valid integer"),
+        ("settings: {learning_rate: .inf}", "learning_rate must be finite: found inf"),
+        ("grid: {learning_rate: [0.1, .nan]}", "learning_rate must be finite: found nan"),
+        ("settings: {hidden: [5, -1]}", "hidden .* must be a positive integer: got -1"),
+        ("settings: {latent: -2}", "latent must be a positive integer: got -2"),
+        ("settings: {data: 2020-01-01}", "date is not JSON serializable"),
+        ("settings: {steps: 3, steps: 4}", "'steps' stands there twice"),
+        ("settings: {steps: 3}\nsettings: {steps: 4}", "'settings' stands there twice"),
+        ("seeds: 20000000", "asks for 20000000 runs: at most 1000000"),
+        ("seeds: [12345678901234567890123456]", "seeds must be at most 9223372036854775807"),
         ("seeds: 0", "seeds must be a number of seeds or a list of them: found 0"),
         ("seeds: [1, 1]", "asks for the same run twice"),
         ("models: 3", "must have settings, grid and seeds, and nothing else"),
@@ -124,6 +139,76 @@ def test_a_bad_grid_is_refused_before_anything_runs(tmp_path, grid, sentence):
     path.write_text(grid)
     with pytest.raises(Problem, match=sentence.replace("[", r"\[")):
         plan(path)
+
+
+def test_numbers_are_read_as_everybody_writes_them(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text("settings: {data: pca, decay: no}\ngrid: {learning_rate: [1e-3, 3E-4, 1]}\n")
+    settings = [run["settings"] for run in plan(path)]
+    assert [each["learning_rate"] for each in settings] == [1e-3, 3e-4, 1.0]
+    assert not settings[0]["decay"]
+
+
+def test_encodings_are_understood_or_refused(tmp_path):
+    path, text = tmp_path / "grid.yaml", "# Größe der Stapel\nsettings: {data: pca}\n"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text(text, encoding)
+        assert len(plan(path)) == 1
+    path.write_text(text, "latin-1")
+    with pytest.raises(Problem, match="save it as UTF-8"):
+        plan(path)
+
+
+def test_grids_of_one_name_have_folders_of_their_own(tmp_path):
+    names = {name_of(tmp_path / place / "grid.yaml") for place in ("a", "b")}
+    assert len(names) == 2 and name_of(tmp_path / "...yaml").strip(".") != ""
+    assert "/" not in name_of(tmp_path / "...yaml")
+
+
+def damaged(record):
+    """A record as it was, but for one thing; each must be found out and the run repeated."""
+    run = record["run"]
+    last = len(run["rows"]) - 1
+    yield (
+        "another number",
+        run
+        | {"rows": [*run["rows"][:last], [*run["rows"][last][:1], 999.0, *run["rows"][last][2:]]]},
+    )
+    yield (
+        "not a number",
+        run | {"rows": [*run["rows"][:last], [float("nan")] * len(run["columns"])]},
+    )
+    yield "null", run | {"rows": [*run["rows"][:last], [None] * len(run["columns"])]}
+    yield "a row is missing", run | {"rows": run["rows"][:last]}
+    yield "a shorter row", run | {"rows": [*run["rows"][:last], run["rows"][last][:-1]]}
+    yield "a list", [run]
+    yield "another seed", run | {"seed": 5}
+
+
+def test_a_damaged_record_is_run_again_and_the_rest_goes_on(sweep):
+    status, output = sweep.run()
+    assert status == 0, output
+    before = sweep.records()
+    path = sweep.output / "runs" / f"{min(before)}.json"
+    text, record = path.read_text(), unsealed(path)
+    present, run = key({}), next(r for r in plan(sweep.grid) if r["id"] == path.stem)
+    assert result(sweep.output, run, present) == record
+    for name, made in damaged(record):
+        path.write_text(json.dumps({**json.loads(text), "run": made}))  # its seal is broken
+        assert result(sweep.output, run, present) is None, name
+        if name not in ("another number",):
+            path.write_text(
+                sealed({**record, "run": made})
+            )  # sealed, and still not what it should be
+            assert result(sweep.output, run, present) is None, name
+    for harm in ("", text[:50], "[]", "null"):
+        path.write_text(harm)
+        assert result(sweep.output, run, present) is None
+    status, output = sweep.run()
+    assert status == 0 and "4 runs: 3 done before" in output
+    after = sweep.records()
+    assert {name for name in after if after[name] != before[name]} == {path.stem}
+    assert json.loads(path.read_text())["run"] == record["run"]
 
 
 def test_an_absent_grid_is_named(tmp_path):
