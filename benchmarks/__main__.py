@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import machine, official, results
 from benchmarks.harness import HOME, Row, Setting
-from workflow.project import Problem
+from workflow.progress import Problem
 
 QUICK = HOME / "_build" / "benchmarks-quick.json"
 

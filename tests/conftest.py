@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from workflow.project import Problem, Project
+from workflow.progress import Problem
+from workflow.project import Project
 
 # Hypothesis draws the same examples on every run: a red test stays red, a green one green.
 settings.register_profile("companion", derandomize=True, deadline=None, database=None)

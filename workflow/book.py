@@ -12,7 +12,8 @@ from pathlib import Path
 from companion.book.tiers import TIERS
 from workflow import drive, progress
 from workflow.claims import check, collect, describe, holds, reference_of, rewrite_reference
-from workflow.project import HOME, Problem, Project
+from workflow.progress import Problem
+from workflow.project import HOME, Project
 
 TARGETS = {"execute": "execute", "claims": "claims.checked", "site": "all"}
 
@@ -37,6 +38,10 @@ def main(arguments=None):
             return _make(project, chapters, options)
     except Problem as problem:
         print(problem, file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that may not be written
+        where = f" {error.filename}" if error.filename else ""
+        print(f"Could not read or write{where}: {error.strerror or error}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)

@@ -5,13 +5,13 @@ names every claim that does not hold, is missing, is not listed, has drifted, or
 never loosens itself: only `python -m workflow.book --reference` rewrites `reference/claims.json`.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from companion.book.claims import CLAIM, VALUE, Claim
 from workflow import progress
-from workflow.project import Problem, declared_parameters, digest, dump, load, sealed, write
+from workflow.progress import Problem
+from workflow.project import declared_parameters, digest, dump, load, sealed, write
 
 KEPT = (
     "id",
@@ -182,10 +182,9 @@ def reference_of(project):
     return (load(project.root / "reference" / "claims.json") or {"claims": []})["claims"]
 
 
-def main(arguments):
+def main(action, root, build, file):
     from workflow.project import Project
 
-    action, root, build, file = arguments
     tier = (load(next(Path(build).glob("runs/*.json"))) or {})["tier"]
     build = Path(build).absolute()
     project = Project(Path(root), tier, build if tier == "book" else build.parent)
@@ -205,4 +204,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    progress.job(main)

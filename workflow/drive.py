@@ -20,7 +20,8 @@ from typing import Any
 import yaml
 
 from workflow import progress
-from workflow.project import HOME, Problem
+from workflow.progress import Problem
+from workflow.project import HOME
 
 #: Seconds that the next run waits for processes of a killed one: they end by themselves in one.
 LEFT_BEHIND = 30
@@ -124,7 +125,9 @@ class Ended:
     explained: bool
 
     def tail(self, lines=15):
-        return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
+        with suppress(OSError):
+            return "\n".join(self.log.read_text("utf-8", "replace").splitlines()[-lines:])
+        return ""
 
 
 def add_options(parser, what):
@@ -186,7 +189,9 @@ def _here(command, environment, log, _, show):
             for line in process.stdout or ():
                 event = progress.parse(line)
                 if event is None:
-                    kept.write(line)
+                    with suppress(OSError):  # a full disk is said by those who need it
+                        kept.write(line)
+                        kept.flush()
                 else:
                     show(event)
             return process.wait()

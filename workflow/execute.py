@@ -6,7 +6,6 @@ chapter that raises leaves its partly executed copy in `failed/`, and one senten
 
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -127,10 +126,9 @@ def _log_stderr(path):
         os.dup2(log.fileno(), 2)
 
 
-def main(arguments):
-    progress.end_with_driver()
-    return execute(*(Path(a).absolute() for a in arguments))
+def main(*arguments):
+    return execute(*(Path(argument).absolute() for argument in arguments))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    progress.job(main)

@@ -13,7 +13,8 @@ import re
 
 import yaml
 
-from workflow.project import Problem, dump
+from workflow.progress import Problem
+from workflow.project import dump
 
 #: More runs than this are a slip of the pen: a job of ten takes a second to plan, and hours to run.
 MOST = 1_000_000

@@ -9,7 +9,8 @@ import json
 import re
 import sys
 
-from workflow.project import Problem, Project, write_if_changed
+from workflow.progress import Problem
+from workflow.project import Project, write_if_changed
 
 LINK = re.compile(
     r"\[(?P<before>(?:[^\]\n]*\b[Cc]hapter )?)(?P<number>\d+)(?P<after>(?:\. [^\]\n]*)?)\]"

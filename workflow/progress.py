@@ -11,6 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+
+class Problem(Exception):
+    """Something the reader can put right, told in one sentence."""
+
+
 MARK = "@book "
 DRIVER = "COMPANION_DRIVER"
 REPORTS = "COMPANION_REPORTS"
@@ -84,6 +89,21 @@ def end_with_driver(end=None):
                 os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def job(main):
+    """Run `main` with the words of the command line, and end: 0, or 1 with the reason reported."""
+    end_with_driver()
+    try:
+        status = main(*sys.argv[1:])
+    except Problem as problem:
+        report("failed", text=str(problem))
+        status = 1
+    except OSError as error:  # a full disk, a folder that may not be written: no traceback
+        where = f" {error.filename}" if error.filename else ""
+        report("failed", text=f"Could not read or write{where}: {(error.strerror or error)}.")
+        status = 1
+    sys.exit(status)
 
 
 def _lives(process):

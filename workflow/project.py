@@ -24,13 +24,10 @@ import yaml
 from packaging.requirements import Requirement
 
 from companion.book.tiers import TIERS
+from workflow.progress import Problem
 
 HOME = Path(__file__).resolve().parents[1]
 IGNORED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
-
-
-class Problem(Exception):
-    """Something the reader can put right, told in one sentence."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from workflow import progress
 from workflow.numbers import number_cells
-from workflow.project import Problem, Project, digest, load, pages_digest, sealed, write
+from workflow.progress import Problem
+from workflow.project import Project, load, pages_digest, sealed, write
 from workflow.stage import stage
 
 CARRIED = """\
@@ -34,16 +35,15 @@ if importlib.util.find_spec("companion") is None:
 """
 
 
-#: What the assets were when the pages were made.
-ASSETS = "assets.sha256"
-
-
 def build(project):
-    """Stage, run Jupyter Book, complete what it made, and put it in place."""
+    """Stage, run Jupyter Book, complete what it made, and put it in place.
+
+    Sphinx begins afresh each time: built upon what an earlier or interrupted build left, its index
+    for the search lacks entries, and pages differ by how they came about.
+    """
     stage(project)
     made = project.build / "jupyter-book"
-    assets = digest(project.build / "stage" / "assets")
-    forget_stale(made, assets)
+    shutil.rmtree(made, ignore_errors=True)
     start = (
         "import sys; from workflow.progress import end_with_driver; end_with_driver(); "
         "from jupyter_book.cli.main import main; sys.exit(main())"
@@ -51,15 +51,16 @@ def build(project):
     command = [sys.executable, "-P", "-c", start, "build", "stage"]
     command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
     path = os.pathsep.join([str(project.root), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"PYTHONPATH": path}
-    resumed = made.exists()
-    result = _sphinx(command, project.build, environment)
-    if result.returncode and resumed:  # what an interrupted build left behind may be to blame
-        shutil.rmtree(made, ignore_errors=True)
-        result = _sphinx(command, project.build, environment)
+    result = subprocess.run(
+        command,
+        cwd=project.build,
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if result.returncode:
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
-    write(made / ASSETS, assets)
     fresh, site = project.build / "site.new", project.build / "site"
     shutil.rmtree(fresh, ignore_errors=True)
     ignored = shutil.ignore_patterns(".buildinfo", "objects.inv", "*macros.html")
@@ -68,7 +69,7 @@ def build(project):
         source = project.build / "stage" / page.relative_to(fresh)
         staged = any(source.with_suffix(kind).is_file() for kind in (".md", ".ipynb"))
         if not staged and page.name != "search.html":
-            page.unlink()  # of a page that is no more, or an index that no page links to
+            page.unlink()  # an index that no page links to
             continue
         page.write_text(accessible(page.read_text("utf-8")), "utf-8")
     for chapter in project.chapters:
@@ -84,24 +85,6 @@ def build(project):
         site.replace(old)
     fresh.replace(site)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sphinx(command, folder, environment):
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
-def forget_stale(made, assets):
-    """Start afresh when style sheets or other assets changed: Sphinx would keep the old ones."""
-    known = made / ASSETS
-    if made.exists() and (not known.is_file() or known.read_text("utf-8") != assets):
-        shutil.rmtree(made)
 
 
 def accessible(page):
@@ -167,20 +150,14 @@ def _excerpt(output, build):
     return "\n".join(f"    {line}" for line in (telling or lines[-15:])[:40])
 
 
-def main(arguments):
-    progress.end_with_driver()
-    root, folder = (Path(argument).absolute() for argument in arguments)
+def main(root, folder):
+    root, folder = Path(root).absolute(), Path(folder).absolute()
     run = load(next(folder.glob("runs/*.json"))) or {}
     base = folder if run["tier"] == "book" else folder.parent
     project = Project(root, run["tier"], base)
     progress.report("site", text="Building the site")
-    try:
-        build(project)
-    except Problem as problem:
-        progress.report("failed", text=str(problem))
-        return 1
-    return 0
+    build(project)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    progress.job(main)

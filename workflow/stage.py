@@ -16,7 +16,8 @@ from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
 from workflow import pages
 from workflow.numbers import number_cells, numbered
-from workflow.project import Problem, load, repository_address, write, write_if_changed
+from workflow.progress import Problem
+from workflow.project import load, repository_address, write, write_if_changed
 
 FIGURE = re.compile(r"^\{\{\s*figure:\s*([a-z0-9-]+)\s*\}\}[ \t]*$", re.MULTILINE)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions", "input/mml", "a11y", "sre")

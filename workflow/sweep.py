@@ -20,7 +20,8 @@ from typing import Any
 
 from workflow import drive, pictures, progress
 from workflow.grid import plan
-from workflow.project import HOME, Problem, Project, dump, installed, unsealed, write
+from workflow.progress import Problem
+from workflow.project import HOME, Project, dump, installed, unsealed, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 
@@ -34,6 +35,10 @@ def main(arguments=None):
             return _make(runs, folder, options)
     except Problem as problem:
         print(problem, file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that may not be written
+        where = f" {error.filename}" if error.filename else ""
+        print(f"Could not read or write{where}: {error.strerror or error}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)

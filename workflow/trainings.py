@@ -5,7 +5,6 @@ Each run's record is written as a whole when the run has ended. A run that fails
 """
 
 import platform
-import sys
 import time
 import traceback
 from importlib.metadata import version
@@ -16,9 +15,8 @@ from workflow.project import dump, load, sealed, write
 from workflow.sweep import key, result
 
 
-def main(arguments):
-    progress.end_with_driver()
-    group, done = (Path(argument).absolute() for argument in arguments)
+def main(group, done):
+    group, done = Path(group).absolute(), Path(done).absolute()
     folder = group.parent.parent
     # A job runs on one core: several threads on small arrays only get in each other's way.
     import torch
@@ -64,4 +62,4 @@ def one(folder, run, present):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    progress.job(main)

@@ -28,7 +28,8 @@ from benchmarks.harness import (
 )
 from workflow.claims import CLAIM
 from workflow.execute import QUIET
-from workflow.project import Problem, Project, load
+from workflow.progress import Problem
+from workflow.project import Project, load
 
 #: Chapters of middle length: all of them would take an hour one after another.
 CHAPTERS = ("02", "03", "08", "14", "16", "17")

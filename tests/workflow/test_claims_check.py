@@ -3,7 +3,8 @@
 import pytest
 
 from workflow.claims import check, rewrite_reference
-from workflow.project import Problem, Project, load
+from workflow.progress import Problem
+from workflow.project import Project, load
 
 
 def claim(id="toy/a", **changes):

@@ -13,7 +13,8 @@ import pytest
 from tests.workflow.cluster import slurm
 from workflow import book, drive, progress, sweep
 from workflow.drive import PROFILES, Profile
-from workflow.project import HOME, Problem, dump, write
+from workflow.progress import Problem
+from workflow.project import HOME, dump, write
 
 
 def own(folder, text):

@@ -13,7 +13,8 @@ import pytest
 
 from companion.training.settings import Settings, train
 from workflow.grid import plan
-from workflow.project import HOME, Problem, sealed, unsealed
+from workflow.progress import Problem
+from workflow.project import HOME, sealed, unsealed
 from workflow.sweep import key, name_of, result, spread, summarize
 
 GRID = """

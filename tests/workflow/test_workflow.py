@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from workflow.project import Problem, Project, declared_parameters, digest, repository_address
+from workflow.progress import Problem
+from workflow.project import Project, declared_parameters, digest, repository_address
 
 RAISES = "values = [1, 2]\nraise RuntimeError('the pipe is blocked')"
 SLOW = "import time\ntime.sleep(60)"
@@ -350,22 +351,6 @@ def test_tables_are_mended_for_screen_readers_and_keyboards():
     assert accessible(corner) == mended
     scrolls = "<div style='overflow-x:auto'><table></table></div>"
     assert 'tabindex="0"' in accessible(scrolls)
-
-
-def test_pages_made_with_other_assets_are_made_again(tmp_path):
-    from workflow.site import ASSETS, forget_stale
-
-    made = tmp_path / "jupyter-book"
-    forget_stale(made, "new")  # nothing made yet
-    made.mkdir()
-    (made / ASSETS).write_text("new")
-    forget_stale(made, "new")
-    assert made.exists()
-    forget_stale(made, "newer")
-    assert not made.exists()
-    made.mkdir()  # of a build that did not end
-    forget_stale(made, "newer")
-    assert not made.exists()
 
 
 @pytest.mark.parametrize(

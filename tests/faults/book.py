@@ -1,0 +1,70 @@
+"""A small book with a site of its own, and what of its result is the same in every right run."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.workflow.conftest import HOME, Toy, make_toy
+
+TOC = """format: jb-book
+root: index
+parts:
+  - caption: Chapters
+    numbered: 1
+    chapters:
+      - file: notebooks/one
+      - file: notebooks/two
+  - caption: More
+    chapters:
+      - file: api
+"""
+
+
+def make_book(root: Path) -> Toy:
+    """Two chapters, a page with a value in it, and the reference of the package they use."""
+    toy = make_toy(root)
+    shutil.copytree(HOME / "companion" / "support", root / "companion" / "support")
+    shutil.copy(HOME / "_config.yml", root)
+    shutil.copytree(HOME / "book" / "assets", root / "book" / "assets")
+    (root / "book" / "references.bib").write_text("")
+    (root / "book" / "index.md").write_text("# A book\n\nIts size is {{one/first:.0f}}.\n")
+    (root / "_toc.yml").write_text(TOC)
+    return toy
+
+
+def outcome(toy: Toy) -> dict[str, object]:
+    """Claims, values and every file of the site, times and dates left out."""
+    found: dict[str, object] = {}
+    for path in sorted((toy.build / "site").rglob("*")):
+        if path.is_file() and path.name != "build.json":
+            found[path.relative_to(toy.build).as_posix()] = path.read_bytes()
+    collected = json.loads((toy.build / "claims.json").read_text())
+    timed = {"started", "seconds"}
+    found["claims"] = [
+        {name: value for name, value in claim.items() if name not in timed}
+        for claim in collected["claims"]
+    ]
+    found["values"] = collected["values"]
+    for path in sorted(toy.build.glob("executed/*.ipynb")):
+        notebook = json.loads(path.read_text())
+        found[f"executed {path.stem}"] = [
+            (cell["source"], cell.get("outputs")) for cell in notebook["cells"]
+        ]
+    return found
+
+
+def differences(right: dict[str, object], found: dict[str, object]) -> list[str]:
+    """Names of what is missing, new or different."""
+    return sorted(
+        name for name in right.keys() | found.keys() if right.get(name) != found.get(name)
+    )
+
+
+def half_written(toy: Toy) -> list[str]:
+    """Temporary files that a run left behind."""
+    kept = {"lock", "jobs"}
+    return [
+        str(path.relative_to(toy.build))
+        for path in toy.build.rglob(".*.[0-9]*")
+        if path.is_file() and path.suffix not in kept and ".snakemake" not in path.parts
+    ]
