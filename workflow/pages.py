@@ -1,7 +1,9 @@
 """Pages that are generated: claim ledger, run times, benchmarks, API reference."""
 
 import ast
+import re
 from html import escape
+from importlib import metadata
 
 from companion.book.claims import comparison, markup
 from workflow import benchmarks
@@ -16,6 +18,7 @@ def generate(project, collected):
     return {
         "ledger.md": ledger(project, collected),
         "runtime.md": runtime(project),
+        "notices.md": notices(),
         **benchmarks.pages(project),
         **api(project),
     }
@@ -46,7 +49,7 @@ def ledger(project, collected):
         made = [claim for claim in claims if claim["chapter"] == chapter]
         if not made:
             continue
-        seed = "" if made[0]["seed"] is None else f", seed {made[0]['seed']}"
+        seed = "" if made[0]["seed"] is None else f", seed {plain(made[0]['seed'])}"
         rows = "".join(_row(project, claim, reference) for claim in made)
         text += [
             f"## {project.numbers[chapter]}. {title(project, chapter)}",
@@ -59,6 +62,11 @@ def ledger(project, collected):
             "",
         ]
     return "\n".join(text)
+
+
+def plain(value):
+    """A parameter, which a reader may have given, as text that is neither Markdown nor HTML."""
+    return escape(re.sub(r"[^\w.,:+ -]", "?", str(value)))
 
 
 def problems(claim, reference, tier):
@@ -102,6 +110,40 @@ def runtime(project):
     first = next(iter(runs.values()))
     text += ["", f"Python {first['key']['python']}, lock `{project.lock}`.", ""]
     return "\n".join(text)
+
+
+#: Packages that put files of theirs, or of others, into the site.
+SHIPPED = {
+    "sphinx-mathjax-offline": "MathJax and its fonts (Apache-2.0)",
+    "pydata-sphinx-theme": "Bootstrap (MIT); Font Awesome Free (CC BY 4.0, OFL-1.1, MIT)",
+    "sphinx-book-theme": "",
+    "sphinx-design": "Material Design Icons and Octicons (Apache-2.0 and MIT)",
+    "sphinx-copybutton": "clipboard.js and Tabler Icons (MIT)",
+    "sphinx-togglebutton": "",
+    "sphinx-proof": "",
+    "sphinx-exercise": "",
+    "myst-nb": "",
+    "sphinx": "Snowball stemmers for the search (BSD-3-Clause)",
+}
+
+
+def notices():
+    """Whose files the site holds beside the book's own, at which version, under which licence."""
+    text = [
+        "# Third-party notices",
+        "",
+        "The pages of this site use files of others, which are served with it. Each keeps its "
+        "licence; the versions are those that this copy was built with.",
+        "",
+        "| Package | Version | Licence | Brings |",
+        "|---|---|---|---|",
+    ]
+    for name, brings in SHIPPED.items():
+        about = metadata.metadata(name)
+        said = [c.rpartition(":: ")[2] for c in about.get_all("Classifier") or () if "License" in c]
+        licence = about["License-Expression"] or ", ".join(said) or about["License"] or "see source"
+        text.append(f"| {name} | {about['Version']} | {licence} | {brings} |")
+    return "\n".join(text) + "\n"
 
 
 def api(project):

@@ -20,7 +20,15 @@ from workflow.progress import Problem
 from workflow.project import load, repository_address, write, write_if_changed
 
 FIGURE = re.compile(r"^\{\{\s*figure:\s*([a-z0-9-]+)\s*\}\}[ \t]*$", re.MULTILINE)
-MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions", "input/mml", "a11y", "sre")
+MATHJAX = (
+    "tex-chtml.js",
+    "output/chtml/fonts",
+    "input/tex/extensions",
+    "input/mml",
+    "ui",
+    "a11y",
+    "sre",
+)
 #: What chapters draw with: `show`, and modules of figures.
 DRAWING = ("charts", "ensembles", "figures", "sections", "show", "show_animation")
 SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
