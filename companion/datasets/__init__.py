@@ -3,7 +3,9 @@
 All are float64 tensors of shape (N, D).
 """
 
-from companion.datasets.large.downloads import celeba, mnist, mnist_labels, susy
+from companion.datasets.large.celeba import celeba
+from companion.datasets.large.mnist import mnist, mnist_labels
+from companion.datasets.large.susy import susy
 from companion.datasets.manifolds import (
     circle,
     cosine,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,17 +43,17 @@ def digits(binary: bool = False) -> Tensor:
 
 def iris(standardize: bool = False) -> Tensor:
     """150 iris flowers, four lengths in cm, ``(150, 4)``. Source: Fisher (1936)."""
-    return _maybe_standardize(_sklearn("load_iris"), standardize)
+    return _sklearn("load_iris", standardize)
 
 
 def wine(standardize: bool = False) -> Tensor:
     """178 wines, 13 chemical measurements, ``(178, 13)``. Source: UCI, via scikit-learn."""
-    return _maybe_standardize(_sklearn("load_wine"), standardize)
+    return _sklearn("load_wine", standardize)
 
 
 def breast_cancer(standardize: bool = False) -> Tensor:
     """569 cell images, 30 measurements, ``(569, 30)``. Source: UCI (WDBC), via scikit-learn."""
-    return _maybe_standardize(_sklearn("load_breast_cancer"), standardize)
+    return _sklearn("load_breast_cancer", standardize)
 
 
 def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
@@ -64,20 +63,17 @@ def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
     logarithms, each patch has its mean removed, and all are divided by their common standard
     deviation.
     """
-    from sklearn.datasets import load_sample_images
-
     positive_integer(count, "count")
     positive_integer(size, "size")
+    images = np.log1p(_photographs())
+    height = images.shape[1]
+    if not 2 <= size <= height:
+        raise ValueError(f"size must lie between 2 and {height}, their height: got {size}")
     rng = np.random.default_rng(seed)
-    images = [np.log1p(image.astype(np.float64).mean(-1)) for image in load_sample_images().images]
-    smallest = min(min(image.shape) for image in images)
-    if size > smallest:
-        raise ValueError(f"size must be at most {smallest}, the photographs' height: got {size}")
-    patches = np.empty((count, size * size))
-    for index, which in enumerate(rng.integers(len(images), size=count)):
-        image = images[which]
-        row, column = (rng.integers(extent - size + 1) for extent in image.shape)
-        patches[index] = image[row : row + size, column : column + size].reshape(-1)
+    which = rng.integers(len(images), size=count)
+    row, column = rng.integers(np.subtract(images.shape[1:], size - 1), size=(count, 2)).T
+    windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
+    patches = windows[which, row, column].reshape(count, -1)
     patches -= patches.mean(1, keepdims=True)
     return torch.from_numpy(patches / patches.std())
 
@@ -111,12 +107,10 @@ def orientations(count: int = 2000, seed: int = 0) -> Tensor:
     :func:`image_patches`.
     """
     from scipy.ndimage import gaussian_filter
-    from sklearn.datasets import load_sample_images
 
     positive_integer(count, "count")
     angles = []
-    for image in load_sample_images().images:
-        grey = image.astype(np.float64).mean(-1)
+    for grey in _photographs():
         down, right = (gaussian_filter(grey, 2, order=order) for order in ((1, 0), (0, 1)))
         length = np.hypot(down, right)
         angles.append(np.arctan2(down, right)[length > np.median(length)])
@@ -130,12 +124,10 @@ def orientations(count: int = 2000, seed: int = 0) -> Tensor:
 def most_frequent_words(words: int = 20) -> list[str]:
     """The most frequent words of the text of :func:`word_counts`, the most frequent first."""
     positive_integer(words, "words")
-    counts = Counter(word for text in _texts() for word in text)
+    counts = _counts()
     if words > len(counts):
         raise ValueError(f"words must be at most {len(counts)}: got {words}")
-    return [
-        word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:words]
-    ]
+    return [word for word, _ in counts[:words]]
 
 
 def word_counts(words: int = 20, length: int = 50) -> Tensor:
@@ -169,8 +161,13 @@ def word_frequencies() -> Tensor:
     >>> bool(word_frequencies()[0] > 100), int(word_frequencies().min())
     (True, 1)
     """
+    return torch.tensor([[count] for _, count in _counts()], dtype=torch.float64)
+
+
+def _counts() -> list[tuple[str, int]]:
+    """Every word of the text and how often it occurs, the most frequent first, then by letters."""
     counts = Counter(word for text in _texts() for word in text)
-    return torch.tensor(sorted(counts.values(), reverse=True), dtype=torch.float64)[:, None]
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 @cache
@@ -184,12 +181,15 @@ def _texts() -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(re.findall(r"[a-z]+(?:'[a-z]+)?", text)) for text in texts)
 
 
-def _sklearn(loader: str) -> Tensor:
+def _sklearn(loader: str, standardize: bool = False) -> Tensor:
     from sklearn import datasets
 
-    bunch: Any = getattr(datasets, loader)()
-    return torch.from_numpy(bunch.data.astype(np.float64))
-
-
-def _maybe_standardize(x: Tensor, standardize: bool) -> Tensor:
+    x = torch.from_numpy(getattr(datasets, loader)().data.astype(np.float64))
     return (x - x.mean(0)) / x.std(0, correction=0) if standardize else x
+
+
+def _photographs() -> np.ndarray[tuple[int, int, int], np.dtype[np.float64]]:
+    """Grey intensities of scikit-learn's two photographs, ``(2, 427, 640)``."""
+    from sklearn.datasets import load_sample_images
+
+    return np.stack(load_sample_images().images).astype(np.float64).mean(-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,6 +19,17 @@ def pca(
     """Draws from a linear-Gaussian model: x = Wz + μ + noise, W and μ uniform on [0, 1].
 
     Source: the PCA data of Damm et al. (arXiv:2010.14860), with their sizes as defaults except N.
+
+    Parameters
+    ----------
+    count, observed
+        N and D, the shape of the result.
+    latent
+        H, the length of z ~ N(0, I).
+    noise_std
+        Standard deviation of the noise in each observable.
+    seed
+        Of W, μ, z and the noise, drawn in this order.
     """
     return _linear(count, observed, latent, noise_std, seed, ring=False)
 
@@ -27,6 +40,11 @@ def pca_ring(
     """Like :func:`pca`, but with latents near the unit sphere: z ← z/10 + z/‖z‖.
 
     Source: the PCA-ring data of Damm et al. (arXiv:2010.14860).
+
+    Parameters
+    ----------
+    count, observed, latent, noise_std, seed
+        As for :func:`pca`.
     """
     return _linear(count, observed, latent, noise_std, seed, ring=True)
 
@@ -36,7 +54,16 @@ def bars(
 ) -> Tensor:
     """Binary images of horizontal and vertical bars, ``(count, size²)``.
 
-    Each of the 2·size bars is present with ``probability``, by default two per image on average.
+    Parameters
+    ----------
+    count
+        How many images.
+    size
+        Their height and width, and the number of bars in each direction.
+    probability
+        With which each of the 2·size bars is present, by default two per image on average.
+    seed
+        Of the bars.
 
     >>> bars(3, size=4).shape
     torch.Size([3, 16])
@@ -51,14 +78,20 @@ def bars(
     return torch.from_numpy(images.reshape(count, -1).astype(np.float64))
 
 
+def seeded(count: int, noise_std: float, seed: int) -> np.random.Generator:
+    """The generator of one data set, whose size and noise are checked."""
+    positive_integer(count, "count")
+    if not 0 <= noise_std < math.inf:
+        raise ValueError(f"noise_std must be a finite number of at least 0: got {noise_std}")
+    return np.random.default_rng(seed)
+
+
 def _linear(
     count: int, observed: int, latent: int, noise_std: float, seed: int, ring: bool
 ) -> Tensor:
-    for value, name in ((count, "count"), (observed, "observed"), (latent, "latent")):
-        positive_integer(value, name)
-    if not noise_std >= 0:
-        raise ValueError(f"noise_std must be at least 0: got {noise_std}")
-    rng = np.random.default_rng(seed)
+    positive_integer(observed, "observed")
+    positive_integer(latent, "latent")
+    rng = seeded(count, noise_std, seed)
     weights = rng.random((observed, latent))
     mean = rng.random(observed)
     z = rng.standard_normal((count, latent))

@@ -1,145 +1,116 @@
-"""Files of data: where they lie, how they are checked, and how they are downloaded."""
+"""Files of data: the folder they lie in, how they are found there, and how they are downloaded."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import hashlib
-import http.client
 import os
-import urllib.request
-from collections.abc import Iterator, Sequence
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-import numpy as np
+from companion.support.checks import positive_integer
 
-__all__ = [
-    "FolderLike",
-    "cache_folder",
-    "check_sha256",
-    "fetch",
-    "folder_or_cache",
-    "read_idx",
-    "replacing",
-    "sha256_of",
-]
+__all__ = ["FolderLike", "at_most", "fetch", "find", "folder_or_cache"]
 
 FolderLike = str | os.PathLike[str]
 
 _BLOCK = 1 << 20
-_TIMEOUT = 60
-
-
-def cache_folder() -> Path:
-    """Where downloads go if no folder is named: ``$COMPANION_DATA``, else the user's cache.
-
-    The user's cache is ``$XDG_CACHE_HOME/companion``, or ``~/.cache/companion``.
-    """
-    named = os.environ.get("COMPANION_DATA")
-    if named:
-        return Path(named).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "companion"
 
 
 def folder_or_cache(folder: FolderLike | None, name: str) -> Path:
-    """The folder that the user names, or the cache's own for the data ``name``."""
-    return cache_folder() / name if folder is None else Path(folder).expanduser()
+    """The folder that the reader names, or the cache's own for the data ``name``.
 
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 checksum of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def check_sha256(path: Path, expected: str, hint: str) -> None:
-    """Raise a ``ValueError`` that names both checksums unless the file has the ``expected`` one."""
-    found = sha256_of(path)
-    if found != expected:
-        raise ValueError(
-            f"{path} is corrupted or another file: its SHA-256 is {found}, expected {expected}; "
-            f"{hint}"
-        )
-
-
-@contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A path beside ``target`` to write to, which becomes ``target`` if the block succeeds.
-
-    If it does not, whatever was written is removed, and ``target`` is as before.
+    The cache is ``$COMPANION_DATA``, else ``$XDG_CACHE_HOME/companion``, else
+    ``~/.cache/companion``.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        yield partial
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    if folder is None:
+        user = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        folder = Path(os.environ.get("COMPANION_DATA") or f"{user}/companion", name)
+    return Path(folder).expanduser()
 
 
-def fetch(addresses: Sequence[str], target: Path, sha256: str | None = None) -> None:
-    """Download ``target`` from the first address that delivers it whole.
+def find(root: Path, *names: str) -> Iterator[Path]:
+    """The files of these names, ``?`` for any character, in ``root`` or up to two folders below.
 
-    A file that ends early, or whose SHA-256 is not ``sha256``, is thrown away; nothing that is
-    incomplete or wrong is ever found under the name of ``target``.
+    The nearest come first, in one folder those of the first name.
+    """
+    for below in ("", "*/", "*/*/"):
+        for name in names:
+            yield from filter(Path.is_file, sorted(root.glob(f"{below}{name}")))
+
+
+def at_most(count: int | None, available: int) -> int:
+    """The number of rows to give, all if ``count`` is ``None``."""
+    if count is None:
+        return available
+    if positive_integer(count, "count") > available:
+        raise ValueError(f"count must be at most {available}: got {count}")
+    return count
+
+
+def fetch(
+    addresses: Sequence[str],
+    target: Path,
+    unpack: Callable[[IO[bytes]], Any],
+    sha256: str | None = None,
+) -> None:
+    """Download and unpack ``target`` from the first address that delivers it whole.
+
+    Nothing that is incomplete or wrong is ever found under the name of ``target``.
+
+    Parameters
+    ----------
+    addresses
+        Where the packed file is, tried in this order.
+    target
+        The file to make, in a folder that is made if it is not there.
+    unpack
+        Opens what was downloaded, such as :func:`gzip.open`.
+    sha256
+        The checksum that the unpacked file must have, ``None`` if there is none to compare with.
 
     Raises
     ------
     ConnectionError
         If no address delivers the file; the sentence says for each what went wrong.
+    OSError
+        If the file cannot be written.
     """
+    import pooch
+    import requests
+
+    # Not even a server that could may compress once more what is to be unpacked once.
+    headers = {"Accept-Encoding": "identity"}
+    receive = pooch.HTTPDownloader(progressbar=True, chunk_size=_BLOCK, headers=headers)
+
+    def unpacked(address: str, output: str, _: Any) -> None:
+        with tempfile.TemporaryFile(dir=target.parent) as packed:
+            receive(address, packed, None)
+            packed.seek(0)
+            with unpack(packed) as source, open(output, "wb") as file:
+                shutil.copyfileobj(source, file, _BLOCK)
+
+    bad_file = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, KeyError, ValueError)
     failures = []
     for address in addresses:
         try:
-            with replacing(target) as partial:
-                found = _receive(address, partial)
-                if sha256 is not None and found != sha256:
-                    raise OSError(f"its SHA-256 is {found}, expected {sha256}")
+            pooch.retrieve(address, sha256, target.name, target.parent, downloader=unpacked)
+            target.chmod(0o644)  # pooch's temporary file is for its owner's eyes only
             return
-        except (OSError, http.client.HTTPException) as error:
-            failures.append(f"{address}: {error}")
+        except requests.ConnectionError as error:
+            failures.append(f"{address}: no connection, {type(error).__name__}")
+        except (requests.RequestException, *bad_file) as error:
+            failures.append(f"{address}: {str(error).partition('. ')[0]}")
+        except OSError as error:
+            raise OSError(
+                f"{target.name} could not be written to {target.parent} "
+                f"({error.strerror or error}); make room there or name another folder"
+            ) from error
     raise ConnectionError(
         f"{target.name} could not be downloaded to {target.parent} ({'; '.join(failures)}); get it "
         "by other means and name the folder it lies in"
     )
-
-
-def _receive(address: str, path: Path) -> str:
-    """Write what ``address`` delivers to ``path``; return its SHA-256."""
-    request = urllib.request.Request(address, headers={"User-Agent": "companion"})
-    digest, received = hashlib.sha256(), 0
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer, path.open("wb") as file:
-        announced = answer.headers.get("Content-Length")
-        for block in _blocks(answer):
-            digest.update(block)
-            received += len(block)
-            file.write(block)
-    # A connection that breaks off looks like the end of the file.
-    if announced is not None and received != int(announced):
-        raise OSError(f"it ended after {received} of {announced} bytes")
-    return digest.hexdigest()
-
-
-def _blocks(file: Any) -> Iterator[bytes]:
-    while block := file.read(_BLOCK):
-        yield block
-
-
-def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The array of bytes in an IDX file, plain or compressed (``.gz``).
-
-    The format: two zero bytes, the type (8: unsigned bytes), the number of dimensions, each
-    dimension as a big-endian 32-bit integer, then the entries.
-    """
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        content = file.read()
-    if content[:3] != b"\0\0\x08" or len(content) < 4 * (1 + content[3]):
-        raise ValueError(f"{path} must be an IDX file of unsigned bytes: it begins {content[:4]!r}")
-    start = 4 * (1 + content[3])
-    shape = np.frombuffer(content[4:start], ">u4").astype(int)
-    entries = np.frombuffer(content[start:], np.uint8)
-    if entries.size != shape.prod():
-        raise ValueError(f"{path} must have {shape.prod()} entries: found {entries.size}")
-    return entries.reshape(shape)
