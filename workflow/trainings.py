@@ -38,7 +38,7 @@ def one(folder, run, present):
 
     started = time.perf_counter()
     try:
-        trained = train(Settings.of(run["settings"]), run["seed"])
+        trained = train(Settings(**run["settings"]), run["seed"])
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
         failed = folder / "failed" / f"{run['id']}.json"

@@ -38,7 +38,7 @@ SERIAL = """
 import json, sys
 from companion.training.settings import Settings, train
 settings, seeds = json.loads(sys.argv[1]), int(sys.argv[2])
-runs = [train(Settings.of(settings), seed).rows[-1] for seed in range(seeds)]
+runs = [train(Settings(**settings), seed).rows[-1] for seed in range(seeds)]
 print(json.dumps(runs))
 """
 

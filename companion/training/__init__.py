@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from companion.training.elbo import batch_elbo
 from companion.training.ensemble import Ensemble
-from companion.training.plan import Plan, device_named
+from companion.training.plan import Plan
 from companion.training.run import train_vae
 
-__all__ = ["Ensemble", "Plan", "batch_elbo", "device_named", "train_vae"]
+__all__ = ["Ensemble", "Plan", "batch_elbo", "train_vae"]

@@ -9,32 +9,41 @@ import torch
 from torch import Tensor
 
 from companion.models.vae.gaussian import GaussianVAE
-from companion.models.vae.networks import Encoder
 from companion.theory.model import Parameters
-from companion.theory.variational import Nodes, Variational
+from companion.theory.variational import Amortized, Variational
 
 __all__ = ["batch_elbo", "with_best_variances"]
 
 
 def batch_elbo(
     model: GaussianVAE,
-    encoder: Encoder,
     parameters: Parameters,
-    encoder_parameters: Parameters,
+    q: Amortized,
     x: Tensor,
-    rule: Nodes,
     kl_weight: float = 1.0,
     profile: tuple[str, ...] = (),
 ) -> Tensor:
     """The ELBO of ``x`` with its KL divergence in closed form, in nats per data point.
 
-    mean over n of Σ_p w_p log p(x_n | z_np) − β KL(q(z | x_n) ‖ p(z)), z_np = m(x_n) + s(x_n) ε_p,
-    with β = ``kl_weight`` and ε, w of the ``rule``. A profiled variance is replaced by the one that
-    maximises this: for the noise E‖x − μ(z)‖²/D, for the prior the second moment of z_h.
+    mean over n of Σ_p w_p log p(x_n | z_np) − β KL(q(z | x_n) ‖ p(z)), z_np = m(x_n) + s(x_n) ε_p.
+
+    Parameters
+    ----------
+    model, parameters
+        The VAE and its parameters.
+    q
+        An encoder's q(z | x_n) = N(m(x_n), diag s(x_n)²) on the rows of ``x``, with nodes ε, w.
+    x
+        A batch of data, ``(B, D)``.
+    kl_weight
+        β.
+    profile
+        The variances, of ``"noise"`` and ``"prior"``, that are replaced by those that maximise
+        this: for the noise E‖x − μ(z)‖²/D, for the prior the second moment of z_h.
     """
-    mean, std = encoder(encoder_parameters, x)
-    z = mean[:, None] + std[:, None] * rule.z
-    error, logs = _errors(model, parameters, x, z, rule.weights)
+    latents = q.gaussian()
+    mean, std = latents.mean, latents.scale
+    error, logs = _errors(model, parameters, x, *latents.nodes())
     if "noise" in profile:
         error = 1 + _pooled(model, error).log()
     likelihood = -0.5 * (math.log(2 * math.pi) + logs + error).sum()
@@ -70,7 +79,19 @@ def with_best_variances(
     x: Tensor,
     profile: tuple[str, ...],
 ) -> dict[str, Tensor]:
-    """Parameters with the profiled variances at their best values on ``x``, by the nodes of q."""
+    """Parameters with the profiled variances at their best values, all others as they are.
+
+    Parameters
+    ----------
+    model, parameters
+        The VAE and its parameters.
+    q
+        A Gaussian q with nodes, over which the ELBO is integrated.
+    x
+        All data, ``(N, D)``.
+    profile
+        As for :func:`batch_elbo`.
+    """
     result = dict(parameters)
     z, weights = q.nodes()
     if "noise" in profile:

@@ -1,4 +1,4 @@
-"""How to train, and on which device."""
+"""How to train."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from companion.support.checks import positive_integer
 
-__all__ = ["Plan", "device_named"]
+__all__ = ["Plan"]
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float64"]
@@ -31,7 +31,7 @@ class Plan:
     Raises
     ------
     ValueError
-        For a value out of range.
+        For a value out of range. Whether there is a GPU is seen only when training begins.
 
     >>> Plan(profile=("variance",))
     Traceback (most recent call last):
@@ -70,24 +70,29 @@ class Plan:
                 given = getattr(self, name)
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}: got {given!r}")
 
+    @property
+    def place(self) -> torch.device:
+        """The ``device`` on this machine.
 
-def device_named(name: str) -> torch.device:
-    """The device that ``"auto"``, ``"cpu"`` or ``"cuda"`` means on this machine.
+        Raises
+        ------
+        ValueError
+            For ``"cuda"`` where PyTorch finds no GPU.
 
-    Raises
-    ------
-    ValueError
-        For another name, or ``"cuda"`` where PyTorch finds no GPU.
+        >>> Plan(device="cpu").place
+        device(type='cpu')
+        """
+        present = torch.cuda.is_available()
+        if self.device == "cuda" and not present:
+            raise ValueError(
+                'device="cuda" needs a GPU and a CUDA build of PyTorch, and PyTorch '
+                f'{torch.__version__} finds none here: use device="cpu" or "auto"'
+            )
+        return torch.device("cuda" if present and self.device != "cpu" else "cpu")
 
-    >>> device_named("cpu")
-    device(type='cpu')
-    """
-    if name not in get_args(Device):
-        raise ValueError(f"device must be one of {', '.join(get_args(Device))}: got {name!r}")
-    present = torch.cuda.is_available()
-    if name == "cuda" and not present:
-        raise ValueError(
-            'device="cuda" needs a GPU and a CUDA build of PyTorch, and PyTorch '
-            f'{torch.__version__} finds none here: use device="cpu" or "auto"'
-        )
-    return torch.device("cuda" if present and name != "cpu" else "cpu")
+    def check_profile(self, noise: str, learnable_prior: bool) -> None:
+        """Raise a ``ValueError`` unless such a VAE has the best variances in closed form."""
+        if "prior" in self.profile and not learnable_prior:
+            raise ValueError('profile="prior" needs learnable_prior=True')
+        if "noise" in self.profile and noise == "softplus":
+            raise ValueError('profile="noise" has no closed form for noise="softplus"')

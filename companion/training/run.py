@@ -17,7 +17,7 @@ from companion.theory.variational import Nodes, cubature, samples
 from companion.training.elbo import batch_elbo
 from companion.training.ensemble import Ensemble
 from companion.training.feed import Feed
-from companion.training.plan import Plan, device_named
+from companion.training.plan import Plan
 
 __all__ = ["train_vae"]
 
@@ -32,9 +32,19 @@ def train_vae(
 ) -> Ensemble:
     """Train a VAE from every seed, in one batch of tensors.
 
-    ``x`` is ``(N, D)``, or ``(S, N, D)`` with data for each seed. The logged values integrate over
-    z with ``nodes`` draws per data point, frozen for each seed; for a linear decoder with constant
-    noise by cubature, which is exact.
+    Parameters
+    ----------
+    model, encoder
+        A VAE and the encoder of its q, of the same sizes.
+    x
+        Data for all seeds, ``(N, D)``, or for each seed its own, ``(S, N, D)``.
+    seeds
+        S numbers; from each come the initial parameters, the batches and the noise of one run.
+    plan
+        How to train, by default as :class:`Plan` says.
+    nodes
+        The logged values integrate over z with so many draws per data point, frozen for each seed;
+        for a linear decoder with constant noise by cubature instead, which is exact.
 
     Raises
     ------
@@ -90,7 +100,7 @@ def _adam(
     plan: Plan,
 ) -> Iterator[tuple[int, dict[str, Tensor]]]:
     """Steps and parameters at each log, float64 on the CPU."""
-    where = {"device": device_named(plan.device), "dtype": getattr(torch, plan.precision)}
+    where = {"device": plan.place, "dtype": getattr(torch, plan.precision)}
     variables = {k: v.to(**where).requires_grad_() for k, v in start.items()}
     optimizer = torch.optim.Adam(
         list(variables.values()), lr=plan.learning_rate, maximize=True, fused=True
@@ -100,8 +110,8 @@ def _adam(
     def objective(values: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
         own = {k.removeprefix("p."): v for k, v in values.items() if k.startswith("p.")}
         phi = {k.removeprefix("q."): v for k, v in values.items() if k.startswith("q.")}
-        rule = Nodes(points, weights)
-        return batch_elbo(model, encoder, own, phi, x, rule, weight, plan.profile)
+        q = encoder.posterior(phi, x, Nodes(points, weights))
+        return batch_elbo(model, own, q, x, weight, plan.profile)
 
     def snapshot() -> dict[str, Tensor]:
         return {k: v.detach().to("cpu", torch.float64, copy=True) for k, v in variables.items()}
@@ -145,10 +155,7 @@ def _check(model: GaussianVAE, encoder: Encoder, seeds: tuple[int, ...], plan: P
         raise ValueError('noise must be learned to be trained here: got "fixed"; use fit.adam')
     if not seeds:
         raise ValueError("seeds must name at least one seed: got none")
-    if "prior" in plan.profile and not model.learnable_prior:
-        raise ValueError('profile="prior" needs a model with learnable_prior=True')
-    if "noise" in plan.profile and model.noise == "softplus":
-        raise ValueError('profile="noise" has no closed form for noise="softplus"')
+    plan.check_profile(model.noise, model.learnable_prior)
 
 
 def _data(model: GaussianVAE, x: Any, count: int) -> Tensor:

@@ -6,19 +6,18 @@ can be repeated alone. Settings and results are plain numbers and strings, ready
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from torch import Tensor
 
 from companion import datasets
-from companion.fit import Trace
+from companion.datasets import manifolds
 from companion.models import PPCA, Encoder, GaussianVAE
 from companion.models.vae.gaussian import Noise
 from companion.support.checks import positive_integer
-from companion.training import Plan, device_named, train_vae
-from companion.training.plan import Device, Precision
+from companion.training import Plan, train_vae
 
 __all__ = ["COLUMNS", "Run", "Settings", "train"]
 
@@ -29,42 +28,27 @@ COLUMNS = (
 )
 
 #: Drawn with the run's seed.
-DRAWN: dict[str, Callable[..., Tensor]] = {
-    "pca": datasets.pca,
-    "pca_ring": datasets.pca_ring,
-    "image_patches": datasets.image_patches,
-    "circle": datasets.circle,
-    "eight_gaussians": datasets.eight_gaussians,
-    "cosine": datasets.cosine,
-    "lemniscate": datasets.lemniscate,
-    "swiss_roll": datasets.swiss_roll,
-    "spiral": datasets.spiral,
-    "manifold": datasets.manifold,
-}
+DRAWN = ("pca", "pca_ring", "image_patches", *manifolds.__all__)
 #: The same for every seed.
-PACKAGED: dict[str, Callable[[], Tensor]] = {
+PACKAGED = {
     "digits": lambda: datasets.digits() / 16,
     "wine": lambda: datasets.wine(standardize=True),
 }
 #: Read from a folder, or from where :mod:`companion.datasets` looks without one.
-READ: dict[str, Callable[..., Tensor]] = {
-    "mnist": datasets.mnist,
-    "celeba": datasets.celeba,
-    "susy": datasets.susy,
-}
-DATA = tuple(sorted([*DRAWN, *PACKAGED, *READ]))
+READ = ("celeba", "mnist", "susy")
+DATA = tuple(sorted((*DRAWN, *PACKAGED, *READ)))
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Plan):
     """What to train and how; :func:`train` adds the seed.
 
     ``data`` names a data set of which at most ``count`` points are used; the synthetic ones are
     drawn with the run's seed, MNIST, CelebA and SUSY are read from ``folder``. ``latent``,
     ``hidden``, ``noise`` and ``learnable_prior`` are as in :class:`companion.models.GaussianVAE`,
-    the encoder has the same hidden layers; the settings from ``steps`` to ``log_every`` are those
-    of :class:`companion.training.Plan`. ``nodes`` frozen samples per data point give the logged
-    values (a linear decoder with constant noise is integrated exactly instead).
+    the encoder has the same hidden layers; all others are as in :class:`companion.training.Plan`.
+    ``nodes`` frozen samples per data point give the logged values (a linear decoder with constant
+    noise is integrated exactly instead).
 
     Raises
     ------
@@ -85,27 +69,20 @@ class Settings:
     hidden: tuple[int, ...] = ()
     noise: Noise = "scalar"
     learnable_prior: bool = False
+    nodes: int = 10
     steps: int = 1000
     learning_rate: float = 1e-2
-    decay: bool = True
-    batch_size: int | None = None
     samples: int | None = None
-    profile: tuple[str, ...] = ()
-    warmup: int = 0
-    device: Device = "auto"
-    precision: Precision = "float64"
-    log_every: int = 100
-    nodes: int = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        object.__setattr__(self, "profile", tuple(self.profile))
         if self.data not in DATA:
             raise ValueError(f"data must be one of {', '.join(DATA)}: got {self.data!r}")
         if self.folder is not None and self.data not in READ:
             raise ValueError(
                 f"folder must be left out for data={self.data!r}; it is for "
-                f"{', '.join(sorted(READ))}: got {self.folder!r}"
+                f"{', '.join(READ)}: got {self.folder!r}"
             )
         if self.data == "celeba" and self.folder is None:
             raise ValueError('folder must name where CelebA lies for data="celeba": got None')
@@ -116,25 +93,7 @@ class Settings:
             positive_integer(getattr(self, name), name)
         for size in self.hidden:
             positive_integer(size, "hidden (each of its sizes)")
-        _ = self.plan  # says what is wrong with it
-        if "prior" in self.profile and not self.learnable_prior:
-            raise ValueError('profile="prior" needs learnable_prior=True')
-        if "noise" in self.profile and self.noise == "softplus":
-            raise ValueError('profile="noise" has no closed form for noise="softplus"')
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Settings:
-        """From a dictionary, such as a grid's; a ``ValueError`` names a setting there is not."""
-        known = [item.name for item in fields(cls)]
-        for name in settings:
-            if name not in known:
-                raise ValueError(f"there is no setting {name!r}: choose from {', '.join(known)}")
-        return cls(**settings)
-
-    @property
-    def plan(self) -> Plan:
-        """The settings that say how to train."""
-        return Plan(**{item.name: getattr(self, item.name) for item in fields(Plan)})
+        self.check_profile(self.noise, self.learnable_prior)
 
 
 @dataclass(frozen=True)
@@ -149,12 +108,12 @@ class Run:
     settings: Settings
     seed: int
     device: str
-    rows: list[list[float]] = field(default_factory=list)
-    maximum: float | None = None
+    rows: tuple[tuple[float, ...], ...]
+    maximum: float | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists and numbers."""
-        return {**asdict(self), "columns": list(COLUMNS)}
+        """Plain dictionaries, tuples and numbers."""
+        return {**asdict(self), "columns": COLUMNS}
 
 
 def train(settings: Settings, seed: int) -> Run:
@@ -178,22 +137,19 @@ def train(settings: Settings, seed: int) -> Run:
     latent, hidden = settings.latent, settings.hidden
     vae = GaussianVAE(x.shape[1], latent, hidden, settings.noise, settings.learnable_prior)
     encoder = Encoder(x.shape[1], latent, hidden)
-    runs = train_vae(vae, encoder, x, [seed], settings.plan, settings.nodes)
-    device = str(device_named(settings.device))
-    return Run(settings, seed, device, _rows(runs.traces[0]), _maximum(settings, x))
+    trace = train_vae(vae, encoder, x, [seed], settings, settings.nodes).traces[0]
+    columns = [map(float, trace.steps), *(trace.column(name).tolist() for name in COLUMNS[1:])]
+    rows = tuple(zip(*columns, strict=True))
+    return Run(settings, seed, str(settings.place), rows, _maximum(settings, x))
 
 
 def _data(settings: Settings, seed: int) -> Tensor:
-    if settings.data in DRAWN:
-        return DRAWN[settings.data](settings.count, seed=seed)
+    if settings.data in PACKAGED:
+        return PACKAGED[settings.data]()[: settings.count]
+    load: Callable[..., Tensor] = getattr(datasets, settings.data)
     if settings.data in READ:
-        return READ[settings.data](settings.folder, count=settings.count)
-    return PACKAGED[settings.data]()[: settings.count]
-
-
-def _rows(trace: Trace) -> list[list[float]]:
-    columns = [trace.column(name).tolist() for name in COLUMNS[1:]]
-    return [list(row) for row in zip(map(float, trace.steps), *columns, strict=True)]
+        return load(settings.folder, count=settings.count)
+    return load(settings.count, seed=seed)
 
 
 def _maximum(settings: Settings, x: Tensor) -> float | None:

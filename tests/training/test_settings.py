@@ -55,7 +55,7 @@ def test_data_are_read_from_the_folder_that_is_named(tmp_path):
 )
 def test_settings_that_cannot_be_are_refused(settings, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Settings.of(settings)
+        Settings(**settings)
 
 
 def test_a_gpu_is_asked_for_where_the_run_takes_place(monkeypatch):

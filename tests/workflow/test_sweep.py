@@ -54,7 +54,7 @@ def test_runs_are_recorded_summarized_and_not_run_again(sweep):
     before = sweep.records()
     assert len(before) == 4
     record = json.loads((sweep.output / "runs" / f"{next(iter(before))}.json").read_text())
-    again = train(Settings.of(record["run"]["settings"]), record["run"]["seed"])
+    again = train(Settings(**record["run"]["settings"]), record["run"]["seed"])
     assert record["run"]["rows"][-1] == pytest.approx(again.rows[-1], rel=1e-9)
     assert record["versions"]["torch"] and record["device"] == "cpu" and record["seconds"] > 0
     rows = list(csv.DictReader((sweep.output / "summary.csv").read_text().splitlines()))
@@ -109,7 +109,7 @@ def test_a_killed_sweep_goes_on_where_it_was(sweep):
     ("grid", "sentence"),
     [
         ("settings: {steps: 0}", "steps must be"),
-        ("settings: {step: 1}", "there is no setting 'step': choose from data, folder"),
+        ("settings: {step: 1}", "there is no setting 'step': choose from steps, learning_rate"),
         ("settings: {data: cifar}", "data must be one of"),
         ("grid: {steps: 3}", "grid steps must be a list of values: found 3"),
         ("settings: {data: pca, folder: x}", "folder must be left out for data='pca'"),

@@ -83,7 +83,7 @@ def batch_bias(
         z = rule.z if rule.z.dim() == 2 else rule.z[index]
         nodes, batch = Nodes(z, rule.weights), x[index]
         inserted, held = (
-            batch_elbo(model, encoder, own, encoder_parameters, batch, nodes, 1.0, scales)
+            batch_elbo(model, own, q.on(batch, nodes), batch, profile=scales)
             for own, scales in ((parameters, profile), (best, ()))
         )
         return inserted - held

@@ -145,7 +145,8 @@ def _profiled(
 ) -> Any:
     def objective(variables: Mapping[str, Tensor]) -> Tensor:
         own, phi = tree.split(variables)
-        return batch_elbo(model, encoder, own | dict(scales), phi, x, rule, 1.0, profile)
+        q = encoder.posterior(phi, x, rule)
+        return batch_elbo(model, own | dict(scales), q, x, profile=profile)
 
     return objective
 

@@ -99,7 +99,7 @@ def test_a_sweep_through_slurm_is_complete_and_a_failed_run_does_not_stop_the_re
         path = sweep.output / "runs" / f"{run['id']}.json"
         assert path.is_file() == (run["settings"]["learning_rate"] < 1)
         if path.is_file():
-            here = train(Settings.of(run["settings"]), run["seed"]).to_json()
+            here = train(Settings(**run["settings"]), run["seed"]).to_json()
             assert json.loads(path.read_text())["run"] == json.loads(json.dumps(here))
 
 
