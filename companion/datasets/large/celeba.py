@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from companion.datasets.large.files import FolderLike, at_most, find
+from companion.datasets.large.files import at_most, find
 from companion.support.checks import positive_integer
 
 __all__ = ["celeba"]
@@ -18,7 +19,7 @@ IMAGES = 202_599
 WIDTH, HEIGHT, CROP = 178, 218, 148
 
 
-def celeba(folder: FolderLike, *, size: int = 64, count: int | None = 10_000) -> Tensor:
+def celeba(folder: str | os.PathLike[str], *, size: int = 64, count: int | None = 10_000) -> Tensor:
     """Photographs of faces, colours from 0 to 1, ``(count, 3 · size²)``.
 
     The central 148 × 148 pixels, scaled to ``size`` × ``size``; a row is the image row by row, each

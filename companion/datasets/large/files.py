@@ -14,14 +14,15 @@ from typing import IO, Any
 
 from companion.support.checks import positive_integer
 
-__all__ = ["FolderLike", "at_most", "fetch", "find", "folder_or_cache"]
+__all__ = ["Folder", "at_most", "fetch", "find", "folder_or_cache"]
 
-FolderLike = str | os.PathLike[str]
+Folder = str | os.PathLike[str] | None
+Unpack = Callable[[IO[bytes]], Any]
 
 _BLOCK = 1 << 20
 
 
-def folder_or_cache(folder: FolderLike | None, name: str) -> Path:
+def folder_or_cache(folder: Folder, name: str) -> Path:
     """The folder that the reader names, or the cache's own for the data ``name``.
 
     The cache is ``$COMPANION_DATA``, else ``$XDG_CACHE_HOME/companion``, else
@@ -53,10 +54,7 @@ def at_most(count: int | None, available: int) -> int:
 
 
 def fetch(
-    addresses: Sequence[str],
-    target: Path,
-    unpack: Callable[[IO[bytes]], Any],
-    sha256: str | None = None,
+    addresses: Sequence[str], target: Path, unpack: Unpack, sha256: str | None = None
 ) -> None:
     """Download and unpack ``target`` from the first address that delivers it whole.
 

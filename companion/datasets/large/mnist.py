@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.datasets.large.files import FolderLike, at_most, fetch, find, folder_or_cache
+from companion.datasets.large.files import Folder, at_most, fetch, find, folder_or_cache
 
 __all__ = ["mnist", "mnist_labels"]
 
@@ -31,11 +31,7 @@ IMAGES_START, LABELS_START = 16, 8
 
 
 def mnist(
-    folder: FolderLike | None = None,
-    *,
-    train: bool = True,
-    download: bool = False,
-    count: int | None = None,
+    folder: Folder = None, *, train: bool = True, download: bool = False, count: int | None = None
 ) -> Tensor:
     """Handwritten digits of 28 × 28 pixels, intensities from 0 to 1, ``(60000, 784)``.
 
@@ -71,11 +67,7 @@ def mnist(
 
 
 def mnist_labels(
-    folder: FolderLike | None = None,
-    *,
-    train: bool = True,
-    download: bool = False,
-    count: int | None = None,
+    folder: Folder = None, *, train: bool = True, download: bool = False, count: int | None = None
 ) -> Tensor:
     """The digits, 0 to 9, that the images of :func:`mnist` show: integers, ``(60000,)``.
 
@@ -89,7 +81,7 @@ def mnist_labels(
     return torch.from_numpy(labels[: at_most(count, len(labels))].astype(np.int64))
 
 
-def _content(kind: str, folder: FolderLike | None, train: bool, download: bool) -> bytes:
+def _content(kind: str, folder: Folder, train: bool, download: bool) -> bytes:
     """What is in the file of this ``kind``, unpacked: the first with the right content."""
     root, part = folder_or_cache(folder, "mnist"), "train" if train else "t10k"
     name, pattern = f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '?')}-ubyte"

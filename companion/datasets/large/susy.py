@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.datasets.large.files import FolderLike, at_most, fetch, find, folder_or_cache
+from companion.datasets.large.files import Folder, at_most, fetch, find, folder_or_cache
 
 __all__ = ["susy"]
 
@@ -23,9 +23,7 @@ TABLE = "SUSY.csv.gz"
 ROWS, FEATURES = 5_000_000, 18
 
 
-def susy(
-    folder: FolderLike | None = None, *, download: bool = False, count: int | None = None
-) -> Tensor:
+def susy(folder: Folder = None, *, download: bool = False, count: int | None = None) -> Tensor:
     """18 features of simulated particle collisions, ``(5000000, 18)``; the labels are left out.
 
     ``count`` gives only the first so many rows. Looked for are ``SUSY.csv.gz`` and ``SUSY.csv`` in
