@@ -78,8 +78,8 @@ class EntropySum(Record):
     """The three entropies and their sum, in nats per data point.
 
     total = posterior − prior − observable − Σ hidden + base_measure. ``hidden`` is empty unless the
-    model has hidden layers between prior and observable; ``base_measure`` is zero unless
-    ``form`` is ``"pseudo"`` and a base measure is not constant.
+    model has hidden layers between prior and observable; ``base_measure`` is zero unless ``form``
+    is ``"pseudo"``, not ``"true"``, and a base measure is not constant.
 
     The total equals the ELBO where ⟨∇ELBO, v⟩ = 0, in particular at every stationary point; it is
     not a bound on anything.
@@ -90,7 +90,7 @@ class EntropySum(Record):
     observable: Tensor
     base_measure: Tensor
     total: Tensor
-    form: Literal["true", "pseudo"]
+    form: str
     hidden: Mapping[str, Tensor] = field(default_factory=dict)
 
     decimals = 6
@@ -167,5 +167,5 @@ def entropy_sum(
             base = base + expectation(weights, factor.log_base_measure(x, z))
     total = posterior - torch.stack(list(entropies.values())).sum() + base
     prior, observable = entropies.pop("prior"), entropies.pop("observable")
-    kind: Literal["true", "pseudo"] = "pseudo" if pseudo else "true"
+    kind = "pseudo" if pseudo else "true"
     return EntropySum(posterior, prior, observable, base, total, kind, hidden=entropies)

@@ -93,7 +93,7 @@ def explain_gap(
     q, data = model.checked(parameters, q, x)
     variables, fixed, decayed = q.join(parameters), list(fixed), list(decayed)
     masks = dict(at_bound or {})
-    _check_names(variables, fixed, decayed, masks)
+    _check_names(variables, [*fixed, *decayed, *masks], masks)
     if not weight_decay >= 0:
         raise ValueError(f"weight_decay must be at least 0: got {weight_decay}")
     v = full_direction(model, *q.split(variables))
@@ -109,13 +109,9 @@ def explain_gap(
 
 
 def _check_names(
-    variables: Mapping[str, Tensor],
-    fixed: list[str],
-    decayed: list[str],
-    masks: Mapping[str, Tensor],
+    variables: Mapping[str, Tensor], listed: list[str], masks: Mapping[str, Tensor]
 ) -> None:
     """Each name is one of the ``variables`` and stands once; masks have the shapes of theirs."""
-    listed = [*fixed, *decayed, *masks]
     unknown = sorted(set(listed) - set(variables))
     if unknown:
         raise ValueError(f"parameters must be among {sorted(variables)}: got {unknown}")

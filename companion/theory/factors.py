@@ -48,8 +48,7 @@ class FactorIdentity(Record):
     def rows(self) -> list[tuple[str, str | float]]:
         """Label and value of everything, in reading order."""
         names = ("cross_entropy", "entropy", "base_measure", "gap", "slope", "residual")
-        values = ((name.replace("_", " "), getattr(self, name)) for name in names)
-        return [("factor", self.name), *values]
+        return [("factor", self.name), *((n.replace("_", " "), getattr(self, n)) for n in names)]
 
 
 class FactorIdentities(Record, tuple[FactorIdentity, ...]):

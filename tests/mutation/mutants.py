@@ -17,6 +17,7 @@ GAP = "tests/theory/test_verify.py"
 PROJECTION = "tests/theory/test_projection.py"
 FIT = "tests/fit/test_fit.py"
 VARIATIONAL = "tests/theory/test_variational.py"
+NODES = "tests/theory/test_nodes.py"
 BAD = "tests/theory/test_bad_input.py"
 INTEROP = "tests/models/test_from_sklearn.py"
 
@@ -538,15 +539,15 @@ ENTROPIES = (
         "theory/nodes.py",
         "points = math.sqrt(size) * torch.eye",
         "points = torch.eye",
-        VARIATIONAL,
-        "cubature or nodes_have",
+        NODES,
+        "cubature",
     ),
     Mutant(
         "physicists' Gauss–Hermite in place of the probabilists'",
         "theory/nodes.py",
         "np.polynomial.hermite_e.hermegauss(order)",
         "np.polynomial.hermite.hermgauss(order)",
-        VARIATIONAL,
+        NODES,
         "gauss_hermite",
     ),
     Mutant(
