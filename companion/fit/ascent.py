@@ -46,7 +46,7 @@ def lbfgs(
     """
     positive(tolerance)
     counts(steps=steps, log_every=log_every)
-    problem = Problem.of(model, parameters, x, q, fixed)
+    problem = Problem.of(model, parameters, q, x, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
 
     def objective(vector: Vector) -> tuple[float, Vector]:
@@ -100,7 +100,7 @@ def newton(
     """
     positive(tolerance)
     counts(steps=steps)
-    problem = Problem.of(model, parameters, x, q, fixed)
+    problem = Problem.of(model, parameters, q, x, fixed)
     gradient_and_value = torch.func.grad_and_value(problem.vector_value)
     hessian = torch.func.hessian(problem.vector_value)
     vector = tree.flatten(problem.start)
@@ -177,7 +177,7 @@ def adam(
         counts(fresh_samples=fresh_samples)
     if not learning_rate > 0:
         raise ValueError(f"learning_rate must be positive: got {learning_rate}")
-    problem = Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, q, x)
     stochastic = fresh_samples is not None or batch_size is not None
     if stochastic and not isinstance(q, Amortized):
         raise ValueError(

@@ -63,7 +63,7 @@ def em(
     make_step = _step_maker(model, floor)
     counts(steps=steps, log_every=log_every)
     positive(tolerance)
-    problem = Problem.of(model, parameters, x, None)
+    problem = Problem.of(model, parameters, None, x)
     em_step = make_step(problem.x)
     trace, current, change = Trace(), problem.start, float("inf")
     trace._log(0, problem.verify(current))

@@ -89,8 +89,9 @@ class GenerativeModel(Model):
     def columns(self) -> int | None:
         return None
 
-    def expected_parameters(self, parameters: Parameters) -> Parameters:
-        return parameters
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]] | None:
+        return None
 
     def check(self, parameters: Parameters, x: Any) -> Tensor:
         data = super().check(parameters, x)
@@ -136,7 +137,10 @@ class GenerativeModel(Model):
             return dict(self.direction(parameters))
         found = self.criterion(parameters)
         if found.verdict != "pass":
-            raise ValueError(f"no gap direction was found, the criterion's verdict is {found}")
+            raise ValueError(
+                f"no gap direction was found, the criterion's verdict is {found.verdict!r}: "
+                f"relative residual {found.residual:.1e} on held-out nodes"
+            )
         return found.direction
 
     def posterior(self, parameters: Parameters, x: Tensor) -> Tabulated:

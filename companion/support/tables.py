@@ -3,24 +3,79 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-__all__ = ["Table", "record_html"]
+__all__ = ["Cell", "Record", "Table"]
 
 Cell = str | int | float
 
 
-def _text(cell: Cell) -> str:
-    if not isinstance(cell, float):
-        return str(cell)
-    if cell == 0:
-        return "0"
-    return f"{cell:.4f}" if 1e-3 <= abs(cell) < 1e6 else f"{cell:.1e}"
+class Record(ABC):
+    """What prints as a table, in text and in HTML, from the rows that a subclass gives.
+
+    ``columns`` are the heads; a record of labels and values has none. Numbers are shown to so many
+    ``decimals``, those that are very small or large as 1.2e-15. A dataclass needs ``repr=False``,
+    or it prints in its own way.
+
+    >>> class Point(Record):
+    ...     def rows(self):
+    ...         return [("gap", 0.25), ("residual", 2e-15)]
+    >>> Point()
+    gap       0.2500
+    residual  2.0e-15
+    """
+
+    columns: ClassVar[Sequence[str]] = ()
+    decimals: ClassVar[int] = 4
+
+    @abstractmethod
+    def rows(self) -> Sequence[Sequence[Cell]]:
+        """The cells of every row, text and numbers, in reading order."""
+
+    def _text(self, cell: Cell) -> str:
+        if not isinstance(cell, float):
+            return str(cell)
+        if cell == 0:
+            return "0"
+        plain = 1e-3 <= abs(cell) < 1e6
+        return f"{cell:.{self.decimals}f}" if plain else f"{cell:.{self.decimals // 3}e}"
+
+    def __str__(self) -> str:
+        lines = [[self._text(cell) for cell in row] for row in self.rows()]
+        lines = [list(self.columns), *lines] if self.columns else lines
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        padded = ([f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)] for line in lines)
+        return "\n".join("  ".join(line).rstrip() for line in padded)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = self.rows()
+        head = [
+            f"<th style='{_style(below)};white-space:normal'>{html.escape(name)}</th>"
+            for name, below in zip(self.columns, rows[0] if rows else self.columns, strict=False)
+        ]
+        # Without heads, the first cell of a row is the head of that row.
+        first = "td" if head else "th"
+        body = "".join(
+            f"<tr>{self._cell(row[0], first)}{''.join(map(self._cell, row[1:]))}</tr>"
+            for row in rows
+        )
+        above = f"<thead><tr>{''.join(head)}</tr></thead>" if head else ""
+        return (
+            "<div style='overflow-x:auto'><table class='companion-table'>"
+            f"{above}<tbody>{body}</tbody></table></div>"
+        )
+
+    def _cell(self, cell: Cell, tag: str = "td") -> str:
+        return f"<{tag} style='{_style(cell)}'>{html.escape(self._text(cell))}</{tag}>"
 
 
 @dataclass(frozen=True, repr=False)
-class Table:
+class Table(Record):
     """Rows of text and numbers under ``columns``; numbers are shown to four decimals or as 1.2e-15.
 
     Raises
@@ -34,53 +89,21 @@ class Table:
     saddle   0.2500
     """
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    columns: Sequence[str] = field()  # type: ignore[misc]  # field(): not the record's default
+    cells: Sequence[Sequence[Cell]]
 
     def __post_init__(self) -> None:
-        for row in self.rows:
+        for row in self.cells:
             if len(row) != len(self.columns):
                 raise ValueError(
                     f"rows must have {len(self.columns)} cells, one for each column: got {row!r}"
                 )
 
-    def __str__(self) -> str:
-        lines = [list(self.columns), *([_text(cell) for cell in row] for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        padded = ([f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)] for line in lines)
-        return "\n".join("  ".join(line).rstrip() for line in padded)
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        first = self.rows[0] if self.rows else self.columns
-        head = "".join(
-            f"<th style='{_style(cell)};white-space:normal'>{html.escape(name)}</th>"
-            for name, cell in zip(self.columns, first, strict=True)
-        )
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
-        return (
-            "<div style='overflow-x:auto'><table class='companion-table'>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-        )
-
-
-def record_html(rows: Iterable[tuple[str, str]]) -> str:
-    """An HTML table of one record: a name and a value in every row."""
-    body = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-        "<td style='text-align:right;font-variant-numeric:tabular-nums'>"
-        f"{html.escape(value)}</td></tr>"
-        for label, value in rows
-    )
-    return f"<table class='companion-verification'>{body}</table>"
+    def rows(self) -> Sequence[Sequence[Cell]]:
+        return self.cells
 
 
 def _style(cell: Cell) -> str:
     if isinstance(cell, str):
         return "text-align:left;padding:.2em .6em"
     return "text-align:right;padding:.2em .6em;white-space:nowrap;font-variant-numeric:tabular-nums"
-
-
-def _cell(cell: Cell) -> str:
-    return f"<td style='{_style(cell)}'>{html.escape(_text(cell))}</td>"

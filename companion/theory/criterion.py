@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.tables import Record
 from companion.theory.solvers import Found, Stacked, from_dictionary, iterative, misfit, solve
 
 __all__ = ["Criterion", "check_criterion", "sufficient_subsets"]
@@ -23,8 +24,8 @@ TOLERANCE = 1e-8
 _LARGEST_JACOBIAN = 20_000_000
 
 
-@dataclass(frozen=True)
-class Criterion:
+@dataclass(frozen=True, repr=False)
+class Criterion(Record):
     """Outcome of the check.
 
     ``residual`` is the relative error ‖Jβ − η‖/‖η‖ on nodes that were not used to find β;
@@ -43,12 +44,16 @@ class Criterion:
     direction: dict[str, Tensor]
     method: str = "dense"
 
-    def __str__(self) -> str:
-        return (
-            f"{self.verdict}: relative residual {self.residual:.1e} on held-out nodes, "
-            f"rank {self.rank} of {self.equations} equations, "
-            f"parameters {', '.join(self.subset) or '(none)'}"
-        )
+    def rows(self) -> list[tuple[str, str | float]]:
+        """Label and value of everything but the direction, in reading order."""
+        return [
+            ("verdict", self.verdict),
+            ("relative residual on held-out nodes", self.residual),
+            ("relative residual on the others", self.training_residual),
+            ("rank", f"{self.rank} of {self.equations} equations"),
+            ("parameters", ", ".join(self.subset)),
+            ("method", self.method),
+        ]
 
 
 def check_criterion(
@@ -99,19 +104,14 @@ def check_criterion(
     >>> check_criterion(lambda p, z: z @ W.T + p["b"], {"b": b}, z).verdict
     'fail'
     """
-    names = chosen_names(parameters, subset)
-    check_float64(parameters)
+    chosen = chosen_from(parameters, subset)
     if nodes is not None and (nodes.dim() != 2 or len(nodes) < 2):
         raise ValueError(
             f"nodes must have shape (P, H) with at least two rows: got {tuple(nodes.shape)}"
         )
-    basis = _gauge_basis(gauge)
-    chosen = {name: parameters[name] for name in names}
-    half = None if nodes is None else len(nodes) // 2
-    train = _stacked(natural_parameters, parameters, None if nodes is None else nodes[:half], basis)
-    test = train
-    if nodes is not None:
-        test = _stacked(natural_parameters, parameters, nodes[half:], basis)
+    half = 0 if nodes is None else len(nodes) // 2
+    train = _stacked(natural_parameters, parameters, None if nodes is None else nodes[:half], gauge)
+    test = train if nodes is None else _stacked(natural_parameters, parameters, nodes[half:], gauge)
     target = train(chosen)
     if not bool(torch.isfinite(target).all()):
         raise ValueError("natural_parameters must be finite: found NaN or infinity")
@@ -121,7 +121,7 @@ def check_criterion(
     else:
         found, method = _at_scale(train, test, chosen, len(target))
     open_end = method == "iterative" or (nodes is not None and found.rank >= len(target))
-    return outcome(found, parameters, names, len(target), open_end, method)
+    return outcome(found, parameters, tuple(chosen), len(target), open_end, method)
 
 
 def outcome(
@@ -130,23 +130,14 @@ def outcome(
     names: tuple[str, ...],
     equations: int,
     open_end: bool,
-    method: str,
+    method: str = "dense",
 ) -> Criterion:
     """The record of what was found: a misfit is "undecided" if ``open_end``."""
-    verdict: Verdict = "undecided" if open_end else "fail"
-    if found.held_out <= TOLERANCE:
-        verdict = "pass"
-    direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
-    direction |= found.direction
-    return Criterion(
-        verdict, found.held_out, found.training, found.rank, equations, names, direction, method
-    )
-
-
-def check_float64(parameters: Mapping[str, Tensor]) -> None:
-    for name, value in parameters.items():
-        if value.dtype != torch.float64:
-            raise ValueError(f"parameters[{name!r}] must be float64: got {value.dtype}")
+    otherwise: Verdict = "undecided" if open_end else "fail"
+    verdict: Verdict = "pass" if found.held_out <= TOLERANCE else otherwise
+    zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    direction, residuals = zeros | found.direction, (found.held_out, found.training)
+    return Criterion(verdict, *residuals, found.rank, equations, names, direction, method)
 
 
 def sufficient_subsets(
@@ -156,7 +147,15 @@ def sufficient_subsets(
     gauge: Tensor | None = None,
     largest: int = 3,
 ) -> list[Criterion]:
-    """All minimal sets of up to ``largest`` parameters that satisfy the criterion alone."""
+    """All minimal sets of parameters that satisfy the criterion alone.
+
+    Parameters
+    ----------
+    natural_parameters, parameters, nodes, gauge
+        As for :func:`check_criterion`, with what it raises.
+    largest
+        Sets of more parameters than this are not tried.
+    """
     found: list[Criterion] = []
     for size in range(1, min(largest, len(parameters)) + 1):
         for names in combinations(parameters, size):
@@ -168,29 +167,31 @@ def sufficient_subsets(
     return found
 
 
-def chosen_names(parameters: Mapping[str, Tensor], subset: Iterable[str] | None) -> tuple[str, ...]:
+def chosen_from(
+    parameters: Mapping[str, Tensor], subset: Iterable[str] | None
+) -> dict[str, Tensor]:
+    """The parameters that β may use, once names and dtypes have been found to be valid."""
     names = tuple(parameters) if subset is None else tuple(subset)
     unknown = [name for name in names if name not in parameters]
     if unknown or not names:
         raise ValueError(f"subset must name some of {sorted(parameters)}: got {list(names)}")
-    return names
-
-
-def _gauge_basis(gauge: Tensor | None) -> Tensor | None:
-    if gauge is None:
-        return None
-    return torch.linalg.qr(torch.atleast_2d(gauge).to(torch.float64).T).Q
+    for name, value in parameters.items():
+        if value.dtype != torch.float64:
+            raise ValueError(f"parameters[{name!r}] must be float64: got {value.dtype}")
+    return {name: parameters[name] for name in names}
 
 
 def _stacked(
     natural_parameters: Natural,
     parameters: Mapping[str, Tensor],
     nodes: Tensor | None,
-    basis: Tensor | None,
+    gauge: Tensor | None,
 ) -> Stacked:
     """η of all nodes as one vector, gauge directions taken out, from the chosen parameters."""
     arguments = () if nodes is None else (nodes,)
     count = 1 if nodes is None else len(nodes)
+    flat = None if gauge is None else torch.atleast_2d(gauge).to(torch.float64).T
+    basis = None if flat is None else torch.linalg.qr(flat).Q
 
     def natural(chosen: Mapping[str, Tensor]) -> Tensor:
         eta = natural_parameters(dict(parameters) | dict(chosen), *arguments)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from companion.support.tables import Record
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Nodes, Variational
 
@@ -17,45 +19,67 @@ Form = Literal["auto", "true", "pseudo"]
 
 
 def expectation(weights: Tensor, values: Tensor) -> Tensor:
-    """(1/N) Σ_n Σ_p w_np f_np, where both may lack the axis n."""
-    total = (weights * values).sum(-1)
+    """(1/N) Σ_n Σ_p w_np f_np, where both may lack the axis n, and f the axis p too."""
+    total = (weights * torch.atleast_1d(values)).sum(-1)
     return total.mean() if total.dim() else total
 
 
-def elbo(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> Tensor:
+def elbo(model: Model, parameters: Parameters, q: Variational | None, x: Tensor) -> Tensor:
     """F = (1/N) Σ_n E_{q_n}[log p(x_n, z)] + (1/N) Σ_n H[q_n], a scalar in nats per data point.
 
-    Differentiable in ``parameters`` and in ``q.parameters``. ``x`` is ``(N, D)``; it is not checked
-    here (:func:`companion.verify` and the functions of :mod:`companion.fit` check it).
+    Differentiable in ``parameters`` and in ``q.parameters``. Nothing is checked here, since this is
+    what learning repeats (:func:`companion.verify` and the functions of :mod:`companion.fit` do).
+
+    Parameters
+    ----------
+    model, parameters
+        A model and its parameters by name.
+    q
+        A distribution over the latents for every data point. ``None`` stands for the exact
+        posterior, which follows the parameters: then F is the log-likelihood.
+    x
+        Data, ``(N, D)``, float64.
+
+    Raises
+    ------
+    ValueError
+        For ``None`` if the model has no posterior in closed form.
     """
+    q = model.resolved(parameters, q, x).evaluated()
     terms = expected_log_probs(model, parameters, q, x)
     return torch.stack(list(terms.values())).sum() + q.entropy().mean()
 
 
 def expected_log_probs(
-    model: Model, parameters: Parameters, q: Variational, x: Tensor
+    model: Model, parameters: Parameters, q: Variational | None, x: Tensor
 ) -> dict[str, Tensor]:
-    """(1/N) Σ_n E_{q_n}[log p_k] of every factor k by name: in closed form or by the nodes of q."""
+    """(1/N) Σ_n E_{q_n}[log p_k] of every factor k by name: in closed form or by the nodes of q.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`elbo`; they are not checked.
+    """
+    q = model.resolved(parameters, q, x)
     terms: dict[str, Tensor] = {}
     nodes: Nodes | None = None
     for factor in model.factors:
-        closed = None if factor.closed_form is None else factor.closed_form(parameters, x, q)
+        closed = None if factor.closed_form is None else factor.closed_form(parameters, q, x)
         if closed is not None:
             terms[factor.name] = closed.mean()
             continue
         nodes = q.nodes() if nodes is None else nodes
-        values = torch.atleast_1d(factor.log_prob(parameters, x, nodes.z))
-        terms[factor.name] = expectation(nodes.weights, values)
+        terms[factor.name] = expectation(nodes.weights, factor.log_prob(parameters, x, nodes.z))
     return terms
 
 
-@dataclass(frozen=True)
-class EntropySum:
+@dataclass(frozen=True, repr=False)
+class EntropySum(Record):
     """The three entropies and their sum, in nats per data point.
 
     total = posterior − prior − observable − Σ hidden + base_measure. ``hidden`` is empty unless the
-    model has hidden layers between prior and observable; ``base_measure`` is zero unless
-    ``form`` is ``"pseudo"`` and a base measure is not constant.
+    model has hidden layers between prior and observable; ``base_measure`` is zero unless ``form``
+    is ``"pseudo"``, not ``"true"``, and a base measure is not constant.
 
     The total equals the ELBO where ⟨∇ELBO, v⟩ = 0, in particular at every stationary point; it is
     not a bound on anything.
@@ -66,31 +90,70 @@ class EntropySum:
     observable: Tensor
     base_measure: Tensor
     total: Tensor
-    form: Literal["true", "pseudo"]
-    hidden: dict[str, Tensor] = field(default_factory=dict)
+    form: str
+    hidden: Mapping[str, Tensor] = field(default_factory=dict)
+
+    decimals = 6
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Each entropy and the total, in reading order."""
+        values = (self.posterior, self.prior, self.observable, self.base_measure, self.total)
+        return entropy_rows(self.form, self.hidden, values)
+
+
+def entropy_rows(
+    form: str, hidden: Mapping[str, Any], values: Iterable[Any]
+) -> list[tuple[str, float]]:
+    """Labels and values of an entropy sum; ``values`` without the hidden layers, in its order."""
+    posterior, prior, observable, base_measure, total = map(float, values)
+    pseudo = "pseudo-" if form == "pseudo" else ""
+    return [
+        ("average entropy of q", posterior),
+        (f"{pseudo}entropy of the prior", prior),
+        *((f"average {pseudo}entropy of layer {name}", float(h)) for name, h in hidden.items()),
+        (f"expected {pseudo}entropy of the observables", observable),
+        *([("base measures", base_measure)] if pseudo else []),
+        ("entropy sum", total),
+    ]
 
 
 def entropy_sum(
-    model: Model, parameters: Parameters, q: Variational, x: Tensor, form: Form = "auto"
+    model: Model, parameters: Parameters, q: Variational | None, x: Tensor, form: Form = "auto"
 ) -> EntropySum:
     """S = (1/N) Σ_n H[q_n] − H[p(z)] − E_q̄ H[p(x|z)], with q̄ the aggregate posterior.
 
-    ``form="pseudo"`` takes entropies relative to the base measures and adds
-    E_q̄ log h(z) + (1/N) Σ_n log g(x_n), which is the form that the identity holds for whatever
-    the base measures; ``"true"`` takes true entropies; ``"auto"`` takes the true form where both
-    are the same (constant base measures) and the pseudo form otherwise.
-
-    Source: Lücke & Warnken (arXiv:2209.03077), Theorems 1 (constant base measures) and 2.
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`elbo`; they are not checked.
+    form
+        ``"pseudo"`` takes entropies relative to the base measures and adds
+        E_q̄ log h(z) + (1/N) Σ_n log g(x_n), which is the form that the identity holds for whatever
+        the base measures; ``"true"`` takes true entropies; ``"auto"`` takes the true form where
+        both are the same (constant base measures) and the pseudo form otherwise.
 
     Raises
     ------
     ValueError
         For an unknown ``form``.
+
+    Source: Lücke & Warnken (arXiv:2209.03077), Theorems 1 (constant base measures) and 2.
+
+    >>> from companion import models
+    >>> model = models.PPCA(observed=2, latent=1)
+    >>> one = torch.ones((), dtype=torch.float64)
+    >>> parameters = {"W": one.expand(2, 1), "mean": one.expand(2), "log_variance": 0 * one}
+    >>> entropy_sum(model, parameters, None, one.expand(5, 2))
+    average entropy of q                 0.869632
+    entropy of the prior                 1.418939
+    expected entropy of the observables  2.837877
+    entropy sum                          -3.387183
     """
     if form not in ("auto", "true", "pseudo"):
         raise ValueError(f"form must be 'auto', 'true' or 'pseudo': got {form!r}")
     constant = all(factor.family.constant_base_measure for factor in model.factors)
     pseudo = form == "pseudo" or (form == "auto" and not constant)
+    q = model.resolved(parameters, q, x).evaluated()
     z, weights = q.nodes()
     posterior = q.entropy().mean()
     base = torch.zeros_like(posterior)
@@ -99,17 +162,10 @@ def entropy_sum(
         natural = factor.natural(parameters, z)
         family = factor.family
         values = family.pseudo_entropy(natural) if pseudo else family.entropy(natural)
-        entropies[factor.name] = expectation(weights, torch.atleast_1d(values))
+        entropies[factor.name] = expectation(weights, values)
         if pseudo and not family.constant_base_measure:
             base = base + expectation(weights, factor.log_base_measure(x, z))
     total = posterior - torch.stack(list(entropies.values())).sum() + base
-    hidden = {k: v for k, v in entropies.items() if k not in ("prior", "observable")}
-    return EntropySum(
-        posterior=posterior,
-        prior=entropies["prior"],
-        observable=entropies["observable"],
-        base_measure=base,
-        total=total,
-        form="pseudo" if pseudo else "true",
-        hidden=hidden,
-    )
+    prior, observable = entropies.pop("prior"), entropies.pop("observable")
+    kind = "pseudo" if pseudo else "true"
+    return EntropySum(posterior, prior, observable, base, total, kind, hidden=entropies)

@@ -10,18 +10,17 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
-from companion.support.tables import Table
+from companion.support.tables import Record
 from companion.theory.criterion import check_criterion
-from companion.theory.identity import Verification, full_direction, verify
+from companion.theory.identity import Verification, evaluate, full_direction, verification
 from companion.theory.model import Model, Parameters
-from companion.theory.objective import Problem
 from companion.theory.variational import Variational
 
 __all__ = ["Explanation", "beyond_gradient", "explain_gap", "nearest_direction"]
 
 
 @dataclass(frozen=True, repr=False)
-class Explanation:
+class Explanation(Record):
     """A gap as a sum of parts, in nats per data point.
 
     ``weight_decay`` = λ⟨θ, v⟩ over the decayed parameters, a *prediction*: it does not use the
@@ -34,6 +33,8 @@ class Explanation:
     fixed: Mapping[str, float]
     floors: Mapping[str, float]
 
+    columns = ("cause", "nats per data point")
+
     @property
     def gap(self) -> float:
         """ELBO − entropy sum."""
@@ -44,27 +45,21 @@ class Explanation:
         """The part that further learning would take away."""
         return self.gap - self.weight_decay - sum(self.fixed.values()) - sum(self.floors.values())
 
-    def table(self) -> Table:
+    def rows(self) -> list[tuple[str, float]]:
         """Cause and part, with their sum."""
-        rows: list[tuple[str, float]] = [("weight decay (predicted)", self.weight_decay)]
-        rows += [(f"fixed parameter {name}", part) for name, part in self.fixed.items()]
-        rows += [(f"active bound on {name}", part) for name, part in self.floors.items()]
-        rows += [("not converged", self.not_converged), ("gap", self.gap)]
-        return Table(("cause", "nats per data point"), rows)
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+        return [
+            ("weight decay (predicted)", self.weight_decay),
+            *((f"fixed parameter {name}", part) for name, part in self.fixed.items()),
+            *((f"active bound on {name}", part) for name, part in self.floors.items()),
+            ("not converged", self.not_converged),
+            ("gap", self.gap),
+        ]
 
 
 def explain_gap(
     model: Model,
     parameters: Parameters,
-    q: Variational,
+    q: Variational | None,
     x: Any,
     *,
     weight_decay: float = 0.0,
@@ -76,6 +71,8 @@ def explain_gap(
 
     Parameters
     ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
     weight_decay, decayed
         Learning maximised ELBO − (λ/2)‖θ‖² with λ = ``weight_decay`` over the parameters named in
         ``decayed`` (those of q as ``q.<name>``). At its stationary point the gap is λ⟨θ, v⟩.
@@ -93,57 +90,60 @@ def explain_gap(
 
     Source: this companion.
     """
-    problem = Problem.of(model, parameters, x, q)
-    names, fixed, decayed = set(problem.start), list(fixed), list(decayed)
+    q, data = model.checked(parameters, q, x)
+    variables, fixed, decayed = q.join(parameters), list(fixed), list(decayed)
     masks = dict(at_bound or {})
-    _check_names(names, fixed, decayed, masks, problem.start)
+    _check_names(variables, [*fixed, *decayed, *masks], masks)
     if not weight_decay >= 0:
         raise ValueError(f"weight_decay must be at least 0: got {weight_decay}")
-    v = full_direction(model, parameters, q)
-    gradient = torch.func.grad(problem.value)(problem.start)
-    part = {name: gradient[name] * v[name] for name in v}
+    v = full_direction(model, *q.split(variables))
+    point = evaluate(model, parameters, q, data)
+    part = {name: point.gradient[name] * v[name] for name in v}
     return Explanation(
-        verification=verify(model, parameters, q, x),
+        verification=point.report(v),
         weight_decay=weight_decay
-        * sum(float((problem.start[name] * v[name]).sum()) for name in decayed),
+        * sum(float((variables[name] * v[name]).sum()) for name in decayed),
         fixed={name: float(part[name].sum()) for name in fixed},
         floors={name: float(part[name][mask].sum()) for name, mask in masks.items()},
     )
 
 
 def _check_names(
-    names: set[str],
-    fixed: list[str],
-    decayed: list[str],
-    masks: Mapping[str, Tensor],
-    start: Mapping[str, Tensor],
+    variables: Mapping[str, Tensor], listed: list[str], masks: Mapping[str, Tensor]
 ) -> None:
-    listed = [*fixed, *decayed, *masks]
-    unknown = sorted(set(listed) - names)
+    """Each name is one of the ``variables`` and stands once; masks have the shapes of theirs."""
+    unknown = sorted(set(listed) - set(variables))
     if unknown:
-        raise ValueError(f"parameters must be among {sorted(names)}: got {unknown}")
+        raise ValueError(f"parameters must be among {sorted(variables)}: got {unknown}")
     twice = sorted({name for name in listed if listed.count(name) > 1})
     if twice:
         raise ValueError(f"each parameter has one cause, give it once: got {twice} twice")
     for name, mask in masks.items():
-        if mask.dtype != torch.bool or mask.shape != start[name].shape:
+        shape = tuple(variables[name].shape)
+        if mask.dtype != torch.bool or mask.shape != shape:
             raise ValueError(
-                f"at_bound[{name!r}] must be a boolean mask of shape {tuple(start[name].shape)}: "
+                f"at_bound[{name!r}] must be a boolean mask of shape {shape}: "
                 f"got {mask.dtype} of shape {tuple(mask.shape)}"
             )
 
 
 def nearest_direction(
-    model: Model, parameters: Parameters, q: Variational, nodes: int = 200, seed: int = 0
+    model: Model, parameters: Parameters, q: Variational, nodes: int = 200
 ) -> dict[str, Tensor]:
     """The direction that comes nearest to v, for a model whose observable factor may have none.
 
-    For the observable factor the least-squares solution β of η(z) = ∂η(z)/∂θᵀ β, on at least
-    ``nodes`` points z (more if there are many parameters) drawn from those of q; for the prior,
-    which has to be N(0, I), the rescaling of q and its absorption as in v. Given to ``verify`` as
-    ``direction``: if the criterion holds, gap and slope agree to round-off; otherwise they differ
-    by a part of the gap that this gradient does not account for. Where the gradient vanishes, that
-    part is the whole gap.
+    For the observable factor the least-squares solution β of η(z) = ∂η(z)/∂θᵀ β, on points z of q;
+    for the prior, which has to be N(0, I), the rescaling of q and its absorption as in v. Given to
+    ``verify`` as ``direction``: if the criterion holds, gap and slope agree to round-off; otherwise
+    they differ by a part of the gap that this gradient does not account for. Where the gradient
+    vanishes, that part is the whole gap.
+
+    Parameters
+    ----------
+    model, parameters, q
+        A model, its parameters by name, and a distribution over the latents; not checked.
+    nodes
+        On how many points z: more are taken if there are many parameters, always the same ones.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def nearest_direction(
     # Half of the points give the equations, L each: take twice as many as there are unknowns.
     unknowns, equations = len(tree.flatten(parameters)), natural(parameters, z[:1]).shape[-1]
     count = max(nodes, 4 * unknowns // equations)
-    drawn = torch.randperm(len(z), generator=torch.Generator().manual_seed(seed))[:count]
+    drawn = torch.randperm(len(z), generator=torch.Generator().manual_seed(0))[:count]
     found = check_criterion(natural, parameters, z[drawn]).direction
     own = {
         name: found[name] + absorbed.get(name, torch.zeros_like(value))
@@ -183,15 +183,21 @@ def nearest_direction(
     return tree.merge(own, q.rescaling(model.latent_rescaling))
 
 
-def beyond_gradient(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> float:
+def beyond_gradient(model: Model, parameters: Parameters, q: Variational | None, x: Any) -> float:
     """|gap − ⟨∇ELBO, v̂⟩| in nats, v̂ the :func:`nearest_direction`: zero if the criterion holds.
 
     It is what remains of the gap where the gradient vanishes.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
 
     Raises
     ------
     ValueError
         As :func:`nearest_direction` and ``verify``.
     """
+    q, data = model.checked(parameters, q, x)
     nearest = nearest_direction(model, parameters, q)
-    return verify(model, parameters, q, x, direction=nearest).residual
+    return verification(model, parameters, q, data, nearest).residual

@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.support import tree
+from companion.support.tables import Record
 from companion.theory.elbo import expectation, expected_log_probs
 from companion.theory.identity import full_direction
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
-__all__ = ["FactorIdentity", "factor_identities"]
+__all__ = ["FactorIdentities", "FactorIdentity", "factor_identities"]
 
 
-@dataclass(frozen=True)
-class FactorIdentity:
+@dataclass(frozen=True, repr=False)
+class FactorIdentity(Record):
     """One factor's line of the proof: ⟨∇E_q̄[log p_k], v⟩ = E_q̄[log p_k] + H̃[p_k] − E[log h_k].
 
     ``slope`` is the left side, by automatic differentiation at fixed entropies of q;
@@ -45,57 +45,71 @@ class FactorIdentity:
         """|slope − gap|: zero up to round-off."""
         return abs(self.slope - self.gap)
 
+    def rows(self) -> list[tuple[str, str | float]]:
+        """Label and value of everything, in reading order."""
+        names = ("cross_entropy", "entropy", "base_measure", "gap", "slope", "residual")
+        return [("factor", self.name), *((n.replace("_", " "), getattr(self, n)) for n in names)]
+
+
+class FactorIdentities(Record, tuple[FactorIdentity, ...]):
+    """The lines of all factors, the prior first, the observable last: a tuple, and a table."""
+
+    @property
+    def columns(self) -> list[str]:  # type: ignore[override]
+        """Labels of the numbers of a factor."""
+        return [label for label, _ in self[0].rows()]
+
+    def rows(self) -> list[list[str | float]]:
+        """One row for each factor."""
+        return [[value for _, value in line.rows()] for line in self]
+
 
 def factor_identities(
-    model: Model, parameters: Parameters, q: Variational, x: Any
-) -> tuple[FactorIdentity, ...]:
+    model: Model, parameters: Parameters, q: Variational | None, x: Any
+) -> FactorIdentities:
     """Both sides of every factor's line of the proof; the prior first, the observable last.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
 
     Raises
     ------
     ValueError
-        For invalid data or parameters, or a model without a gap direction.
+        For invalid data, parameters or q, or a model without a gap direction.
 
     Source: this companion.
 
-    >>> from companion import models, variational
+    >>> from companion import models
     >>> generator = torch.Generator().manual_seed(0)
     >>> model = models.SigmoidBeliefNet(observed=3, latent=2)
     >>> parameters = model.initial_parameters(generator)
-    >>> x = torch.ones(4, 3, dtype=torch.float64)
-    >>> q = model.posterior(parameters, x)
-    >>> [(f.name, f.residual < 1e-14) for f in factor_identities(model, parameters, q, x)]
+    >>> lines = factor_identities(model, parameters, None, torch.ones(4, 3, dtype=torch.float64))
+    >>> [(line.name, line.residual < 1e-14) for line in lines]
     [('prior', True), ('observable', True)]
     """
-    data = model.check(parameters, x)
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
-    v = full_direction(model, parameters, q)
+    q, data = model.checked(parameters, q, x)
+    variables = q.join(parameters)
+    v = full_direction(model, *q.split(variables))
+
+    def left(moved: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        own, of_q = q.split(moved)
+        seen = of_q.evaluated()
+        return expected_log_probs(model, own, seen, data), seen.entropy().mean()
+
+    (expected, _), (slopes, of_entropy) = torch.func.jvp(left, (variables,), (v,))[:2]
+    slopes[model.factors[0].name] += of_entropy
     z, weights = q.nodes()
-
-    def log_probs(merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        own, of_q = tree.split(merged)
-        return expected_log_probs(model, own, q.with_parameters(of_q), data)
-
-    def posterior_entropy(merged: Mapping[str, Tensor]) -> Tensor:
-        return q.with_parameters(tree.split(merged)[1]).entropy().mean()
-
-    derivatives = torch.func.jvp(log_probs, (variables,), (v,))
-    expected, slopes = derivatives[0], derivatives[1]
-    lines = []
-    for factor in model.factors:
-        entropies = factor.family.pseudo_entropy(factor.natural(parameters, z))
-        if entropies.dim() == 0:
-            entropies = entropies[None]
-        lines.append(
-            FactorIdentity(
-                name=factor.name,
-                cross_entropy=-float(expected[factor.name]),
-                entropy=float(expectation(weights, entropies)),
-                base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
-                slope=float(slopes[factor.name]),
-            )
+    return FactorIdentities(
+        FactorIdentity(
+            name=factor.name,
+            cross_entropy=-float(expected[factor.name]),
+            entropy=float(
+                expectation(weights, factor.family.pseudo_entropy(factor.natural(parameters, z)))
+            ),
+            base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
+            slope=float(slopes[factor.name]),
         )
-    moved = float(torch.func.jvp(posterior_entropy, (variables,), (v,))[1])
-    first = lines[0]
-    values = (first.name, first.cross_entropy, first.entropy, first.base_measure)
-    return (FactorIdentity(*values, slope=first.slope + moved), *lines[1:])
+        for factor in model.factors
+    )

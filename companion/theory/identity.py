@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from companion.support import tree
-from companion.support.tables import record_html
-from companion.theory.elbo import elbo, entropy_sum
+from companion.support.tables import Record
+from companion.theory.elbo import EntropySum, elbo, entropy_rows, entropy_sum
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
-__all__ = ["Verification", "check_q", "full_direction", "verify"]
+__all__ = ["Verification", "full_direction", "verify"]
 
 
 def full_direction(model: Model, parameters: Parameters, q: Variational) -> dict[str, Tensor]:
@@ -28,15 +28,13 @@ def full_direction(model: Model, parameters: Parameters, q: Variational) -> dict
 
 
 @dataclass(frozen=True, repr=False)
-class Verification:
+class Verification(Record):
     """The identity at one point: all values in nats per data point.
 
     ``gap`` is ELBO − entropy sum; ``slope`` is ⟨∇ELBO, v⟩, computed independently of it;
     ``residual`` = |gap − slope| is zero up to round-off, whatever the parameters, data and q.
-    ``blocks`` splits the slope by parameter. Three bounds on |gap|, from tight to loose, with g
-    the gradient and g_v its entries where v is not zero: ``certificate`` = Σ_b ‖g_b‖ ‖v_b‖ over
-    parameters, ``support_certificate`` = ‖g_v‖ ‖v‖, ``full_certificate`` = ‖g‖ ‖v‖. They depend on
-    the coordinates of the parameters; gap and slope do not.
+    ``blocks`` splits the slope by parameter; ``norms`` has ‖g_b‖ and ‖v_b‖ for each of them, with
+    g_b the entries of the gradient where v is not zero.
 
     For a model without a gap direction, slope, residual and certificate are NaN: then nothing ties
     the ELBO to the entropy sum.
@@ -53,10 +51,10 @@ class Verification:
     gap: float
     slope: float
     gradient_norm: float
-    certificate: float
     blocks: Mapping[str, float]
-    support_certificate: float
-    full_certificate: float
+    norms: Mapping[str, tuple[float, float]]
+
+    decimals = 6
 
     @property
     def residual(self) -> float:
@@ -68,22 +66,19 @@ class Verification:
         """The residual divided by 1 + |ELBO|: at most 1e-12 in float64 if all is right."""
         return self.residual / (1 + abs(self.elbo))
 
+    @property
+    def certificate(self) -> float:
+        """Σ_b ‖g_b‖ ‖v_b‖ ≥ |gap|: it depends on the coordinates of the parameters, gap doesn't."""
+        bound = math.fsum(g * v for g, v in self.norms.values())
+        return math.nan if math.isnan(self.slope) else bound
+
     def rows(self) -> list[tuple[str, float]]:
         """Label and value of everything, in reading order."""
-        pseudo = "pseudo-" if self.form == "pseudo" else ""
-        hidden = [
-            (f"average {pseudo}entropy of layer {name}", value)
-            for name, value in self.hidden_entropies.items()
-        ]
-        base = [("base measures", self.base_measure)] if self.form == "pseudo" else []
+        three = (self.posterior_entropy, self.prior_entropy, self.observable_entropy)
+        values = (*three, self.base_measure, self.entropy_sum)
         return [
             ("ELBO", self.elbo),
-            ("average entropy of q", self.posterior_entropy),
-            (f"{pseudo}entropy of the prior", self.prior_entropy),
-            *hidden,
-            (f"expected {pseudo}entropy of the observables", self.observable_entropy),
-            *base,
-            ("entropy sum", self.entropy_sum),
+            *entropy_rows(self.form, self.hidden_entropies, values),
             ("gap = ELBO − entropy sum", self.gap),
             ("slope = ⟨∇ELBO, v⟩", self.slope),
             ("residual |gap − slope|", self.residual),
@@ -91,50 +86,11 @@ class Verification:
             ("certificate ≥ |gap|", self.certificate),
         ]
 
-    def __str__(self) -> str:
-        width = max(len(label) for label, _ in self.rows())
-        return "\n".join(f"{label:<{width}}  {_format(value)}" for label, value in self.rows())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return record_html([(label, _format(value).strip()) for label, value in self.rows()])
-
-
-def _format(value: float) -> str:
-    return f"{value: .6f}" if value == 0 or 1e-4 <= abs(value) < 1e7 else f"{value: .2e}"
-
-
-def _split(merged: Mapping[str, Tensor], q: Variational) -> tuple[dict[str, Tensor], Variational]:
-    own, of_q = tree.split(merged)
-    return own, q.with_parameters(of_q)
-
-
-def check_q(model: Model, q: Variational, points: int) -> None:
-    """Say in one sentence why ``q`` does not fit the model and its data, if it does not."""
-    for name, value in q.parameters.items():
-        if value.dtype != torch.float64:
-            raise ValueError(f"q must hold float64 tensors: its {name} has dtype {value.dtype}")
-    entropy = q.entropy()
-    if len(entropy) != points:
-        raise ValueError(
-            f"q must have one distribution for each of the {points} data points: got {len(entropy)}"
-        )
-    nodes = q.nodes().z
-    if not bool(torch.isfinite(entropy).all() and torch.isfinite(nodes).all()):
-        raise ValueError(
-            "q must have finite entropies and nodes: found NaN or infinity; are its parameters "
-            "finite and its scales not zero?"
-        )
-    size = nodes.shape[-1]
-    if model.latent_size not in (None, size):
-        raise ValueError(f"q must be over the model's {model.latent_size} latents: got {size}")
-
 
 def verify(
     model: Model,
     parameters: Parameters,
-    q: Variational,
+    q: Variational | None,
     x: Any,
     direction: Mapping[str, Tensor] | None = None,
     fixed: Iterable[str] = (),
@@ -143,8 +99,20 @@ def verify(
 
     No training is needed: the identity holds at every point where the parameterization criterion
     does, up to round-off; the gradient is taken with respect to the model's parameters and, for a
-    fixed prior, the parameters of q. ``direction`` replaces v; it has one entry per parameter,
-    those of q named ``q.<name>``.
+    fixed prior, the parameters of q.
+
+    Parameters
+    ----------
+    model, parameters
+        A model and its parameters by name.
+    q
+        A distribution over the latents for every data point; ``None`` is the exact posterior.
+    x
+        Data, ``(N, D)``: a tensor, an array or nested lists.
+    direction
+        What to take in place of v: one entry per parameter, those of q named ``q.<name>``.
+    fixed
+        Parameters that do not count in the gradient norm.
 
     Raises
     ------
@@ -164,15 +132,24 @@ def verify(
     >>> report.relative_residual < 1e-12, abs(report.gap) > 0.05
     (True, True)
     """
-    data = model.check(parameters, x)
-    check_q(model, q, len(data))
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
-    constant = held(fixed, variables)
-    v: dict[str, Tensor] | None = None
-    if direction is not None:
-        v = dict(direction)
-    elif model.has_gap_direction:
-        v = full_direction(model, *_split(variables, q))
+    q, data = model.checked(parameters, q, x)
+    names = held(fixed, q.join(parameters))
+    return verification(model, parameters, q, data, direction, names)
+
+
+def verification(
+    model: Model,
+    parameters: Parameters,
+    q: Variational,
+    x: Tensor,
+    direction: Mapping[str, Tensor] | None = None,
+    fixed: Iterable[str] = (),
+) -> Verification:
+    """:func:`verify` for what is known to be valid, as within a fit; arguments as there."""
+    variables = q.join(parameters)
+    v = None if direction is None else dict(direction)
+    if v is None and model.has_gap_direction:
+        v = full_direction(model, *q.split(variables))
     if v is not None and set(v) != set(variables):
         raise ValueError(
             f"direction must have exactly the entries {sorted(variables)}: got {sorted(v)}"
@@ -183,31 +160,58 @@ def verify(
                 f"direction[{name!r}] must have shape {tuple(variables[name].shape)}: "
                 f"got {tuple(tangent.shape)}"
             )
+    return evaluate(model, parameters, q, x).report(v, fixed)
 
-    def objective(merged: Mapping[str, Tensor]) -> Tensor:
-        own, moved = _split(merged, q)
-        return elbo(model, own, moved, data)
 
-    gradient, value = torch.func.grad_and_value(objective)(variables)
-    sums = entropy_sum(model, *_split(variables, q), data)
-    blocks = {} if v is None else _blocks(gradient, v)
-    return Verification(
-        elbo=float(value),
-        posterior_entropy=float(sums.posterior),
-        prior_entropy=float(sums.prior),
-        observable_entropy=float(sums.observable),
-        hidden_entropies={name: float(term) for name, term in sums.hidden.items()},
-        base_measure=float(sums.base_measure),
-        entropy_sum=float(sums.total),
-        form=sums.form,
-        gap=float(value) - float(sums.total),
-        slope=math.nan if v is None else math.fsum(blocks.values()),
-        gradient_norm=float(tree.norm({k: v for k, v in gradient.items() if k not in constant})),
-        certificate=math.nan if v is None else _certificate(gradient, v),
-        blocks=blocks,
-        support_certificate=math.nan if v is None else _whole_certificate(gradient, v, True),
-        full_certificate=math.nan if v is None else _whole_certificate(gradient, v, False),
-    )
+class Evaluation(NamedTuple):
+    """ELBO, its gradient in all variables, and entropy sum at one point."""
+
+    value: Tensor
+    gradient: Mapping[str, Tensor]
+    sums: EntropySum
+
+    def report(self, v: Mapping[str, Tensor] | None, fixed: Iterable[str] = ()) -> Verification:
+        """The identity along v, ``None`` if there is none; ``fixed`` not in the gradient norm."""
+        sums, gradient = self.sums, self.gradient
+        moved = {name: step for name, step in (v or {}).items() if bool((step != 0).any())}
+        blocks = {name: float((gradient[name] * step).sum()) for name, step in moved.items()}
+        norms = {
+            name: (float((gradient[name] * (step != 0)).norm()), float(step.norm()))
+            for name, step in moved.items()
+        }
+        return Verification(
+            elbo=float(self.value),
+            posterior_entropy=float(sums.posterior),
+            prior_entropy=float(sums.prior),
+            observable_entropy=float(sums.observable),
+            hidden_entropies={name: float(term) for name, term in sums.hidden.items()},
+            base_measure=float(sums.base_measure),
+            entropy_sum=float(sums.total),
+            form=sums.form,
+            gap=float(self.value) - float(sums.total),
+            slope=math.nan if v is None else math.fsum(blocks.values()),
+            gradient_norm=float(tree.norm({k: g for k, g in gradient.items() if k not in fixed})),
+            blocks=blocks,
+            norms=norms,
+        )
+
+
+def evaluate(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> Evaluation:
+    """All that the identity is about, from one run of the model and of an encoder.
+
+    The arguments are those of :func:`verify`, valid; ``q`` is held: the gradient is taken with
+    respect to its parameters as variables of their own.
+    """
+    leaves = {name: value.requires_grad_() for name, value in q.join(parameters).items()}
+    with torch.enable_grad():
+        own, moved = q.split(leaves)
+        seen = moved.evaluated()
+        value = elbo(model, own, seen, x)
+    # Not torch.func.grad, whose first use in a process imports a compiler.
+    gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+    with torch.no_grad():
+        sums = entropy_sum(model, own, seen, x)
+    return Evaluation(value.detach(), dict(zip(leaves, gradient, strict=True)), sums)
 
 
 def held(fixed: Iterable[str], variables: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -217,23 +221,3 @@ def held(fixed: Iterable[str], variables: Mapping[str, Tensor]) -> tuple[str, ..
     if unknown:
         raise ValueError(f"fixed must name some of {sorted(variables)}: got {unknown}")
     return names
-
-
-def _blocks(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> dict[str, float]:
-    """⟨∇_b ELBO, v_b⟩ for every parameter b on which v is not zero."""
-    return {
-        name: float((gradient[name] * v[name]).sum()) for name in v if bool((v[name] != 0).any())
-    }
-
-
-def _certificate(gradient: Mapping[str, Tensor], v: Mapping[str, Tensor]) -> float:
-    """Σ_b ‖∇_b ELBO‖ ‖v_b‖, the gradient restricted to the entries where v is not zero."""
-    return math.fsum(float((gradient[name] * (v[name] != 0)).norm() * v[name].norm()) for name in v)
-
-
-def _whole_certificate(
-    gradient: Mapping[str, Tensor], v: Mapping[str, Tensor], support: bool
-) -> float:
-    """‖∇ELBO‖ ‖v‖, with ``support`` the gradient restricted to the entries where v is not zero."""
-    kept = {name: g * (v[name] != 0) if support else g for name, g in gradient.items()}
-    return float(tree.norm(kept) * tree.norm(v))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from companion.families import Family
 from companion.support.checks import as_data
+from companion.theory.variational import Variational
 
 __all__ = ["Factor", "Model", "Parameters", "normal_draws"]
 
@@ -31,7 +33,7 @@ class Factor:
     ``(N, P, L)``. ``value(z)`` picks the latent variables that the factor is a distribution of;
     ``None`` stands for the observed x.
 
-    ``closed_form(parameters, x, q)`` gives E_{q_n}[log p], ``(N,)``, without nodes, or ``None`` for
+    ``closed_form(parameters, q, x)`` gives E_{q_n}[log p], ``(N,)``, without nodes, or ``None`` for
     a q for which there is no such formula; then, and without it, the nodes of q are used.
     """
 
@@ -39,7 +41,7 @@ class Factor:
     family: Family
     natural: Callable[[Parameters, Tensor], Tensor]
     value: Callable[[Tensor], Tensor] | None = None
-    closed_form: Callable[[Parameters, Tensor, Any], Tensor | None] | None = None
+    closed_form: Callable[[Parameters, Variational, Tensor], Tensor | None] | None = None
 
     def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
         """log p of this factor at every pair (x_n, z_p): broadcastable to ``(N, P)``."""
@@ -77,6 +79,12 @@ class Model(ABC):
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Random parameters at a sensible scale, by name."""
 
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]] | None:
+        """Names and shapes of the parameters; ``None`` for a model that takes any dictionary."""
+        drawn = self.initial_parameters(torch.Generator().manual_seed(0))
+        return {name: tuple(value.shape) for name, value in drawn.items()}
+
     @property
     def has_gap_direction(self) -> bool:
         """Whether the parameterization criterion holds, so that there is a direction v."""
@@ -104,21 +112,31 @@ class Model(ABC):
         """
         return None
 
-    def posterior(self, parameters: Parameters, x: Tensor) -> Any:
+    @property
+    def states(self) -> Tensor | None:
+        """All values of a discrete latent, ``(P, H)``; ``None`` if they are not finitely many."""
+        return None
+
+    def posterior(self, parameters: Parameters, x: Tensor) -> Variational:
         """The exact posterior p(z | x_n) as a variational distribution, where there is one."""
-        raise ValueError(
-            f"{type(self).__name__} has no posterior in closed form: pass a variational "
-            "distribution from companion.theory.variational"
-        )
+        hint = ": pass a variational distribution from companion.theory.variational"
+        raise self._without("posterior", hint)
+
+    def decode(self, parameters: Parameters, z: Tensor) -> Tensor:
+        """The mean E[x | z] for all z, ``(P, H)`` → ``(P, D)``."""
+        raise self._without("mean of x given z")
+
+    def closed_form_entropy_sum(self, parameters: Parameters, q: Variational | None) -> Tensor:
+        """The entropy sum without nodes and data, in nats; ``q=None`` is the exact posterior."""
+        raise self._without("entropy sum")
+
+    def _without(self, what: str, hint: str = "") -> ValueError:
+        return ValueError(f"{type(self).__name__} has no {what} in closed form{hint}")
 
     @property
     def columns(self) -> int | None:
         """How many columns data must have; ``None`` where the model does not fix it."""
         return self.observed
-
-    def expected_parameters(self, parameters: Parameters) -> Parameters:
-        """Parameters with the names and shapes that this model takes."""
-        return self.initial_parameters(torch.Generator().manual_seed(0))
 
     def check(self, parameters: Parameters, x: Any) -> Tensor:
         """Return ``x`` as valid data for this model, or say in one sentence what is wrong.
@@ -133,8 +151,8 @@ class Model(ABC):
         reason = self.factors[-1].family.invalid(data)
         if reason is not None:
             raise ValueError(f"x {reason}")
-        expected = self.expected_parameters(parameters)
-        if set(parameters) != set(expected):
+        expected = self.shapes
+        if expected is not None and set(parameters) != set(expected):
             missing, unknown = set(expected) - set(parameters), set(parameters) - set(expected)
             raise ValueError(
                 f"parameters must be exactly {sorted(expected)} for {self!r}: "
@@ -144,14 +162,62 @@ class Model(ABC):
             if not isinstance(value, Tensor) or value.dtype != torch.float64:
                 found = value.dtype if isinstance(value, Tensor) else type(value).__name__
                 raise ValueError(f"parameters[{name!r}] must be a float64 tensor: got {found}")
-            if value.shape != expected[name].shape:
+            if expected is not None and value.shape != expected[name]:
                 raise ValueError(
-                    f"parameters[{name!r}] must have shape {tuple(expected[name].shape)}: "
+                    f"parameters[{name!r}] must have shape {expected[name]}: "
                     f"got {tuple(value.shape)}"
                 )
             if not bool(torch.isfinite(value).all()):
                 raise ValueError(f"parameters[{name!r}] must be finite: found NaN or infinity")
         return data
+
+    def checked(
+        self, parameters: Parameters, q: Variational | None, x: Any
+    ) -> tuple[Variational, Tensor]:
+        """q, :meth:`resolved`, and x as a tensor, once all of them have been found to be valid.
+
+        Public functions call this, once; what they call in turn does not check again.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`check`, :meth:`resolved` and :meth:`check_q`.
+        """
+        data = self.check(parameters, x)
+        q = self.resolved(parameters, q, data)
+        self.check_q(q, len(data))
+        return q, data
+
+    def resolved(self, parameters: Parameters, q: Variational | None, x: Tensor) -> Variational:
+        """``q`` as it is; for ``None``, as everywhere here, the exact posterior."""
+        return self.posterior(parameters, x) if q is None else q
+
+    def check_q(self, q: Variational, points: int) -> None:
+        """Say in one sentence why ``q`` does not fit the model and its data, if it does not.
+
+        Raises
+        ------
+        ValueError
+            For another number of data points or of latents, another dtype, or what is not finite.
+        """
+        for name, value in q.parameters.items():
+            if value.dtype != torch.float64:
+                raise ValueError(f"q must hold float64 tensors: its {name} has dtype {value.dtype}")
+        q = q.evaluated()
+        entropy, nodes = q.entropy(), q.nodes().z
+        if len(entropy) != points:
+            raise ValueError(
+                f"q must have one distribution for each of the {points} data points: "
+                f"got {len(entropy)}"
+            )
+        if not bool(torch.isfinite(entropy).all() and torch.isfinite(nodes).all()):
+            raise ValueError(
+                "q must have finite entropies and nodes: found NaN or infinity; are its parameters "
+                "finite and its scales not zero?"
+            )
+        size = nodes.shape[-1]
+        if self.latent_size not in (None, size):
+            raise ValueError(f"q must be over the model's {self.latent_size} latents: got {size}")
 
     def log_joint(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
         """log p(x_n, z_p) = Σ_k log p_k for every pair, shape ``(N, P)``."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from companion.support.tables import record_html
+from companion.support.tables import Record
 
 __all__ = ["ModuleVerification", "verify_module"]
 
@@ -21,7 +21,7 @@ TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 
 @dataclass(frozen=True, repr=False)
-class ModuleVerification:
+class ModuleVerification(Record):
     """ELBO − entropy sum against ⟨∇ELBO, v⟩ for a module, in the units of its own ELBO.
 
     ``passed`` says whether the residual is round-off for the module's dtype. ``blocks`` splits the
@@ -33,6 +33,8 @@ class ModuleVerification:
     slope: float
     blocks: Mapping[str, float]
     tolerance: float
+
+    decimals = 6
 
     @property
     def gap(self) -> float:
@@ -49,27 +51,17 @@ class ModuleVerification:
         """Whether residual ≤ tolerance · (1 + |ELBO|)."""
         return self.residual <= self.tolerance * (1 + abs(self.elbo))
 
-    def rows(self) -> list[tuple[str, str]]:
+    def rows(self) -> list[tuple[str, str | float]]:
         """Label and value of everything, in reading order."""
-        values = [
+        return [
             ("ELBO", self.elbo),
             ("entropy sum", self.entropy_sum),
             ("gap = ELBO − entropy sum", self.gap),
             *((f"slope, {name}", value) for name, value in self.blocks.items()),
             ("slope = ⟨∇ELBO, v⟩", self.slope),
             ("residual |gap − slope|", self.residual),
+            ("verdict", "the identity holds" if self.passed else "the identity FAILS"),
         ]
-        verdict = "the identity holds" if self.passed else "the identity FAILS"
-        return [*((label, f"{value:.6g}") for label, value in values), ("verdict", verdict)]
-
-    def __str__(self) -> str:
-        width = max(len(label) for label, _ in self.rows())
-        return "\n".join(f"{label:<{width}}  {value}" for label, value in self.rows())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return record_html(self.rows())
 
 
 def verify_module(
@@ -81,11 +73,21 @@ def verify_module(
 ) -> ModuleVerification:
     """Check ELBO − entropy sum = ⟨∇ELBO, v⟩ at the module's present parameters.
 
-    ``elbo`` and ``entropy_sum`` map the module to a scalar, both in the same units (per data point,
-    say) and on the same data. They may draw samples: both run under the same random ``seed``, so
-    that they see the same ones, drawn by torch in the same order, and one sample is enough.
-    ``direction`` gives v by parameter name, a number standing for a constant tensor; parameters
-    that it leaves out have v = 0. No training is needed, and the module is left as it was.
+    No training is needed, and the module is left as it was.
+
+    Parameters
+    ----------
+    module
+        Any module; its parameters are the variables of the ELBO.
+    elbo, entropy_sum
+        Functions of the module that return a scalar, both in the same units (per data point, say)
+        and on the same data.
+    direction
+        v by parameter name, or a function of the module that gives it; a number stands for a
+        constant tensor, and parameters that are left out have v = 0.
+    seed
+        Set before each of the two functions, which may draw samples: they see the same ones if
+        torch draws them in the same order, and then one sample is enough.
 
     Raises
     ------
@@ -126,11 +128,10 @@ def verify_module(
         )
     if not first.requires_grad:
         raise ValueError("elbo must depend on the module's parameters: it has no gradient")
-    chosen = {name: named[name] for name in v}
-    gradients = torch.autograd.grad(first, list(chosen.values()), allow_unused=True)
+    moved = [named[name] for name in v]
+    gradients = torch.autograd.grad(first, moved, materialize_grads=True)
     blocks = {
-        name: 0.0 if gradient is None else float((gradient * v[name]).sum())
-        for name, gradient in zip(chosen, gradients, strict=True)
+        name: float((gradient * v[name]).sum()) for name, gradient in zip(v, gradients, strict=True)
     }
     dtype = next(iter(named.values())).dtype
     return ModuleVerification(

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.tables import Record
 from companion.theory.elbo import elbo
-from companion.theory.identity import Verification, check_q, held, verify
+from companion.theory.identity import Verification, held, verification
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
@@ -38,41 +39,58 @@ class Problem:
         cls,
         model: Model,
         parameters: Parameters,
-        x: Any,
         q: Variational | None,
+        x: Any,
         fixed: Iterable[str] = (),
     ) -> Problem:
+        """The problem that starts here, once everything has been found to be valid.
+
+        Parameters
+        ----------
+        model, parameters, q, x
+            As for :func:`companion.verify`, to start from.
+        fixed
+            Names of variables that keep their values.
+
+        Raises
+        ------
+        ValueError
+            For invalid data, parameters or q, an unknown name, or if nothing is left to learn.
+        """
         data = model.check(parameters, x)
         if q is not None:
-            check_q(model, q, len(data))
-        merged = tree.merge(parameters, q.parameters if q is not None else {})
-        merged = {name: value.detach().clone() for name, value in merged.items()}
-        constant = {name: merged.pop(name) for name in held(fixed, merged)}
-        if not merged:
+            model.check_q(q, len(data))
+        start = tree.merge(parameters, q.parameters if q is not None else {})
+        start = {name: value.detach().clone() for name, value in start.items()}
+        constant = {name: start.pop(name) for name in held(fixed, start)}
+        if not start:
             raise ValueError("fixed must leave at least one parameter to learn: got all of them")
-        return cls(model, data, q, merged, constant)
+        return cls(model, data, q, start, constant)
 
     def state(self, variables: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Variational]:
+        """The model's parameters and q, both complete, at these variables."""
         own, of_q = tree.split(self.fixed | dict(variables))
         if self.q is None:
-            q: Variational = self.model.posterior(own, self.x)
-            return own, q
+            return own, self.model.posterior(own, self.x)
         return own, self.q.with_parameters(of_q)
 
     def value(self, variables: Mapping[str, Tensor]) -> Tensor:
+        """The ELBO, a scalar in nats per data point."""
         own, q = self.state(variables)
         return elbo(self.model, own, q, self.x)
 
     def vector_value(self, vector: Tensor) -> Tensor:
+        """The ELBO, of the variables as one vector."""
         return self.value(tree.unflatten(vector, self.start))
 
     def verify(self, variables: Mapping[str, Tensor]) -> Verification:
+        """The identity at these variables, which are not checked again."""
         own, q = self.state(variables)
-        return verify(self.model, own, q, self.x, fixed=self.fixed)
+        return verification(self.model, own, q, self.x, fixed=self.fixed)
 
 
-@dataclass(frozen=True)
-class Curvature:
+@dataclass(frozen=True, repr=False)
+class Curvature(Record):
     """Eigenvalues of the ELBO's Hessian, rising, and how many are positive, zero and negative.
 
     No positive ones at a stationary point: a (local) maximum, up to the flat directions that the
@@ -91,30 +109,48 @@ class Curvature:
             return "maximum"
         return "saddle" if self.negative else "minimum"
 
-    def __str__(self) -> str:
+    @property
+    def signs(self) -> str:
+        """The three numbers in one line."""
         return f"{self.positive} positive / {self.zero} zero / {self.negative} negative"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Kind and signs."""
+        return [("stationary point", self.kind), ("eigenvalues of the Hessian", self.signs)]
 
 
 def curvature(
     model: Model,
     parameters: Parameters,
+    q: Variational | None,
     x: Any,
-    q: Variational | None = None,
     tolerance: float = 1e-9,
     fixed: Iterable[str] = (),
 ) -> Curvature:
     """Signs of the Hessian of the ELBO in all parameters, those of ``q`` included if it is given.
 
-    ``q=None`` stands for the exact posterior; ``fixed`` names parameters to leave out (those of q
-    as ``q.<name>``). Eigenvalues below ``tolerance`` times the largest in
-    absolute value count as zero.
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`; but with ``q=None`` the posterior follows the parameters.
+    tolerance
+        Eigenvalues below so many times the largest in absolute value count as zero.
+    fixed
+        Names of parameters to leave out, those of q as ``q.<name>``.
 
     Raises
     ------
     ValueError
-        For invalid data or parameters.
+        For invalid data or parameters, or an unknown name in ``fixed``.
+
+    >>> from companion import models
+    >>> model = models.PPCA(observed=2, latent=1)
+    >>> x = torch.tensor([[2.0, 1.0], [-2.0, -1.0], [0.5, -1.0], [-0.5, 1.0]], dtype=torch.float64)
+    >>> curvature(model, model.maximum_likelihood(x), None, x)
+    stationary point            maximum
+    eigenvalues of the Hessian  0 positive / 0 zero / 5 negative
     """
-    problem = Problem.of(model, parameters, x, q, fixed)
+    problem = Problem.of(model, parameters, q, x, fixed)
     hessian = torch.func.hessian(problem.vector_value)(tree.flatten(problem.start))
     eigenvalues = torch.linalg.eigvalsh((hessian + hessian.T) / 2)
     limit = tolerance * float(eigenvalues.abs().max())

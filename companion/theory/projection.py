@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.support import tree
-from companion.theory.elbo import elbo
-from companion.theory.identity import check_q, full_direction
+from companion.theory.identity import full_direction
 from companion.theory.model import Model, Parameters
+from companion.theory.objective import Problem
 from companion.theory.variational import Variational
 
-Q = TypeVar("Q", bound=Variational)
-Field = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-
 __all__ = ["gap_blocks", "project"]
+
+Tensors = Mapping[str, Tensor]
+Field = Callable[[Tensors], dict[str, Tensor]]
+Objective = Callable[[Tensors], Tensor]
+Move = Callable[[float], dict[str, Tensor]]
 
 _TOLERANCE = 1e-13
 
@@ -34,7 +37,7 @@ class _Block:
 
 
 def gap_blocks(
-    model: Model, parameters: Parameters, q: Variational, x: Any
+    model: Model, parameters: Parameters, q: Variational | None, x: Any
 ) -> dict[str, dict[str, Tensor]]:
     """v as a sum of directions, one for each part of the model that has an identity of its own.
 
@@ -44,6 +47,11 @@ def gap_blocks(
     ⟨∇ELBO, v_k⟩ = E_q̄[log p_k] + H̃[p_k] − E[log h_k]; the blocks of the latents together do this
     for the prior. Factors that share parameters have one block in common.
 
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
+
     Raises
     ------
     ValueError
@@ -51,22 +59,19 @@ def gap_blocks(
 
     Source: this companion.
 
-    >>> from companion import models
-    >>> generator = torch.Generator().manual_seed(0)
-    >>> model = models.PPCA(observed=3, latent=2)
-    >>> parameters = model.initial_parameters(generator)
-    >>> x = torch.randn(5, 3, dtype=torch.float64, generator=generator)
-    >>> list(gap_blocks(model, parameters, model.posterior(parameters, x), x))
+    >>> from companion import datasets, models
+    >>> model, x = models.PPCA(observed=4, latent=2), datasets.iris()
+    >>> list(gap_blocks(model, model.maximum_likelihood(x), None, x))
     ['latent 0', 'latent 1', 'observable']
     """
-    check_q(model, q, len(model.check(parameters, x)))
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
+    q, _ = model.checked(parameters, q, x)
+    variables = q.join(parameters)
     return {block.name: block.field(variables) for block in _blocks(model, q, variables)}
 
 
 def project(
-    model: Model, parameters: Parameters, q: Q, x: Any, steps: int = 50
-) -> tuple[dict[str, Tensor], Q]:
+    model: Model, parameters: Parameters, q: Variational | None, x: Any, steps: int = 50
+) -> tuple[dict[str, Tensor], Variational]:
     """Move along v to a point where ELBO = entropy sum, factor by factor, without training.
 
     For each block of v (see :func:`gap_blocks`; every single variance where the model has several)
@@ -74,7 +79,14 @@ def project(
     zero, not only their sum. Variances and latent scales have the closed form
     t = log(1 + F′/|F″|), which is exact after one step; inverse temperatures (v = θ) take Newton
     steps θ + sθ, so that they may change sign; a step that would lower the ELBO is halved. The ELBO
-    never falls.
+    never falls. Returns parameters and q.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`; ``q=None`` starts from the exact posterior.
+    steps
+        The most steps that are taken along one block.
 
     Raises
     ------
@@ -85,108 +97,77 @@ def project(
 
     Source: this companion.
     """
-    data = model.check(parameters, x)
-    check_q(model, q, len(data))
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
-
-    def objective(merged: Mapping[str, Tensor]) -> Tensor:
-        own, of_q = tree.split(merged)
-        return elbo(model, own, q.with_parameters(of_q), data)
-
+    q, data = model.checked(parameters, q, x)
+    variables = q.join(parameters)
+    problem = Problem(model, data, q, variables, {})
     for block in _blocks(model, q, variables):
-        variables = _climb(objective, block, variables, steps)
-    own, of_q = tree.split(variables)
-    return own, q.with_parameters(of_q)
+        variables = _climb(problem.value, block, variables, steps)
+    return problem.state(variables)
 
 
-# --- the parts of v ------------------------------------------------------------------------------
-
-
-def _blocks(model: Model, q: Variational, variables: Mapping[str, Tensor]) -> list[_Block]:
+def _blocks(model: Model, q: Variational, variables: Tensors) -> list[_Block]:
     """The blocks of v: rescaled latents first, then the factors."""
     own = tree.split(variables)[0]
 
-    def whole(merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        own, of_q = tree.split(merged)
-        return full_direction(model, own, q.with_parameters(of_q))
+    def whole(moved: Tensors) -> dict[str, Tensor]:
+        return full_direction(model, *q.split(moved))
 
-    v = whole(variables)
     rate = model.latent_rescaling
     if rate and model.absorption(own, torch.ones((), dtype=torch.float64)) is None:
         return [_Block("all", whole)]  # not known how this model absorbs a rescaling of z
 
-    def rescale(merged: Mapping[str, Tensor], rates: Tensor) -> dict[str, Tensor]:
-        own, of_q = tree.split(merged)
+    def rescale(moved: Tensors, rates: Tensor) -> dict[str, Tensor]:
+        own, at = q.split(moved)
         absorbed = {k: torch.zeros_like(value) for k, value in own.items()}
         absorbed |= model.absorption(own, rates) or {}
-        return tree.merge(absorbed, q.with_parameters(of_q).rescaling(rates))
+        return tree.merge(absorbed, at.rescaling(rates))
 
     def without_latents(names: Sequence[str]) -> Field:
-        def field(merged: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            part = whole(merged)
+        def field(moved: Tensors) -> dict[str, Tensor]:
+            part = whole(moved)
             if rate:
-                every = torch.full((size,), rate, dtype=torch.float64)
-                part = tree.add(part, rescale(merged, every), -1.0)
+                every = torch.full((z.shape[-1],), rate, dtype=torch.float64)
+                part = tree.add(part, rescale(moved, every), -1.0)
             return {k: t if k in names else torch.zeros_like(t) for k, t in part.items()}
 
         return field
 
-    size = q.nodes().z.shape[-1]
+    z = q.nodes().z
     blocks = [
-        _Block(f"latent {h}", lambda merged, one=one: rescale(merged, rate * one))  # type: ignore[misc]
-        for h, one in enumerate(torch.eye(size, dtype=torch.float64) if rate else ())
+        _Block(f"latent {h}", partial(rescale, rates=rate * one))
+        for h, one in enumerate(torch.eye(z.shape[-1], dtype=torch.float64) if rate else ())
     ]
-    rest = without_latents(list(v))(variables)
+    rest = without_latents(list(variables))(variables)
     moved = [name for name, tangent in rest.items() if bool((tangent != 0).any())]
-    for name, group in _groups(model, q, own, moved):
+    for name, group in _groups(model, own, z, moved):
         entrywise = set(group) <= set(model.log_scales)
         blocks.append(_Block(name, without_latents(group), entrywise))
     return blocks
 
 
 def _groups(
-    model: Model, q: Variational, own: Parameters, moved: Sequence[str]
+    model: Model, own: Parameters, z: Tensor, moved: Sequence[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """Names of the ``moved`` parameters by factor; factors that share one are joined."""
-    z, _ = q.nodes()
-    draws = torch.Generator().manual_seed(0)
+    leaves = {name: own[name].detach().requires_grad_() for name in moved if name in own}
     groups: list[tuple[list[str], set[str]]] = []
     for factor in model.factors:
-        used = {name for name in moved if _depends(factor.natural, own, z, name, draws)}
-        if used:
-            joined = [group for group in groups if group[1] & used]
-            groups = [group for group in groups if not group[1] & used]
-            factors = [name for group in joined for name in group[0]]
-            groups.append(([*factors, factor.name], used.union(*(group[1] for group in joined))))
+        with torch.enable_grad():
+            natural = factor.natural({**own, **leaves}, z)
+        if not natural.requires_grad:
+            continue
+        found = torch.autograd.grad(natural.sum(), list(leaves.values()), allow_unused=True)
+        used = {name for name, each in zip(leaves, found, strict=True) if each is not None}
+        joined = [group for group in groups if group[1] & used]
+        groups = [group for group in groups if not group[1] & used]
+        factors = [name for group in joined for name in group[0]]
+        groups.append(([*factors, factor.name], used.union(*(group[1] for group in joined))))
     for factors, used in groups:
         yield " and ".join(factors), sorted(used)
 
 
-def _depends(
-    natural: Callable[[Parameters, Tensor], Tensor],
-    parameters: Parameters,
-    z: Tensor,
-    name: str,
-    generator: torch.Generator,
-) -> bool:
-    """Whether a factor's natural parameters depend on the parameter ``name``."""
-    value = parameters[name]
-    tangent = torch.randn(value.shape, dtype=value.dtype, generator=generator)
-
-    def along(moved: Tensor) -> Tensor:
-        return natural({**parameters, name: moved}, z)
-
-    return bool((torch.func.jvp(along, (value,), (tangent,))[1] != 0).any())
-
-
-# --- moving along one of them --------------------------------------------------------------------
-
-
 def _climb(
-    objective: Callable[[Mapping[str, Tensor]], Tensor],
-    block: _Block,
-    variables: dict[str, Tensor],
-    steps: int,
+    objective: Objective, block: _Block, variables: dict[str, Tensor], steps: int
 ) -> dict[str, Tensor]:
     """The point along ``block`` where its slope is zero, the ELBO no lower than at the start."""
     value, left = float(objective(variables)), math.inf
@@ -196,24 +177,20 @@ def _climb(
         if left <= _TOLERANCE * (1 + abs(value)):
             return variables
         slack = 1e-14 * (1 + abs(value))
-        accepted = None
         for halvings in range(60):
             trials = [move(0.5**halvings) for move in moves]
             values = [float(objective(trial)) for trial in trials]
             good = [k for k, reached in enumerate(values) if reached >= value - slack]
             if good:
-                accepted = max(good, key=values.__getitem__)
                 break
-        if accepted is None:
+        else:
             break
-        variables, value = trials[accepted], values[accepted]
+        best = max(good, key=values.__getitem__)
+        variables, value = trials[best], values[best]
     raise RuntimeError(
         f"project did not reach the equality in {steps} steps: along {block.name} the slope "
         f"{left:.2e} is left"
     )
-
-
-Move = Callable[[float], dict[str, Tensor]]
 
 
 def _closed_form(first: Tensor, second: Tensor) -> Tensor:
@@ -224,11 +201,11 @@ def _closed_form(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _scalar(
-    objective: Callable[[Mapping[str, Tensor]], Tensor], block: _Block, variables: dict[str, Tensor]
+    objective: Objective, block: _Block, variables: dict[str, Tensor]
 ) -> tuple[list[Tensor], list[Move]]:
     """Slope along the block; a step along its flow and, where v = θ, one on the straight line."""
 
-    def slope(merged: Mapping[str, Tensor]) -> Tensor:
+    def slope(merged: Tensors) -> Tensor:
         return torch.func.jvp(objective, (merged,), (block.field(merged),))[1]
 
     v = block.field(variables)
@@ -242,12 +219,7 @@ def _scalar(
     return [first], moves
 
 
-def _flow(
-    variables: Mapping[str, Tensor],
-    v: Mapping[str, Tensor],
-    turn: Mapping[str, Tensor],
-    time: Tensor,
-) -> dict[str, Tensor]:
+def _flow(variables: Tensors, v: Tensors, turn: Tensors, time: Tensor) -> dict[str, Tensor]:
     """θ after ``time`` along dθ/dt = v(θ): exact where v is a constant or a multiple of θ."""
     moved = {}
     for name, tangent in v.items():
@@ -258,13 +230,13 @@ def _flow(
 
 
 def _entries(
-    objective: Callable[[Mapping[str, Tensor]], Tensor], block: _Block, variables: dict[str, Tensor]
+    objective: Objective, block: _Block, variables: dict[str, Tensor]
 ) -> tuple[list[Tensor], list[Move]]:
     """Slopes along every entry of log-scales, on which the ELBO depends without interaction."""
     v = block.field(variables)
     names = [name for name, tangent in v.items() if bool((tangent != 0).any())]
 
-    def only(moved: Mapping[str, Tensor]) -> Tensor:
+    def only(moved: Tensors) -> Tensor:
         return objective({**variables, **moved})
 
     at, tangents = ({name: part[name] for name in names} for part in (variables, v))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from companion.theory.criterion import Criterion, check_float64, chosen_names, dense, outcome
+from companion.theory.criterion import Criterion, chosen_from, dense, outcome
 from companion.theory.solvers import Stacked
 
 __all__ = ["check_distribution", "check_score_criterion"]
@@ -72,13 +72,11 @@ def check_score_criterion(
     >>> found.verdict, float(found.direction["log_scale"].round(decimals=9))
     ('pass', -1.0)
     """
-    names = chosen_names(parameters, subset)
-    check_float64(parameters)
+    chosen = chosen_from(parameters, subset)
     if points.dim() != 2 or len(points) < 2:
         raise ValueError(
             f"points must have shape (P, K) with at least two rows: got {tuple(points.shape)}"
         )
-    chosen = {name: parameters[name] for name in names}
     half = len(points) // 2
 
     def side(rows: Tensor) -> tuple[Stacked, Tensor]:
@@ -104,7 +102,7 @@ def check_score_criterion(
 
     (train, target), (test, test_target) = side(points[:half]), side(points[half:])
     found = dense(train, test, chosen, target, test_target)
-    return outcome(found, parameters, names, half, found.rank >= half, "dense")
+    return outcome(found, parameters, tuple(chosen), half, found.rank >= half)
 
 
 def check_distribution(
@@ -115,8 +113,15 @@ def check_distribution(
 ) -> Criterion:
     """:func:`check_score_criterion` for one-dimensional densities of :mod:`torch.distributions`.
 
-    ``distribution`` maps parameters to a distribution with an ``entropy`` in closed form; give it
-    ``validate_args=False``, as its arguments are traced. ``points`` is ``(P,)``.
+    Parameters
+    ----------
+    distribution
+        ``parameters → distribution``, with an ``entropy`` in closed form; give it
+        ``validate_args=False``, as its arguments are traced.
+    parameters, subset
+        As for :func:`check_score_criterion`.
+    points
+        Values x, ``(P,)``.
 
     Raises
     ------

@@ -9,97 +9,27 @@ holds for each of them to machine precision, because it is linear in q.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from companion.families import Bernoulli
+from companion.theory.nodes import (
+    Nodes,
+    Variational,
+    binary_states,
+    cubature,
+    fitting,
+    gauss_hermite,
+    samples,
+)
 
-__all__ = [
-    "Amortized",
-    "Gaussian",
-    "MeanFieldBernoulli",
-    "Nodes",
-    "Tabulated",
-    "Variational",
-    "binary_states",
-    "cubature",
-    "gauss_hermite",
-    "samples",
-]
-
-LARGEST_ENUMERATION = 16
-
-
-class Nodes(NamedTuple):
-    """Points ``z``, ``(P, H)`` or ``(N, P, H)``, with ``weights``, ``(P,)`` or ``(N, P)``."""
-
-    z: Tensor
-    weights: Tensor
-
-
-class Variational(ABC):
-    """A distribution q_n(z) for every data point n = 1..N.
-
-    ``parameters`` holds the variational parameters as leaves of their own: the gradient with
-    respect to the model is taken at fixed q, and only a fixed prior makes the gap direction point
-    into q (see :meth:`rescaling`).
-    """
-
-    @property
-    @abstractmethod
-    def parameters(self) -> dict[str, Tensor]:
-        """The variational parameters by name."""
-
-    @abstractmethod
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        """The same kind of q with other parameters."""
-
-    @abstractmethod
-    def nodes(self) -> Nodes:
-        """Nodes and weights for expectations under q."""
-
-    @abstractmethod
-    def entropy(self) -> Tensor:
-        """Entropy H[q_n] of every q_n, shape ``(N,)``, in nats."""
-
-    def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
-        """Direction d/dt at t = 0 of the parameters of the law of e^{rate·t} z, for z ~ q.
-
-        ``rate`` is one number, or one for each latent, ``(H,)``.
-
-        Raises
-        ------
-        ValueError
-            If this q can't follow a rescaling of the latent space.
-        """
-        if not isinstance(rate, Tensor) and rate == 0:
-            return {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        raise ValueError(
-            f"{type(self).__name__} has no rescaling of the latent space, which a fixed continuous "
-            "prior needs: use a Gaussian q, or give the prior a learnable variance"
-        )
-
-
-def binary_states(size: int) -> Tensor:
-    """All 2ᴴ states of H binary variables, ``(2**size, size)``; the last variable runs fastest.
-
-    >>> binary_states(2).tolist()
-    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
-    """
-    if not 1 <= size <= LARGEST_ENUMERATION:
-        raise ValueError(
-            f"size must be between 1 and {LARGEST_ENUMERATION} to enumerate all binary states: "
-            f"got {size}, which means {2.0**size:.3g} states"
-        )
-    index = torch.arange(2**size)
-    bits = torch.arange(size - 1, -1, -1)
-    return ((index[:, None] >> bits) & 1).to(torch.float64)
+__all__ = ["Amortized", "Gaussian", "MeanFieldBernoulli", "Tabulated"]
+# The rules, too, are found here: a Gaussian q is made with one of them.
+__all__ += ["Nodes", "Variational", "binary_states", "cubature", "gauss_hermite", "samples"]
 
 
 @dataclass(frozen=True)
@@ -189,50 +119,6 @@ class MeanFieldBernoulli(Variational):
         return Bernoulli().entropy(self.logits)
 
 
-def cubature(size: int) -> Nodes:
-    """The 2H symmetric points ±√H e_h with equal weights, for z ~ N(0, I_H).
-
-    Exact for every polynomial of degree at most 3: the ELBO of a model that is quadratic in z
-    (probabilistic PCA, factor analysis, linear VAE) has no integration error.
-    """
-    points = math.sqrt(size) * torch.eye(size, dtype=torch.float64)
-    points = torch.cat([points, -points])
-    return Nodes(points, torch.full((2 * size,), 1 / (2 * size), dtype=torch.float64))
-
-
-def gauss_hermite(size: int, order: int) -> Nodes:
-    """Tensor-product Gauss–Hermite rule for z ~ N(0, I_H), exact to degree 2·order − 1 per z_h.
-
-    Raises
-    ------
-    ValueError
-        If ``order**size`` exceeds 100 000 points.
-    """
-    if order < 1 or order**size > 100_000:
-        raise ValueError(
-            f"order must be at least 1 and order**size at most 100000: got order {order}, "
-            f"size {size}; use samples(...) for many latent dimensions"
-        )
-    x, w = np.polynomial.hermite_e.hermegauss(order)
-    grid = np.stack(np.meshgrid(*[x] * size, indexing="ij"), -1).reshape(-1, size)
-    weights = np.stack(np.meshgrid(*[w] * size, indexing="ij"), -1).reshape(-1, size).prod(-1)
-    return Nodes(torch.from_numpy(grid.copy()), torch.from_numpy(weights / weights.sum()))
-
-
-def samples(points: int, count: int, size: int, generator: torch.Generator | None = None) -> Nodes:
-    """``count`` frozen standard-normal draws for each of ``points`` data points, ``(N, count, H)``.
-
-    Reparameterised: z = m + L ε with ε held fixed, so that ELBO and entropy sum see the same
-    samples and gradients are pathwise.
-    """
-    if min(points, count, size) < 1:
-        raise ValueError(
-            f"points, count and size must be at least 1: got {points}, {count}, {size}"
-        )
-    noise = torch.randn(points, count, size, dtype=torch.float64, generator=generator)
-    return Nodes(noise, torch.full((count,), 1 / count, dtype=torch.float64))
-
-
 @dataclass(frozen=True)
 class Gaussian(Variational):
     """q_n(z) = N(z; m_n, L_n L_nᵀ), with diagonal or full L.
@@ -258,18 +144,7 @@ class Gaussian(Variational):
                 "scale must have shape (N, H) for a diagonal q or (N, H, H) for a full q: got "
                 f"{tuple(self.scale.shape)} for a mean of shape {tuple(self.mean.shape)}"
             )
-        if self.rule is None:
-            object.__setattr__(self, "rule", cubature(self.mean.shape[-1]))
-        elif self.rule.z.shape[-1] != self.mean.shape[-1]:
-            raise ValueError(
-                f"rule must have points of {self.mean.shape[-1]} dimensions: got "
-                f"{self.rule.z.shape[-1]}"
-            )
-        elif self.rule.z.dim() == 3 and len(self.rule.z) != len(self.mean):
-            raise ValueError(
-                f"rule must have samples for each of the {len(self.mean)} data points: "
-                f"got {len(self.rule.z)}"
-            )
+        object.__setattr__(self, "rule", fitting(self.rule, *self.mean.shape))
 
     @property
     def diagonal(self) -> bool:
@@ -326,9 +201,12 @@ class Amortized(Variational):
         return replace(self, x=x, rule=rule)
 
     def gaussian(self) -> Gaussian:
-        """The q_n as free Gaussians, cut off from the encoder."""
+        """The q_n as free Gaussians, cut off from the encoder, which is run for this."""
         mean, std = self.encoder(self.encoder_parameters, self.x)
         return Gaussian(mean, std, self.rule)
+
+    def evaluated(self) -> Gaussian:
+        return self.gaussian()
 
     def nodes(self) -> Nodes:
         return self.gaussian().nodes()
@@ -341,6 +219,3 @@ class Amortized(Variational):
             return super().rescaling(rate)
         direction: dict[str, Tensor] = self.encoder.rescaling(self.encoder_parameters, rate)
         return direction
-
-
-Posterior = Callable[[Mapping[str, Tensor]], Variational]

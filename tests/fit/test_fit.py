@@ -328,7 +328,7 @@ def test_every_stationary_point_of_ppca_has_the_equality_saddles_included(
     )
     assert signs == (positive, zero, negative)
     assert signs[:2] == expected_signs(SPECTRUM, chosen)
-    found = curvature(model, parameters, x)
+    found = curvature(model, parameters, None, x)
     assert (found.positive, found.zero, found.negative) == signs
     assert found.kind == ("saddle" if positive else "maximum")
 
@@ -400,7 +400,7 @@ def test_lbfgs_then_newton_reaches_round_off_and_the_equality(problem):
     assert abs(fine.final.gap) <= fine.final.certificate + 1e-12 * (1 + abs(fine.final.elbo))
     assert fine.final.elbo >= rough.final.elbo - 1e-12
     assert fine.message.startswith("Newton ended after ")
-    assert not curvature(model, fine.parameters, x, fine.q if q is not None else None).positive
+    assert not curvature(model, fine.parameters, fine.q if q is not None else None, x).positive
     trace = rough.trace.then(fine.trace)
     assert trace.steps[-1] == rough.trace.steps[-1] + fine.trace.steps[-1]
     assert np.all(trace.column("relative_residual") <= 1e-12)

@@ -17,6 +17,7 @@ GAP = "tests/theory/test_verify.py"
 PROJECTION = "tests/theory/test_projection.py"
 FIT = "tests/fit/test_fit.py"
 VARIATIONAL = "tests/theory/test_variational.py"
+NODES = "tests/theory/test_nodes.py"
 BAD = "tests/theory/test_bad_input.py"
 INTEROP = "tests/models/test_from_sklearn.py"
 
@@ -535,18 +536,18 @@ ENTROPIES = (
     ),
     Mutant(
         "cubature points at the wrong distance",
-        "theory/variational.py",
+        "theory/nodes.py",
         "points = math.sqrt(size) * torch.eye",
         "points = torch.eye",
-        VARIATIONAL,
-        "cubature or nodes_have",
+        NODES,
+        "cubature",
     ),
     Mutant(
         "physicists' Gauss–Hermite in place of the probabilists'",
-        "theory/variational.py",
+        "theory/nodes.py",
         "np.polynomial.hermite_e.hermegauss(order)",
         "np.polynomial.hermite.hermgauss(order)",
-        VARIATIONAL,
+        NODES,
         "gauss_hermite",
     ),
     Mutant(
@@ -682,8 +683,8 @@ CHECKS = (
     Mutant(
         "held-out nodes ignored",
         "theory/criterion.py",
-        "nodes[half:], basis)",
-        "nodes[:half], basis)",
+        "nodes[half:], gauge)",
+        "nodes[:half], gauge)",
         CRITERION,
         "training_nodes or too_few",
     ),
@@ -706,15 +707,15 @@ CHECKS = (
     Mutant(
         "the certificate forgets the direction's length",
         "theory/identity.py",
-        ".norm() * v[name].norm())",
-        ".norm())",
+        "math.fsum(g * v for g, v in",
+        "math.fsum(g for g, v in",
         GAP,
         "gradient_norm_is",
     ),
     Mutant(
         "the slope taken for the gap, so that the residual is always zero",
         "theory/identity.py",
-        "gap=float(value) - float(sums.total),",
+        "gap=float(self.value) - float(sums.total),",
         "gap=math.nan if v is None else math.fsum(blocks.values()),",
         IDENTITY,
         "reversing_any_block or named_terms",
@@ -723,7 +724,7 @@ CHECKS = (
         "the slope computed from the gap, so that the residual is always zero",
         "theory/identity.py",
         "slope=math.nan if v is None else math.fsum(blocks.values()),",
-        "slope=float(value) - float(sums.total),",
+        "slope=float(self.value) - float(sums.total),",
         IDENTITY,
         "reversing_any_block",
     ),
@@ -787,8 +788,8 @@ CHECKS = (
     Mutant(
         "latents are not rescaled one by one",
         "theory/projection.py",
-        "rescale(merged, rate * one))",
-        "rescale(merged, rate * (one + 0.1)))",
+        "rates=rate * one))",
+        "rates=rate * (one + 0.1)))",
         PROJECTION,
         "add_up_to_v",
     ),

@@ -45,7 +45,7 @@ def test_the_pointwise_form_sees_an_error_in_v(family, monkeypatch):
 
 def test_the_table_has_one_row_for_each_family():
     found = survey([families.Poisson(), families.Laplace()], points=60)
-    assert [row[:2] for row in found.table().rows] == [
+    assert [row[:2] for row in found.table().rows()] == [
         ("Poisson", "not constant"),
         ("Laplace", "not exponential"),
     ]

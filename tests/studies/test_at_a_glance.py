@@ -102,7 +102,7 @@ def test_ascent_reaches_the_maximum_and_from_the_symmetry_axis_the_saddle(plane,
     assert path.trace.records[-1].gradient_norm < 1e-12
     saddle = plane.ascend(0.0, -1.0, steps=300, rate=0.4)
     np.testing.assert_allclose(saddle.points[-1], 0.0, atol=1e-12)
-    assert curvature(plane.model, plane.parameters(0.0, 0.0), plane.x).kind == "saddle"
+    assert curvature(plane.model, plane.parameters(0.0, 0.0), None, plane.x).kind == "saddle"
     for end in (path.trace.records[-1], saddle.trace.records[-1]):
         assert abs(end.gap) < 1e-12 and end.gradient_norm < 1e-12
 

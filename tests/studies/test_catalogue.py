@@ -172,11 +172,11 @@ def test_a_free_q_shares_the_learned_point_only_with_its_own_posterior():
 
 def test_tables_have_a_row_for_each_model_and_for_each_q(rows):
     names = {entry.name for entry in ENTRIES}
-    assert len(models_table(rows).rows) == len(names)
-    assert [cells[0] for cells in rows_table(rows).rows] == [entry.name for entry in ENTRIES]
-    laplace = [cells for cells in rows_table(rows).rows if cells[0] == "mixture, Laplace"]
+    assert len(models_table(rows).rows()) == len(names)
+    assert [cells[0] for cells in rows_table(rows).rows()] == [entry.name for entry in ENTRIES]
+    laplace = [cells for cells in rows_table(rows).rows() if cells[0] == "mixture, Laplace"]
     assert all("locations held" in cells[-1] for cells in laplace)
-    assert not any("held" in cells[-1] for cells in rows_table(rows).rows if cells not in laplace)
+    assert not any("held" in cells[-1] for cells in rows_table(rows).rows() if cells not in laplace)
 
 
 def test_random_points_of_a_triangular_factor_have_nothing_above_the_diagonal():

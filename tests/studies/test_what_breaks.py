@@ -200,7 +200,7 @@ def test_a_learnable_prior_has_no_nearest_direction_here():
 
 def test_the_table_and_the_figures_show_every_row():
     rows = gaussian_rows()
-    assert [line[0] for line in breaks.tabulate(rows).rows] == [row.case for row in rows]
+    assert [line[0] for line in breaks.tabulate(rows).rows()] == [row.case for row in rows]
     figure = figures.gaps_by_cause(
         {"scale": [(r.case, r.gap, r.predicted) for r in rows], "other": [("zero", 0.0, 0.0)]}
     )

@@ -1,8 +1,11 @@
 """Tables of results: heads stand above their numbers, nothing breaks out of the HTML."""
 
+from importlib import import_module
+from xml.etree import ElementTree
+
 import pytest
 
-from companion.support.tables import Table
+from companion.support.tables import Record, Table
 
 
 def test_a_head_is_aligned_as_its_column():
@@ -22,3 +25,77 @@ def test_cells_are_escaped_and_an_empty_table_is_fine():
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="2 cells, one for each column"):
         Table(("a", "b"), [("x",)])
+
+
+class Point(Record):
+    decimals = 6
+
+    def rows(self):
+        return [
+            ("gap <b>", -0.25),
+            ("residual", 2.5e-15),
+            ("none", 0.0),
+            ("kind", "saddle"),
+            ("n", 3),
+        ]
+
+
+def test_a_record_without_heads_prints_labels_and_values():
+    assert str(Point()) == repr(Point())
+    lines = [line.split("  ", 1) for line in str(Point()).splitlines()]
+    assert [(label, value.strip()) for label, value in lines] == [
+        ("gap <b>", "-0.250000"),
+        ("residual", "2.50e-15"),
+        ("none", "0"),
+        ("kind", "saddle"),
+        ("n", "3"),
+    ]
+    assert {line.index(line.split()[-1]) for line in str(Point()).splitlines()[1:]} == {10}
+
+
+def test_the_page_of_a_record_has_a_head_for_each_row_and_none_above():
+    (table,) = ElementTree.fromstring(Point()._repr_html_())
+    assert [part.tag for part in table] == ["tbody"]
+    rows = [[(cell.tag, cell.text) for cell in row] for row in table[0]]
+    assert rows[0] == [("th", "gap <b>"), ("td", "-0.250000")]
+    assert all([tag for tag, _ in row] == ["th", "td"] for row in rows)
+
+
+def test_a_record_with_heads_is_a_table():
+    class Pair(Record):
+        columns = ("point", "gap")
+
+        def rows(self):
+            return [("maximum", 2e-15), ("saddle", 0.25)]
+
+    table = Table(Pair.columns, Pair().rows())
+    assert str(Pair()) == str(table) and Pair()._repr_html_() == table._repr_html_()
+    assert table.rows() == Pair().rows() and isinstance(table, Record)
+
+
+def test_a_record_needs_rows():
+    with pytest.raises(TypeError, match="abstract"):
+        Record()
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        Table()
+
+
+RECORDS = (
+    "identity.Verification",
+    "elbo.EntropySum",
+    "explain.Explanation",
+    "module_check.ModuleVerification",
+    "criterion.Criterion",
+    "objective.Curvature",
+    "factors.FactorIdentity",
+    "factors.FactorIdentities",
+)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_every_record_of_the_theory_prints_in_this_one_way(name):
+    module, kind = name.split(".")
+    record = getattr(import_module(f"companion.theory.{module}"), kind)
+    assert issubclass(record, Record)
+    for method in ("__str__", "__repr__", "_repr_html_"):
+        assert getattr(record, method) is getattr(Record, method)

@@ -308,10 +308,17 @@ def test_minimal_subsets_are_minimal():
     assert sufficient_subsets(natural, parameters, z, largest=1) == []
 
 
-def test_the_result_reads_as_a_sentence():
+def test_the_result_reads_as_a_table():
     result = check_criterion(gaussian_heads(lambda a, p: a.exp()), head_parameters(), Z, ["c"])
-    assert str(result).startswith("pass: relative residual ")
-    assert str(result).endswith("held-out nodes, rank 3 of 180 equations, parameters c")
+    shown = dict(line.split("  ", 1) for line in str(result).splitlines())
+    assert {label: value.strip() for label, value in shown.items()} == {
+        "verdict": "pass",
+        "relative residual on held-out nodes": f"{result.residual:.1e}",
+        "relative residual on the others": f"{result.training_residual:.1e}",
+        "rank": "3 of 180 equations",
+        "parameters": "c",
+        "method": "dense",
+    }
 
 
 # --- bad arguments --------------------------------------------------------------------------------

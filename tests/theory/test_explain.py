@@ -43,7 +43,7 @@ def net():
 
 def test_weight_decay_is_predicted_without_the_gradient(net):
     model, start, x = net
-    problem = Problem.of(model, start, x, None)
+    problem = Problem.of(model, start, None, x)
     decay = 0.01
     end = ascend(problem, lambda p: decay / 2 * (p["W"] ** 2).sum(), list(start))
     q = model.posterior(end, x)
@@ -56,7 +56,7 @@ def test_weight_decay_is_predicted_without_the_gradient(net):
 def test_a_fixed_prior_is_found_as_the_cause(net):
     model, start, x = net
     start = start | {"prior_logits": torch.tensor([1.0, -0.5], dtype=torch.float64)}
-    problem = Problem.of(model, start, x, None)
+    problem = Problem.of(model, start, None, x)
     decay = 0.02  # keeps the optimum finite
     end = ascend(problem, lambda p: decay / 2 * (p["W"] ** 2).sum(), ["W", "b"])
     q = model.posterior(end, x)

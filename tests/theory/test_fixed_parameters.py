@@ -37,7 +37,7 @@ def test_q_can_be_fixed_and_the_equality_still_holds(setting):
     assert result.converged and abs(result.final.gap) < 1e-12
     everything = verify(MODEL, result.parameters, result.q, x)
     assert everything.gradient_norm > 1e-4, "q itself is far from stationary"
-    assert curvature(MODEL, result.parameters, x, q, fixed=["q.logits"]).kind == "maximum"
+    assert curvature(MODEL, result.parameters, q, x, fixed=["q.logits"]).kind == "maximum"
 
 
 def test_one_name_may_be_given_as_a_plain_string(setting):

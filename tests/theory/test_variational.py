@@ -1,14 +1,10 @@
-"""Distributions q: nodes and weights integrate, entropies are right, bad shapes are refused."""
+"""Distributions q: nodes have the right moments, entropies are right, bad shapes are refused."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from companion import models
@@ -17,10 +13,7 @@ from companion.theory.variational import (
     MeanFieldBernoulli,
     Nodes,
     Tabulated,
-    binary_states,
     cubature,
-    gauss_hermite,
-    samples,
 )
 from tests.cases import (
     CONTINUOUS_Q,
@@ -60,18 +53,6 @@ def test_with_parameters_keeps_the_kind_of_q(name):
 
 
 # --- discrete -------------------------------------------------------------------------------------
-
-
-def test_binary_states_count_upwards():
-    states = binary_states(4)
-    assert states.shape == (16, 4) and states.dtype == torch.float64
-    assert (states @ torch.tensor([8.0, 4, 2, 1], dtype=torch.float64)).tolist() == list(range(16))
-
-
-@pytest.mark.parametrize("size", (0, 17))
-def test_too_many_binary_states_are_refused(size):
-    with pytest.raises(ValueError, match=f"size must be between 1 and 16 .* got {size}"):
-        binary_states(size)
 
 
 def test_tabulated_entropy_agrees_with_scipy_and_survives_impossible_states():
@@ -121,60 +102,6 @@ def test_mean_field_weights_are_products_and_entropies_add(scale):
 def test_mean_field_with_too_many_latents_is_refused():
     with pytest.raises(ValueError, match="between 1 and 16 to enumerate all binary states: got 17"):
         MeanFieldBernoulli(torch.zeros(2, 17))
-
-
-# --- integration rules ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", (1, 2, 5))
-def test_cubature_is_exact_to_degree_three(size):
-    z, w = cubature(size)
-    assert z.shape == (2 * size, size)
-    assert float(w.sum()) == pytest.approx(1, rel=1e-15)
-    torch.testing.assert_close(w @ z, torch.zeros(size, dtype=torch.float64), rtol=0, atol=1e-15)
-    second = z.T @ (w[:, None] * z)
-    torch.testing.assert_close(second, torch.eye(size, dtype=torch.float64), rtol=1e-15, atol=1e-15)
-    third = torch.einsum("p,pi,pj,pk->ijk", w, z, z, z)
-    assert float(third.abs().max()) < 1e-15
-    if size == 2:  # and no further: E z⁴ = 3
-        assert float(w @ z[:, 0] ** 4) != pytest.approx(3)
-
-
-@given(st.integers(1, 8), st.integers(0, 15))
-def test_gauss_hermite_is_exact_to_its_degree(order, power):
-    z, w = gauss_hermite(1, order)
-    exact = math.prod(range(1, power, 2)) if power % 2 == 0 else 0
-    error = abs(float(w @ z[:, 0] ** power) - exact)
-    if power <= 2 * order - 1:
-        assert error <= 1e-11 * (1 + math.prod(range(1, power + 1, 2)))
-    elif power == 2 * order:
-        assert error == pytest.approx(math.factorial(order), rel=1e-7)
-
-
-def test_gauss_hermite_is_a_tensor_product():
-    z, w = gauss_hermite(3, 4)
-    assert z.shape == (64, 3) and len(w) == 64
-    moment = float(w @ (z[:, 0] ** 2 * z[:, 1] ** 4 * z[:, 2] ** 6))
-    assert moment == pytest.approx(1 * 3 * 15, rel=1e-12)
-    assert len(gauss_hermite(2, 1).z) == 1
-
-
-@pytest.mark.parametrize(("size", "order"), ((1, 0), (20, 3), (2, 317)))
-def test_impossible_rules_are_refused(size, order):
-    with pytest.raises(ValueError, match="order must be at least 1 and order\\*\\*size at most"):
-        gauss_hermite(size, order)
-
-
-def test_samples_are_frozen_standard_normal_draws():
-    rule = samples(50, 200, 2, generator("samples"))
-    assert rule.z.shape == (50, 200, 2) and rule.z.dtype == torch.float64
-    assert torch.equal(rule.z, samples(50, 200, 2, generator("samples")).z)
-    assert float(rule.weights.sum()) == pytest.approx(1, rel=1e-13)
-    assert float(rule.z.mean()) == pytest.approx(0, abs=5 / math.sqrt(20_000))
-    assert float(rule.z.var()) == pytest.approx(1, abs=5 * math.sqrt(2 / 20_000))
-    for bad in ((0, 1, 1), (1, 0, 1), (1, 1, 0)):
-        with pytest.raises(ValueError, match="points, count and size must be at least 1"):
-            samples(*bad)
 
 
 # --- Gaussian -------------------------------------------------------------------------------------

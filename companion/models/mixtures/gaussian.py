@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
@@ -75,21 +74,21 @@ class GaussianMixture(Mixture):
     def _triangular(self) -> bool:
         return self.covariance in ("full", "tied")
 
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        draw = partial(normal_draws, generator=generator)
-        parameters = {
-            "logits": draw(self.components),
-            "means": draw(self.components, self.observed),
-        }
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        each = (self.components, self.observed)
+        shapes = {"logits": (self.components,), "means": each}
         if self._triangular:
-            shape = self._cholesky_shape
-            return parameters | {
-                "cholesky": torch.tril(0.3 * draw(*shape), -1),
-                "log_diagonal": 0.3 * draw(*shape[:-1]),
-            }
-        spherical = self.covariance == "spherical"
-        shape = (self.components,) if spherical else (self.components, self.observed)
-        return parameters | {"log_variance": 0.3 * draw(*shape)}
+            size = self._cholesky_shape
+            return shapes | {"cholesky": size, "log_diagonal": size[:-1]}
+        return shapes | {"log_variance": each[:1] if self.covariance == "spherical" else each}
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        drawn = {k: normal_draws(*s, generator=generator) for k, s in self.shapes.items()}
+        covariances = {k: 0.3 * v for k, v in drawn.items() if k not in ("logits", "means")}
+        if self._triangular:
+            covariances["cholesky"] = torch.tril(covariances["cholesky"], -1)
+        return drawn | covariances
 
     def component_covariance(self, parameters: Parameters) -> Tensor:
         """Variances ``(C,)`` or ``(C, D)``, or covariances ``(C, D, D)``, of all components."""

@@ -92,7 +92,7 @@ class SparseCoding(Model):
             Factor("observable", gaussian, observable, closed_form=self._expected_observable),
         )
 
-    def _expected_prior(self, parameters: Parameters, x: Tensor, q: Variational) -> Tensor | None:
+    def _expected_prior(self, parameters: Parameters, q: Variational, x: Tensor) -> Tensor | None:
         gaussian = exact_gaussian(q)
         if gaussian is None:
             return None
@@ -101,7 +101,7 @@ class SparseCoding(Model):
         return -(size / scale).sum(-1) - (2 * scale).log().sum()
 
     def _expected_observable(
-        self, parameters: Parameters, x: Tensor, q: Variational
+        self, parameters: Parameters, q: Variational, x: Tensor
     ) -> Tensor | None:
         gaussian = exact_gaussian(q)
         if gaussian is None:

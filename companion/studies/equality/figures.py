@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.book.charts import ROUND_OFF, Trace
+from companion.book.charts import ROUND_OFF
 from companion.book.display import COLOURS, style
+from companion.fit import Trace
+from companion.studies.equality.certificates import certificates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,9 +83,9 @@ def certificate_ratios(traces: Mapping[str, Trace], skip: int = 0) -> Figure:
     from matplotlib import pyplot
 
     lines = (
-        ("full_certificate", "‖g‖ ‖v‖", ":"),
-        ("support_certificate", "‖g on v‖ ‖v‖", "--"),
-        ("certificate", "block by block", "-"),
+        ("‖g‖ ‖v‖", ":"),
+        ("‖g on v‖ ‖v‖", "--"),
+        ("block by block", "-"),
     )
     with style():
         figure, panels = pyplot.subplots(
@@ -91,8 +93,9 @@ def certificate_ratios(traces: Mapping[str, Trace], skip: int = 0) -> Figure:
         )
         for panel, (name, trace) in zip(panels.flat, traces.items(), strict=True):
             gap = np.abs(trace.column("gap")[skip:])
-            for number, (column, label, dashes) in enumerate(lines):
-                ratio = trace.column(column)[skip:] / gap
+            bounds = certificates(trace)
+            for number, (label, dashes) in enumerate(lines):
+                ratio = bounds[label][skip:] / gap
                 panel.plot(
                     trace.steps[skip:], ratio, dashes, color=COLOURS[2 - number], label=label
                 )

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from companion.families import Beta, ExponentialFamily, Family, Gamma, Laplace, StudentT
 from companion.theory.elbo import expectation, expected_log_probs
-from companion.theory.identity import check_q
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
@@ -104,7 +103,7 @@ def rate_of_cooling(family: Family, x: Tensor, natural: Tensor) -> Tensor:
 def tempered_elbo(
     model: Model,
     parameters: Parameters,
-    q: Variational,
+    q: Variational | None,
     x: Any,
     t: Temperature | Mapping[str, Temperature],
 ) -> Tensor:
@@ -129,8 +128,7 @@ def tempered_elbo(
     >>> bool(tempered_elbo(model, parameters, q, x, 1.0) == elbo(model, parameters, q, x))
     True
     """
-    data = model.check(parameters, x)
-    check_q(model, q, len(data))
+    q, data = model.checked(parameters, q, x)
     names = [factor.name for factor in model.factors]
     temperatures = dict(t) if isinstance(t, Mapping) else dict.fromkeys(names, t)
     unknown = sorted(set(temperatures) - set(names))
@@ -149,7 +147,7 @@ def tempered_elbo(
 
 
 def tempering_slopes(
-    model: Model, parameters: Parameters, q: Variational, x: Any
+    model: Model, parameters: Parameters, q: Variational | None, x: Any
 ) -> dict[str, float]:
     """∂F_t/∂t_k at t = 1 for every factor k, by automatic differentiation in t.
 

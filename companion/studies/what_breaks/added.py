@@ -27,7 +27,7 @@ def decay(
     As in most optimisers, θ is everything that is learned, biases and the parameters of q too
     (``q=None``: the exact posterior, which has none). The gap is λ⟨θ, v⟩.
     """
-    problem = Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, q, x)
 
     def objective(variables: Mapping[str, Tensor]) -> Tensor:
         squares = torch.stack([(value**2).sum() for value in variables.values()])
@@ -50,7 +50,7 @@ def biased_mixture(case: str, estimator: Any, x: Tensor) -> Counterexample:
     report = verify(model, parameters, q, x)
     precisions = torch.from_numpy(estimator.precisions_)
     traces = precisions.diagonal(dim1=-2, dim2=-1).sum(-1)
-    predicted = estimator.reg_covar / 2 * float(q.probabilities.mean(0) @ traces)
+    predicted = estimator.reg_covar / 2 * float(q.nodes().weights.mean(0) @ traces)
     return Counterexample(case, report.gap, predicted, report.gradient_norm)
 
 

@@ -55,7 +55,7 @@ def variance_floor(
     active = wanted["log_variance"] < lowest
     excess = 0.5 * (1 - wanted["log_variance"].exp() / floor)
     predicted = float((q.probabilities.mean(0)[:, None] * excess)[active].sum())
-    gradient = torch.func.grad(Problem.of(model, parameters, x, None).value)(parameters)
+    gradient = torch.func.grad(Problem.of(model, parameters, None, x).value)(parameters)
     gradient["log_variance"] = gradient["log_variance"].masked_fill(active, 0.0)
     norm = sum(float((part**2).sum()) for part in gradient.values()) ** 0.5
     name = f"{case} ({int(active.sum())} of {active.numel()} on it)"

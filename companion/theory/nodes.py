@@ -1,0 +1,172 @@
+"""What a variational distribution hands out, nodes and its entropy; and rules for the nodes."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from companion.support import tree
+
+__all__ = ["Nodes", "Variational", "binary_states", "cubature", "gauss_hermite", "samples"]
+
+LARGEST_ENUMERATION = 16
+
+
+class Nodes(NamedTuple):
+    """Points ``z``, ``(P, H)`` or ``(N, P, H)``, with ``weights``, ``(P,)`` or ``(N, P)``."""
+
+    z: Tensor
+    weights: Tensor
+
+
+class Variational(ABC):
+    """A distribution q_n(z) for every data point n = 1..N.
+
+    ``parameters`` holds the variational parameters as leaves of their own: the gradient with
+    respect to the model is taken at fixed q, and only a fixed prior makes the gap direction point
+    into q (see :meth:`rescaling`).
+    """
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Tensor]:
+        """The variational parameters by name."""
+
+    @abstractmethod
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        """The same kind of q with other parameters."""
+
+    @abstractmethod
+    def nodes(self) -> Nodes:
+        """Nodes and weights for expectations under q."""
+
+    @abstractmethod
+    def entropy(self) -> Tensor:
+        """Entropy H[q_n] of every q_n, shape ``(N,)``, in nats."""
+
+    def evaluated(self) -> Variational:
+        """The same distributions, with what nodes and entropy share worked out once."""
+        return self
+
+    def join(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A model's parameters and those of q, as ``q.<name>``, cut off from any graph."""
+        return {k: v.detach() for k, v in tree.merge(parameters, self.parameters).items()}
+
+    def split(self, variables: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Self]:
+        """The inverse of :meth:`join`: a model's parameters, and this kind of q with its own."""
+        own, of_q = tree.split(variables)
+        return own, self.with_parameters(of_q)
+
+    def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
+        """Direction d/dt at t = 0 of the parameters of the law of e^{rate·t} z, for z ~ q.
+
+        ``rate`` is one number, or one for each latent, ``(H,)``.
+
+        Raises
+        ------
+        ValueError
+            If this q can't follow a rescaling of the latent space.
+        """
+        if not isinstance(rate, Tensor) and rate == 0:
+            return {name: torch.zeros_like(value) for name, value in self.parameters.items()}
+        raise ValueError(
+            f"{type(self).__name__} has no rescaling of the latent space, which a fixed continuous "
+            "prior needs: use a Gaussian q, or give the prior a learnable variance"
+        )
+
+
+def binary_states(size: int) -> Tensor:
+    """All 2ᴴ states of H binary variables, ``(2**size, size)``; the last variable runs fastest.
+
+    >>> binary_states(2).tolist()
+    [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+    """
+    if not 1 <= size <= LARGEST_ENUMERATION:
+        raise ValueError(
+            f"size must be between 1 and {LARGEST_ENUMERATION} to enumerate all binary states: "
+            f"got {size}, which means {2.0**size:.3g} states"
+        )
+    index = torch.arange(2**size)
+    bits = torch.arange(size - 1, -1, -1)
+    return ((index[:, None] >> bits) & 1).to(torch.float64)
+
+
+def cubature(size: int) -> Nodes:
+    """The 2H symmetric points ±√H e_h with equal weights, for z ~ N(0, I_H).
+
+    Exact for every polynomial of degree at most 3: the ELBO of a model that is quadratic in z
+    (probabilistic PCA, factor analysis, linear VAE) has no integration error.
+    """
+    points = math.sqrt(size) * torch.eye(size, dtype=torch.float64)
+    points = torch.cat([points, -points])
+    return Nodes(points, torch.full((2 * size,), 1 / (2 * size), dtype=torch.float64))
+
+
+def gauss_hermite(size: int, order: int) -> Nodes:
+    """Tensor-product Gauss–Hermite rule for z ~ N(0, I_H), exact to degree 2·order − 1 per z_h.
+
+    Raises
+    ------
+    ValueError
+        If ``order**size`` exceeds 100 000 points.
+    """
+    if order < 1 or order**size > 100_000:
+        raise ValueError(
+            f"order must be at least 1 and order**size at most 100000: got order {order}, "
+            f"size {size}; use samples(...) for many latent dimensions"
+        )
+    x, w = np.polynomial.hermite_e.hermegauss(order)
+    grid = np.stack(np.meshgrid(*[x] * size, indexing="ij"), -1).reshape(-1, size)
+    weights = np.stack(np.meshgrid(*[w] * size, indexing="ij"), -1).reshape(-1, size).prod(-1)
+    return Nodes(torch.from_numpy(grid.copy()), torch.from_numpy(weights / weights.sum()))
+
+
+def samples(points: int, count: int, size: int, generator: torch.Generator | None = None) -> Nodes:
+    """Frozen standard-normal draws ε, ``(N, count, H)``, with equal weights.
+
+    Reparameterised: z = m + L ε with ε held fixed, so that ELBO and entropy sum see the same
+    samples and gradients are pathwise.
+
+    Parameters
+    ----------
+    points, count, size
+        N data points, draws for each of them, and latent dimensions H.
+    generator
+        What to draw with; torch's own by default.
+
+    Raises
+    ------
+    ValueError
+        If one of the numbers is less than 1.
+    """
+    if min(points, count, size) < 1:
+        raise ValueError(
+            f"points, count and size must be at least 1: got {points}, {count}, {size}"
+        )
+    noise = torch.randn(points, count, size, dtype=torch.float64, generator=generator)
+    return Nodes(noise, torch.full((count,), 1 / count, dtype=torch.float64))
+
+
+def fitting(rule: Nodes | None, points: int, size: int) -> Nodes:
+    """A rule for N Gaussians in H dimensions: the one given if it fits, :func:`cubature` for none.
+
+    Raises
+    ------
+    ValueError
+        If the rule has points of another dimension, or samples for another number of data points.
+    """
+    if rule is None:
+        return cubature(size)
+    if rule.z.shape[-1] != size:
+        raise ValueError(f"rule must have points of {size} dimensions: got {rule.z.shape[-1]}")
+    if rule.z.dim() == 3 and len(rule.z) != points:
+        raise ValueError(
+            f"rule must have samples for each of the {points} data points: got {len(rule.z)}"
+        )
+    return rule
