@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-__all__ = ["Table", "record_html"]
+__all__ = ["Record", "Table", "record_html"]
 
 Cell = str | int | float
 
@@ -63,6 +65,28 @@ class Table:
             "<div style='overflow-x:auto'><table class='companion-table'>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+
+class Record(ABC):
+    """A result that prints as a table of its :meth:`rows`: labels and values, or ``columns``."""
+
+    columns: ClassVar[Sequence[str]] = ("", "value")
+
+    @abstractmethod
+    def rows(self) -> Sequence[Sequence[Cell]]:
+        """One sequence of cells for each line of the table, in reading order."""
+
+    def table(self) -> Table:
+        """The same as a table."""
+        return Table(self.columns, self.rows())
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
 
 
 def record_html(rows: Iterable[tuple[str, str]]) -> str:

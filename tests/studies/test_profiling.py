@@ -59,8 +59,8 @@ def test_the_gradient_is_that_of_the_projected_elbo(x):
 
 def test_the_curvature_is_a_schur_complement_and_its_condition_no_worse(x):
     model, encoder, own, phi = vae(hidden=())
-    rough = fit.lbfgs(model, own, x, encoder.posterior(phi, x), tolerance=1e-3)
-    top = fit.newton(model, rough.parameters, x, rough.q)
+    rough = fit.lbfgs(model, own, encoder.posterior(phi, x), x, tolerance=1e-3)
+    top = fit.newton(model, rough.parameters, rough.q, x)
     at = (model, encoder, top.parameters, top.q.parameters, x, cubature(2))
     for profile in (("noise",), BOTH):
         curved = profiled_curvature(*at, profile)
@@ -93,7 +93,7 @@ def test_the_entropy_sum_runs_away_and_the_elbo_falls(x):
     model, encoder, own, phi = vae(hidden=())
     best, q = project(model, own, encoder.posterior(phi, x), x)
     trace = ascend_entropy_sum(model, best, q, x, steps=5, rate=0.05)
-    assert trace.steps == [0, 1, 2, 3, 4, 5]
+    assert trace.steps == (0, 1, 2, 3, 4, 5)
     assert trace.records[0] == verify(model, best, q, x)
     assert (np.diff(trace.column("entropy_sum")) > 2).all()
     assert trace.column("elbo")[-1] < trace.column("elbo")[0] - 5

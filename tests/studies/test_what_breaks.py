@@ -35,13 +35,13 @@ def linear_vae(learnable_prior):
     vae = models.GaussianVAE(4, 1, learnable_prior=learnable_prior)
     encoder = models.Encoder(4, 1)
     q = encoder.posterior(encoder.initial_parameters(generator("encoder")), SCALED)
-    return vae, vae.initial_parameters(generator("decoder")), SCALED, q
+    return vae, vae.initial_parameters(generator("decoder")), q, SCALED
 
 
 def decayed_net(rate):
     net = models.SigmoidBeliefNet(6, 2)
     start = net.initial_parameters(generator("net"))
-    return breaks.decay("", net, start, DOTS, None, rate)
+    return breaks.decay("", net, start, None, DOTS, rate)
 
 
 #: Each with the smallest gap that it must have, so that the prediction is put to a test.

@@ -24,8 +24,8 @@ def constant_weights(case: str, x: Tensor, weights: Sequence[float], seed: int) 
     model = GaussianMixture(x.shape[-1], len(weights), "spherical")
     pi = torch.tensor(weights, dtype=x.dtype)
     start = model.random_start(x, torch.Generator().manual_seed(seed)) | {"logits": pi.log()}
-    rough = fit.lbfgs(model, start, x, fixed=["logits"], tolerance=1e-4)
-    end = fit.newton(model, rough.parameters, x, fixed=["logits"], tolerance=1e-10)
+    rough = fit.lbfgs(model, start, None, x, fixed=["logits"], tolerance=1e-4)
+    end = fit.newton(model, rough.parameters, None, x, fixed=["logits"], tolerance=1e-10)
     share = model.posterior(end.parameters, x).probabilities.mean(0)
     predicted = float(((share - pi) * pi.log()).sum())
     return Counterexample(case, end.final.gap, predicted, end.gradient_norm)
@@ -55,7 +55,7 @@ def variance_floor(
     active = wanted["log_variance"] < lowest
     excess = 0.5 * (1 - wanted["log_variance"].exp() / floor)
     predicted = float((q.probabilities.mean(0)[:, None] * excess)[active].sum())
-    gradient = torch.func.grad(Problem.of(model, parameters, x, None).value)(parameters)
+    gradient = torch.func.grad(Problem.of(model, parameters, q=None, x=x).value)(parameters)
     gradient["log_variance"] = gradient["log_variance"].masked_fill(active, 0.0)
     norm = sum(float((part**2).sum()) for part in gradient.values()) ** 0.5
     name = f"{case} ({int(active.sum())} of {active.numel()} on it)"
@@ -73,8 +73,8 @@ def frozen_net(
     model = SigmoidBeliefNet(x.shape[-1], len(prior_logits))
     start = model.initial_parameters(torch.Generator().manual_seed(seed))
     start |= {"prior_logits": torch.tensor(prior_logits, dtype=x.dtype)}
-    rough = fit.lbfgs(model, start, x, fixed=fixed, tolerance=1e-5)
-    end = fit.newton(model, rough.parameters, x, fixed=fixed, tolerance=1e-10, steps=100)
+    rough = fit.lbfgs(model, start, None, x, fixed=fixed, tolerance=1e-5)
+    end = fit.newton(model, rough.parameters, None, x, fixed=fixed, tolerance=1e-10, steps=100)
     psi, W, b = (end.parameters[name] for name in ("prior_logits", "W", "b"))
     z, q = model.posterior(end.parameters, x).nodes()
     means = torch.sigmoid(z @ W.T + b)
