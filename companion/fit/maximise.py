@@ -86,8 +86,8 @@ def lbfgs(
     first = tree.flatten(start).detach().numpy()
     if log(0, variables(first)):
         return variables(first)
-    options = {"maxiter": steps, "maxfun": 4 * steps, "maxcor": 20, "ftol": 0.0}
-    options["gtol"] = (tolerance or 0.0) / 10
+    options: dict[str, float] = {"maxiter": steps, "maxfun": 4 * steps, "maxcor": 20}
+    options |= {"ftol": 0.0, "gtol": (tolerance or 0.0) / 10}
     end = minimize(downhill, first, jac=True, method="L-BFGS-B", callback=callback, options=options)
     return variables(end.x)
 
@@ -125,13 +125,13 @@ def newton(
     def direction(vector: Tensor, gradient: Tensor) -> Tensor | None:
         norms.append(float(gradient.norm()))
         stalled = len(norms) > _STALL and min(norms[-_STALL:]) > 0.5 * norms[-_STALL - 1]
-        if norms[-1] <= (tolerance or 0.0) or (stalled and norms[-1] < 1e-8):
+        if stalled and norms[-1] < 1e-8:
             return None
         eigenvalues, vectors = torch.linalg.eigh(hessian(vector))
         curved = eigenvalues.abs() > 1e-9 * eigenvalues.abs().max()
         return vectors[:, curved] @ ((vectors[:, curved].T @ gradient) / eigenvalues[curved].abs())
 
-    return iterate(_uphill(objective, start, direction, rate=1.0), steps, log)
+    return iterate(_uphill(objective, start, direction, tolerance), steps, log)
 
 
 def ascent(
@@ -144,19 +144,19 @@ def ascent(
     halvings: int = 40,
     log: Log = _silent,
 ) -> Variables:
-    """Gradient ascent: steps of ``rate`` times the gradient, halved where they do not help.
+    """Gradient ascent with backtracking.
 
     Parameters
     ----------
     objective, start, steps, log
         As for every method of this module.
     rate
-        What the gradient is multiplied with.
+        A step is this times the gradient.
     tolerance
         It ends where the gradient norm is at most this.
     halvings
-        A step is halved until the objective does not fall or the gradient norm shrinks; where so
-        many halvings do not help, it ends. With 0, every step is taken as it is.
+        A step is halved until the objective does not fall or the gradient norm shrinks, and the
+        ascent ends where so many halvings do not help. With 0, every step is taken as it is.
 
     Raises
     ------
@@ -164,11 +164,8 @@ def ascent(
         If steps, rate or tolerance is not positive, or the ascent leaves the finite numbers.
     """
     positive(tolerance=tolerance, rate=rate)
-
-    def direction(vector: Tensor, gradient: Tensor) -> Tensor | None:
-        return None if tolerance and float(gradient.norm()) <= tolerance else gradient
-
-    return iterate(_uphill(objective, start, direction, rate, halvings), steps, log)
+    path = _uphill(objective, start, lambda _, gradient: gradient, tolerance, rate, halvings)
+    return iterate(path, steps, log)
 
 
 def adam(
@@ -185,8 +182,8 @@ def adam(
     Parameters
     ----------
     objective, start, steps, log
-        As for every method of this module. The gradient is that of autograd, the variables may have
-        any precision and be on any device; those that ``log`` sees change with the next step.
+        As for every method of this module; the variables may have any precision and be on any
+        device, and those that ``log`` sees change with the next step.
     learning_rate
         That of the first step.
     decay
@@ -224,7 +221,8 @@ def _uphill(
     objective: Objective,
     start: Start,
     direction: Callable[[Tensor, Tensor], Tensor | None],
-    rate: float,
+    tolerance: float | None,
+    rate: float = 1.0,
     halvings: int = 40,
 ) -> Iterator[Variables]:
     """The start and, step by step, what follows along ``direction``, until that is ``None``."""
@@ -233,7 +231,8 @@ def _uphill(
     gradient, value = gradient_and_value(vector)
     while True:
         yield tree.unflatten(vector, start)
-        move = direction(vector, gradient)
+        done = tolerance is not None and float(gradient.norm()) <= tolerance
+        move = None if done else direction(vector, gradient)
         if move is None:
             return
         slack = 1e-13 * (1 + abs(float(value)))

@@ -142,9 +142,18 @@ class Recorder:
     def result(
         self, end: End, name: str, tolerance: float | None, change: float | None = None
     ) -> FitResult:
-        """How the fit ended, and a warning if it fell short of the ``tolerance`` asked for.
+        """How the fit ended, and a warning if it fell short of what it was asked for.
 
-        That is for the gradient norm, unless a last ``change`` of the variables is given.
+        Parameters
+        ----------
+        end
+            Parameters and q.
+        name
+            Of the method.
+        tolerance
+            What was asked for, if anything.
+        change
+            Where that is for the last change of the variables, and not for the gradient norm.
         """
         trace = self.trace()
         what, reached = "gradient norm", trace.records[-1].gradient_norm

@@ -12,6 +12,7 @@ from companion import datasets, models, variational, verify
 from companion.studies import what_breaks as breaks
 from companion.studies.what_breaks import figures
 from companion.studies.what_breaks.heads import HEADS
+from companion.studies.what_breaks.record import climb
 from companion.theory.explain import beyond_gradient, nearest_direction
 from tests.cases import generator
 
@@ -130,7 +131,7 @@ def test_the_law_of_scikit_learn():
 
 
 def test_climb_reaches_a_maximum_of_any_function():
-    end, norm = breaks.climb(
+    end, norm = climb(
         lambda p: -((p["a"] * p["b"] - 2) ** 2) - (p["a"] - 1) ** 2,
         {"a": torch.tensor(0.5).double(), "b": torch.tensor(0.5).double()},
     )

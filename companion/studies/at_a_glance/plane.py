@@ -180,26 +180,19 @@ class Plane:
             If steps, rate or log_every is not positive, or the ascent leaves the finite numbers
             because ``rate`` is too large.
         """
-        start = {name: torch.tensor(at, dtype=torch.float64) for name, at in (("a", a), ("b", b))}
-        moving = {name: start[name] for name, moves in zip(start, free, strict=True) if moves}
+        start, mask = torch.tensor([a, b], dtype=torch.float64), torch.tensor(free)
         problem = Problem.of(self.model, self.origin, q=None, x=self.x)
-        points: list[list[float]] = []
+        points: list[Tensor] = []
 
-        def own(moved: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return self.parameters(**(start | dict(moved)))
+        def own(at: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return self.parameters(*torch.where(mask, at["point"], start))
 
-        def verified(moved: Mapping[str, Tensor]) -> Verification:
-            points.append([float(at) for at in (start | dict(moved)).values()])
-            return problem.verify(own(moved))
+        def verified(at: Mapping[str, Tensor]) -> Verification:
+            points.append(at["point"])
+            return problem.verify(own(at))
 
         log = Recorder(verified, log_every)
-        maximise.ascent(
-            lambda moved: problem.value(own(moved)),
-            moving,
-            rate=rate,
-            steps=steps,
-            halvings=0,
-            log=log,
-        )
-        trace, path = log.trace(), np.array(points)
-        return Path(path, self.evaluate(path[:, 0], path[:, 1]).gradient, trace)
+        settings: dict[str, Any] = {"rate": rate, "steps": steps, "halvings": 0, "log": log}
+        maximise.ascent(lambda at: problem.value(own(at)), {"point": start}, **settings)
+        trace, path = log.trace(), torch.stack(points)
+        return Path(path.numpy(), self.evaluate(*path.T).gradient, trace)

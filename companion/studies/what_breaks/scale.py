@@ -75,6 +75,19 @@ def known_noise(
     """A VAE-0, x | z ~ N(μ(z), σ²I) with σ² given, its entropies true ones; one latent.
 
     The gap is (D/2)(1 − r/σ²), with r the mean squared residual of the reconstruction under q.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Data, ``(N, D)``.
+    hidden
+        Sizes of the decoder's hidden layers.
+    variance
+        σ².
+    seed
+        Draws the start.
     """
     generator = torch.Generator().manual_seed(seed)
     size = x.shape[-1]
