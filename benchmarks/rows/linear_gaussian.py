@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.em import em_steps
 from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
-from companion import fit
 from companion.models import PPCA, FactorAnalysis
 
 
@@ -39,7 +39,7 @@ def factor_analysis(setting: Setting) -> Measured:
     }
 
     def ours() -> Any:
-        return fit.em_steps(model, start, x, steps=1000, rise=tolerance / points)
+        return em_steps(model, start, x, steps=1000, rise=tolerance / points)
 
     def peer() -> Any:
         return Theirs(latent, tol=tolerance, svd_method="lapack").fit(data)
@@ -47,7 +47,7 @@ def factor_analysis(setting: Setting) -> Measured:
     pair = alternate(ours, peer, 2)
     run, theirs = pair.results
     # Theirs notices the tolerance before it would change the noise variances once more.
-    same = fit.em_steps(model, start, x, steps=run.steps - 1).parameters
+    same = em_steps(model, start, x, steps=run.steps - 1).parameters
     noise = same["log_variance"].exp()
     apart = float((noise / torch.from_numpy(theirs.noise_variance_) - 1).abs().max())
     value, reference = float(run.log_likelihoods[-1]), theirs.loglike_[-1] / points

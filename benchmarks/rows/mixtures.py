@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.em import em_steps
 from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
-from companion import fit
 from companion.models import GaussianMixture
 
 Kind = Literal["full", "diagonal", "spherical"]
@@ -80,12 +80,12 @@ def against_scikit_learn(kind: Kind, setting: Setting) -> Measured:
     data = x.numpy()
 
     fixed = alternate(
-        lambda: fit.em_steps(model, parameters, x, steps=few, floor=FLOOR),
+        lambda: em_steps(model, parameters, x, steps=few, floor=FLOOR),
         lambda: scikit_learn(x, kind, 0.0, few),
         setting.repeats,
     )
     whole = alternate(
-        lambda: fit.em_steps(model, parameters, x, steps=many, rise=tolerance, floor=FLOOR),
+        lambda: em_steps(model, parameters, x, steps=many, rise=tolerance, floor=FLOOR),
         lambda: scikit_learn(x, kind, tolerance, many),
         setting.pick(3, 2),
     )
@@ -152,12 +152,12 @@ def against_pyro(setting: Setting) -> Measured:
         return [gradient() for _ in range(steps)]
 
     pair = alternate(
-        lambda: fit.em_steps(model, parameters, x, steps=steps, floor=FLOOR),
+        lambda: em_steps(model, parameters, x, steps=steps, floor=FLOOR),
         gradients,
         setting.repeats,
     )
     value, slope = pair.results[1][0]
-    ours = fit.em_steps(model, parameters, x, steps=1, floor=FLOOR)
+    ours = em_steps(model, parameters, x, steps=1, floor=FLOOR)
     # d log p / d logits = Σ_n r_nc − N π_c, so that it gives the weights after an EM step.
     weights = torch.softmax(parameters["logits"], 0) + slope / points
     apart = float((torch.softmax(ours.parameters["logits"], 0) - weights).abs().max())
@@ -191,9 +191,7 @@ def against_pomegranate(setting: Setting) -> Measured:
         priors = torch.softmax(parameters["logits"], 0)
         return GeneralMixtureModel(parts, priors=priors, max_iter=steps, tol=-1.0).fit(x)
 
-    pair = alternate(
-        lambda: fit.em_steps(model, parameters, x, steps=steps), theirs, setting.repeats
-    )
+    pair = alternate(lambda: em_steps(model, parameters, x, steps=steps), theirs, setting.repeats)
     ours, mixture = pair.results
     mine = float(model.log_likelihood(ours.parameters, x))
     return Measured(

@@ -28,7 +28,7 @@ ROUND_OFF = 1e-16
 class Trace(Protocol):
     """What the figures need of :class:`companion.fit.Trace`."""
 
-    steps: list[int]
+    steps: tuple[int, ...]
 
     def column(self, name: str) -> np.ndarray: ...
 

@@ -2,22 +2,23 @@
 
 Every function returns a :class:`FitResult`, says how it ended, and warns with
 :class:`ConvergenceWarning` if it did not reach the gradient norm that was asked for. Progress goes
-to the logger ``companion.fit`` at level INFO. :func:`em_steps` is EM alone, without the checks, for
-large data.
+to the logger ``companion.fit`` at level INFO. :mod:`companion.fit.maximise` has the same methods,
+and gradient ascent, for any function of named tensors.
 """
 
-from companion.fit.ascent import adam, lbfgs, newton
-from companion.fit.expectation import EMRun, em, em_steps
-from companion.fit.records import ConvergenceWarning, FitResult, Trace
+from companion.fit import maximise
+from companion.fit.elbo import adam, lbfgs, newton
+from companion.fit.expectation import em
+from companion.fit.records import SMALL_GRADIENT, ConvergenceWarning, FitResult, Trace
 
 __all__ = [
+    "SMALL_GRADIENT",
     "ConvergenceWarning",
-    "EMRun",
     "FitResult",
     "Trace",
     "adam",
     "em",
-    "em_steps",
     "lbfgs",
+    "maximise",
     "newton",
 ]

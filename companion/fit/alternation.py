@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from torch import Tensor
 
-from companion.fit import ConvergenceWarning, FitResult, Trace
+from companion.fit.records import End, FitResult, Recorder, iterate
 from companion.models import EntropyWeights, SparseCoding
 from companion.support import tree
 from companion.support.checks import positive_integer
 from companion.theory.elbo import expected_log_probs
-from companion.theory.identity import verify
+from companion.theory.identity import Verification
 from companion.theory.model import Parameters
+from companion.theory.objective import Problem
 from companion.theory.variational import Gaussian
 
 __all__ = ["alternate"]
@@ -26,8 +27,8 @@ _GROWTH, _LONGEST = 1.15, 100.0
 def alternate(
     model: SparseCoding,
     parameters: Parameters,
+    q: Gaussian | None,
     x: Any,
-    q: Gaussian | None = None,
     *,
     steps: int = 100,
     inner_steps: int = 1,
@@ -41,61 +42,68 @@ def alternate(
     equals the entropy sum there, long before learning has converged; columns of W then have length
     one (see :meth:`SparseCoding.normalized`). Between logged steps, W goes further than to its best
     value as long as that pays, since plain turns are slow where noise is small; a turn that lowered
-    the ELBO is undone. ``q`` starts from N(0, I), diagonal, unless it is given. For gradient norms
-    much below 1e-2, go on with :func:`companion.fit.lbfgs`.
+    the ELBO is undone. It has no ``fixed``: a turn finds the best values of all parameters at once.
+    For gradient norms much below 1e-2, go on with :func:`companion.fit.lbfgs`.
 
-    ``weights`` anneal: the first steps raise the entropy sum with these weights instead (see
-    :class:`companion.models.EntropyWeights`), one for each step, the others the ELBO. Since the
-    parameters are at their best, the weighted ELBO and the weighted entropy sum then have the same
-    gradient in q. Warns only if ``tolerance`` is given and the gradient norm does not reach it.
+    Parameters
+    ----------
+    model, parameters, q, x
+        Sparse coding with a free Gaussian q, for example ``model.prior_q(len(x))``.
+    steps, tolerance, log_every
+        As for :func:`companion.fit.lbfgs`; the gradient norm is looked at where the identity is
+        verified, once all weights are one.
+    inner_steps
+        Newton steps of q in every turn.
+    weights
+        They anneal: the first steps raise the entropy sum with these weights instead (see
+        :class:`companion.models.EntropyWeights`), one for each step, the others the ELBO. Since the
+        parameters are at their best, the weighted ELBO and the weighted entropy sum then have the
+        same gradient in q.
 
     Raises
     ------
     ValueError
-        For invalid data or parameters, a model other than sparse coding, or more weights than
-        steps.
+        For invalid data or parameters, a model other than sparse coding, ``q=None`` (there is no
+        exact posterior), or more weights than steps.
 
     Source: the entropy objective is that of Velychko et al. (arXiv:2311.01888), who also anneal its
     entropies; the alternating Newton steps are this companion's.
     """
     if not isinstance(model, SparseCoding):
         raise ValueError(f"alternate needs a SparseCoding model: got {type(model).__name__}")
-    for name, number in (("steps", steps), ("inner_steps", inner_steps), ("log_every", log_every)):
-        positive_integer(number, name)
+    positive_integer(inner_steps, "inner_steps")
     if len(weights) > steps:
         raise ValueError(
             f"weights must be for some of the {steps} steps: got {len(weights)} of them"
         )
-    if tolerance is not None and not tolerance > 0:
-        raise ValueError(f"tolerance must be positive: got {tolerance}")
-    data = model.check(parameters, x)
-    q = model.prior_q(len(data)) if q is None else q
-    current, stretch = tree.scale(parameters, 1.0), 1.0
-    best, best_q = current, q
-    trace = Trace()
-    trace._log(0, verify(model, current, q, data))
-    for step in range(1, steps + 1):
-        at = weights[step - 1] if step <= len(weights) else EntropyWeights()
-        q = model.e_step(current, q, data, at, inner_steps)
-        before = _weighted_elbo(model, best, best_q, data, at)
-        if stretch > 1 and _weighted_elbo(model, current, q, data, at) < before:
-            current, q, stretch = best, best_q, 1.0
-        best, best_q = current, q
-        if step % log_every == 0 or step == steps:
-            end, end_q = model.normalized(model.m_step(current, q, data), q)
-            trace._log(step, verify(model, end, end_q, data))
-            reached = trace.records[-1].gradient_norm
-            if tolerance is not None and reached <= tolerance and step > len(weights):
-                break
-        stretch = min(_GROWTH * stretch, _LONGEST)
-        current, q = model.normalized(model.m_step(current, q, data, stretch), q)
-    reached = trace.records[-1].gradient_norm
-    message = f"alternation ended after {trace.steps[-1]} steps: gradient norm {reached:.2e}"
-    converged = tolerance is None or reached <= tolerance
-    if not converged:
-        message += f", asked for {tolerance:.1e}"
-        warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return FitResult(end, end_q, trace, converged, message)
+    problem = Problem.of(model, parameters, q=q, x=x)
+    start: End = problem.state(problem.start)
+    data = problem.x
+
+    def turns() -> Iterator[End]:
+        (current, q), stretch = start, 1.0
+        best = start
+        yield best
+        for at in chain(weights, repeat(EntropyWeights())):
+            q = model.e_step(current, q, data, at, inner_steps)
+            before = _weighted_elbo(model, *best, data, at)
+            if stretch > 1 and _weighted_elbo(model, current, q, data, at) < before:
+                (current, q), stretch = best, 1.0
+            best = current, q
+            yield best
+            stretch = min(_GROWTH * stretch, _LONGEST)
+            current, q = model.normalized(model.m_step(current, q, data, stretch), q)
+
+    def settled(end: End) -> End:
+        return end if end is start else model.normalized(model.m_step(*end, data), end[1])
+
+    def verified(end: End) -> Verification:
+        current, q = settled(end)
+        return problem.verify(tree.merge(current, q.parameters))
+
+    log = Recorder(verified, log_every, tolerance)
+    last = iterate(turns(), steps, lambda step, end: log(step, end) and step > len(weights))
+    return log.result(settled(last), "alternation", tolerance)
 
 
 def _weighted_elbo(

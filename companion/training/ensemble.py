@@ -89,8 +89,8 @@ class Ensemble:
         return {k.removeprefix(prefix): v[run] for k, v in held if k.startswith(prefix)}
 
     def _trace(self, run: int) -> Trace:
-        reports = [
+        reports = (
             verify(self.model, self.parameters(run, t), self.q(run, t), self.data(run))
             for t in range(len(self.steps))
-        ]
-        return Trace(list(self.steps), reports)
+        )
+        return Trace(self.steps, tuple(reports))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from companion.fit import maximise
 from companion.models.vae.gaussian import GaussianVAE
 from companion.models.vae.networks import Encoder
 from companion.support.checks import as_data, positive_integer
@@ -76,68 +77,56 @@ def train_vae(
         for draws in generators
     )
     start = {name: torch.stack([own[name] for own in starts]) for name in starts[0]}
-    steps, snapshots = [], []
-    for step, values in _adam(model, encoder, start, data, rules, generators, plan):
-        bad = [s for s, ok in zip(seeds, _finite(values, len(seeds)), strict=True) if not ok]
-        if bad:
-            raise ValueError(
-                f"training diverged: after step {step} the parameters of seed {bad[0]} are not "
-                f"finite; choose a learning_rate below {plan.learning_rate}"
-            )
-        steps.append(step)
-        snapshots.append(values)
-    runs = Ensemble(model, encoder, seeds, tuple(steps), tuple(snapshots), data, rules)
+    where = {"device": plan.place, "dtype": getattr(torch, plan.precision)}
+    feed = Feed(data.to(**where), rules, generators, plan, model.latent)
+    logged: dict[int, dict[str, Tensor]] = {}
+
+    def log(step: int, values: Mapping[str, Tensor]) -> bool:
+        if step % plan.log_every == 0 or step == plan.steps:
+            logged[step] = {k: v.to("cpu", torch.float64, copy=True) for k, v in values.items()}
+            for run, seed in enumerate(seeds):
+                if not all(bool(v[run].isfinite().all()) for v in logged[step].values()):
+                    raise ValueError(
+                        f"training diverged: after step {step} the parameters of seed {seed} are "
+                        f"not finite; choose a learning_rate below {plan.learning_rate}"
+                    )
+        return False
+
+    maximise.adam(
+        _objective(model, encoder, feed, plan),
+        {name: value.to(**where) for name, value in start.items()},
+        steps=plan.steps,
+        learning_rate=plan.learning_rate,
+        decay=plan.decay,
+        log=log,
+    )
+    runs = Ensemble(model, encoder, seeds, tuple(logged), tuple(logged.values()), data, rules)
     return runs.profiled(plan.profile) if plan.profile else runs
 
 
-def _adam(
-    model: GaussianVAE,
-    encoder: Encoder,
-    start: Mapping[str, Tensor],
-    data: Tensor,
-    rules: tuple[Nodes, ...],
-    generators: list[torch.Generator],
-    plan: Plan,
-) -> Iterator[tuple[int, dict[str, Tensor]]]:
-    """Steps and parameters at each log, float64 on the CPU."""
-    where = {"device": plan.place, "dtype": getattr(torch, plan.precision)}
-    variables = {k: v.to(**where).requires_grad_() for k, v in start.items()}
-    optimizer = torch.optim.Adam(
-        list(variables.values()), lr=plan.learning_rate, maximize=True, fused=True
-    )
-    feed = Feed(data.to(**where), rules, generators, plan, model.latent)
+def _objective(
+    model: GaussianVAE, encoder: Encoder, feed: Feed, plan: Plan
+) -> Callable[[Parameters], Tensor]:
+    """The sum of all seeds' ELBOs, each call with the batches and nodes of the next step."""
+    number = count(1)
 
-    def objective(values: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
-        own = {k.removeprefix("p."): v for k, v in values.items() if k.startswith("p.")}
-        phi = {k.removeprefix("q."): v for k, v in values.items() if k.startswith("q.")}
-        q = encoder.posterior(phi, x, Nodes(points, weights))
-        return batch_elbo(model, own, q, x, weight, plan.profile)
+    def objective(variables: Parameters) -> Tensor:
+        weight = min(1.0, next(number) / plan.warmup) if plan.warmup else 1.0
 
-    def snapshot() -> dict[str, Tensor]:
-        return {k: v.detach().to("cpu", torch.float64, copy=True) for k, v in variables.items()}
+        def of_one(values: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
+            own = {k.removeprefix("p."): v for k, v in values.items() if k.startswith("p.")}
+            phi = {k.removeprefix("q."): v for k, v in values.items() if k.startswith("q.")}
+            q = encoder.posterior(phi, x, Nodes(points, weights))
+            return batch_elbo(model, own, q, x, weight, plan.profile)
 
-    yield 0, snapshot()
-    for step in range(1, plan.steps + 1):
-        weight = min(1.0, step / plan.warmup) if plan.warmup else 1.0
-        if plan.decay:
-            rate = plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / plan.steps))
-            optimizer.param_groups[0]["lr"] = rate
         x, points, weights = feed.next()
-        optimizer.zero_grad()
-        if len(generators) == 1:
+        if len(x) == 1:
             one = {name: value[0] for name, value in variables.items()}
-            value = objective(one, x[0], points[0], weights)
-        else:
-            value = torch.vmap(objective, in_dims=(0, 0, 0, None))(variables, x, points, weights)
-        value.sum().backward()
-        optimizer.step()
-        if step % plan.log_every == 0 or step == plan.steps:
-            yield step, snapshot()
+            return of_one(one, x[0], points[0], weights)
+        every = torch.vmap(of_one, in_dims=(0, 0, 0, None))
+        return every(variables, x, points, weights).sum()
 
-
-def _finite(values: Mapping[str, Tensor], count: int) -> list[bool]:
-    good = [torch.isfinite(value).reshape(count, -1).all(1) for value in values.values()]
-    return [bool(one) for one in torch.stack(good).all(0)]
+    return objective
 
 
 def _check(model: GaussianVAE, encoder: Encoder, seeds: tuple[int, ...], plan: Plan) -> None:

@@ -7,10 +7,9 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
-from sklearn.mixture import GaussianMixture as SkGaussianMixture
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion import datasets, elbo, families, fit, models
+from companion import elbo, families, fit, models
 from companion.models import sigmoid_belief
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
@@ -141,77 +140,17 @@ def test_weights_of_states_far_apart_are_not_subnormal():
 # --- many steps -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("floor", (0.0, 1e-3))
-@pytest.mark.parametrize("covariance", COVARIANCES)
-def test_em_steps_stops_where_scikit_learn_does(covariance, floor):
-    x, model = datasets.iris(), models.GaussianMixture(4, 3, covariance)
-    start = model.random_start(x, generator("iris"))
-    run = fit.em_steps(model, start, x, steps=1000, rise=1e-5, floor=floor)
-    matrices = model.component_covariance(start).numpy()
-    inverse = np.linalg.inv(matrices) if matrices.ndim == 3 else 1 / matrices
-    theirs = SkGaussianMixture(
-        3,
-        covariance_type={"diagonal": "diag"}.get(covariance, covariance),
-        tol=1e-5,
-        reg_covar=floor,
-        max_iter=1000,
-        weights_init=np.full(3, 1 / 3),
-        means_init=start["means"].numpy(),
-        precisions_init=inverse[0] if covariance == "tied" else inverse,
-    ).fit(x.numpy())
-    assert run.converged and run.steps == theirs.n_iter_ > 5
-    np.testing.assert_allclose(run.parameters["means"], theirs.means_, atol=1e-9)
-    found = model.component_covariance(run.parameters).numpy()
-    np.testing.assert_allclose(
-        found[0] if covariance == "tied" else found, theirs.covariances_, atol=1e-9
-    )
-    assert run.log_likelihoods[-1] == pytest.approx(theirs.lower_bound_, abs=1e-12)
-    now = float(model.log_likelihood(run.parameters, x))
-    assert now == pytest.approx(theirs.score(x.numpy()), abs=1e-11)
-
-
-@pytest.mark.parametrize(
-    "model", (models.GaussianMixture(2, 2), models.FactorAnalysis(2, 1)), ids=repr
-)
-def test_em_steps_takes_the_steps_of_em(model):
-    x = groups(2)
-    start = model.initial_parameters(generator("the same steps"))
-    run = fit.em_steps(model, start, x, steps=7)
-    with pytest.warns(fit.ConvergenceWarning):
-        result = fit.em(model, start, x, steps=7)
-    assert_same(run.parameters, result.parameters, 0)
-    assert run.steps == 7 and run.converged
-    np.testing.assert_allclose(run.log_likelihoods, result.trace.column("elbo")[:-1], atol=1e-12)
-
-
-def test_em_steps_of_a_family_are_posterior_and_m_step():
+def test_em_of_a_family_is_posterior_and_m_step():
     model = models.FamilyMixture(families.Poisson(), 3, 2)
     x = torch.poisson(2 + 6 * torch.rand(80, 3, generator=generator("counts"))).double()
     parameters = start = model.random_start(x, generator("start of counts"))
     for _ in range(3):
         parameters = model.m_step(model.posterior(parameters, x).probabilities, x)
-    run = fit.em_steps(model, start, x, steps=3)
+    with pytest.warns(fit.ConvergenceWarning):
+        run = fit.em(model, start, x, steps=3)
     assert_same(run.parameters, parameters, 1e-13)
-    assert run.log_likelihoods[0] == pytest.approx(float(model.log_likelihood(start, x)), abs=1e-13)
-
-
-def test_em_steps_warns_and_refuses():
-    model, x = models.GaussianMixture(2, 2), groups(2)
-    start = model.random_start(x, generator("warns"))
-    kept = {name: value.clone() for name, value in start.items()}
-    with pytest.warns(fit.ConvergenceWarning, match="after 3 steps: its last rise was not below"):
-        assert not fit.em_steps(model, start, x, steps=3, rise=1e-12).converged
-    assert_same(start, kept, 0)
-    with pytest.raises(ValueError, match="rise must be positive, or None for all steps: got 0"):
-        fit.em_steps(model, start, x, rise=0)
-    with pytest.raises(ValueError, match="steps must be a positive integer: got 0"):
-        fit.em_steps(model, start, x, steps=0)
-    with pytest.raises(ValueError, match=r"em needs a GaussianMixture, .*: got PPCA"):
-        fit.em_steps(models.PPCA(2, 1), start, x)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="floor must be 0 for a FactorAnalysis"):
-        fit.em_steps(models.FactorAnalysis(2, 1), start, x, floor=0.1)
-    with pytest.raises(ValueError, match="x must be finite: found 1 NaN"):
-        fit.em_steps(model, start, x.index_fill(0, torch.tensor([3]), torch.nan)[:, :1])
+    before = model.em_map(x)(start)[0]
+    assert float(before) == pytest.approx(float(model.log_likelihood(start, x)), abs=1e-13)
 
 
 # --- factor analysis ------------------------------------------------------------------------------
@@ -232,10 +171,10 @@ def test_factor_analysis_takes_the_steps_of_scikit_learn():
     model, x = models.FactorAnalysis(6, 2), noisy_factors()
     theirs = SkFactorAnalysis(2, svd_method="lapack", tol=1e-6, max_iter=500).fit(x.numpy())
     # After its last step scikit-learn takes the best W once more, as each of ours does.
-    run = fit.em_steps(model, unit_noise(model), x, steps=theirs.n_iter_ - 1)
-    np.testing.assert_allclose(
-        run.log_likelihoods[1:] * len(x), theirs.loglike_[1:-1], rtol=0, atol=1e-7
-    )
+    with pytest.warns(fit.ConvergenceWarning):
+        run = fit.em(model, unit_noise(model), x, steps=theirs.n_iter_ - 1)
+    before = run.trace.column("elbo")[1:-1]  # each step's, before it
+    np.testing.assert_allclose(before * len(x), theirs.loglike_[1:-1], rtol=0, atol=1e-7)
     found = model.covariance(run.parameters).numpy()
     np.testing.assert_allclose(found, theirs.get_covariance(), atol=1e-8)
     np.testing.assert_allclose(run.parameters["mean"], theirs.mean_, atol=1e-12)
@@ -280,7 +219,7 @@ def test_an_observable_that_the_factors_explain_alone_is_named():
     x[:, 4] = x[:, 1]
     model = models.FactorAnalysis(6, 2)
     with pytest.raises(ValueError, match=r"noise of observables \[.*\] collapsed in EM"):
-        fit.em_steps(model, unit_noise(model), x, steps=5000)
+        fit.em(model, unit_noise(model), x, steps=5000, log_every=1000)
 
 
 def test_covariance_in_blocks_is_the_covariance():

@@ -151,10 +151,10 @@ def test_em_that_is_stopped_early_says_so():
         fit.ConvergenceWarning, match="EM ended after 2 steps: gradient norm .* asked"
     ):
         result = fit.em(model, start_of(model), x, steps=2)
-    assert not result.converged and result.trace.steps == [0, 1, 2]
+    assert not result.converged and result.trace.steps == (0, 1, 2)
     with pytest.warns(fit.ConvergenceWarning, match="EM with floor 0.1 ended after 3 steps: last"):
         result = fit.em(model, start_of(model), x, steps=3, floor=0.1, log_every=2)
-    assert not result.converged and result.trace.steps == [0, 2, 3]
+    assert not result.converged and result.trace.steps == (0, 2, 3)
 
 
 def test_a_component_that_dies_or_collapses_in_em_is_named():
@@ -215,7 +215,7 @@ def test_em_of_a_family_ends_where_gradient_ascent_does(family):
     result = fit.em(model, model.random_start(x, generator("start of EM")), x, steps=3000)
     assert result.converged and abs(result.final.gap) <= 1e-9
     nudged = {k: v + 0.02 * draw(*v.shape, g=generator(k)) for k, v in result.parameters.items()}
-    climb = fit.newton(model, nudged, x)
+    climb = fit.newton(model, nudged, None, x)
     assert climb.final.elbo == pytest.approx(result.final.elbo, abs=1e-11)
 
 
@@ -229,8 +229,9 @@ def test_em_of_a_family_without_an_m_step_names_the_alternative(family):
 
 def test_a_floor_is_for_gaussian_components():
     model, x = apart(families.Poisson())
-    with pytest.raises(ValueError, match="floor must be 0 for a FamilyMixture"):
-        fit.em(model, model.initial_parameters(generator("floor")), x, floor=0.1)
+    for other in (model, models.FactorAnalysis(2, 1)):
+        with pytest.raises(ValueError, match=f"floor must be 0 for a {type(other).__name__}"):
+            fit.em(other, other.initial_parameters(generator("floor")), x, floor=0.1)
 
 
 # --- PPCA in closed form --------------------------------------------------------------------------
@@ -268,7 +269,7 @@ def test_lbfgs_finds_the_closed_form_from_anywhere():
     best = model.maximum_likelihood(x)
     for seed in range(2):
         start = model.initial_parameters(generator(f"anywhere {seed}"))
-        result = fit.lbfgs(model, start, x)
+        result = fit.lbfgs(model, start, None, x)
         assert result.final.elbo == pytest.approx(float(model.log_likelihood(best, x)), rel=1e-8)
 
 
@@ -391,10 +392,10 @@ def problem_linear_vae():
 )
 def test_lbfgs_then_newton_reaches_round_off_and_the_equality(problem):
     model, start, x, q = problem()
-    rough = fit.lbfgs(model, start, x, q, steps=3000, tolerance=1e-4)
+    rough = fit.lbfgs(model, start, q, x, steps=3000, tolerance=1e-4)
     assert rough.converged and rough.final.elbo > rough.trace.records[0].elbo + 0.01
     assert rough.message.startswith("L-BFGS ended after ")
-    fine = fit.newton(model, rough.parameters, x, rough.q if q is not None else None)
+    fine = fit.newton(model, rough.parameters, rough.q if q is not None else None, x)
     assert fine.converged and fine.gradient_norm <= 1e-12
     assert abs(fine.final.gap) <= 1e-10 * (1 + abs(fine.final.elbo))
     assert abs(fine.final.gap) <= fine.final.certificate + 1e-12 * (1 + abs(fine.final.elbo))
@@ -409,20 +410,40 @@ def test_lbfgs_then_newton_reaches_round_off_and_the_equality(problem):
 def test_fits_that_end_too_soon_warn():
     model, start, x, q = problem_linear_vae()
     with pytest.warns(fit.ConvergenceWarning, match="L-BFGS ended after 3 steps: gradient norm"):
-        result = fit.lbfgs(model, start, x, q, steps=3, tolerance=1e-9)
+        result = fit.lbfgs(model, start, q, x, steps=3, tolerance=1e-9)
     assert not result.converged
     with pytest.warns(fit.ConvergenceWarning, match="Newton ended after 1 steps: gradient norm"):
-        assert not fit.newton(model, start, x, q, steps=1).converged
+        assert not fit.newton(model, start, q, x, steps=1).converged
     with pytest.warns(fit.ConvergenceWarning, match="Adam ended after 2 steps: gradient norm"):
-        assert not fit.adam(model, start, x, q, steps=2, tolerance=1e-9).converged
+        assert not fit.adam(model, start, q, x, steps=2, tolerance=1e-9).converged
 
 
-@pytest.mark.parametrize("method", (fit.lbfgs, fit.newton, fit.adam))
+LEARNERS = (fit.lbfgs, fit.newton, fit.adam)
+
+
+@pytest.mark.parametrize("method", LEARNERS)
+def test_steps_tolerance_log_every_and_fixed_mean_the_same_in_every_fit(method):
+    model, start, x, q = problem_linear_vae()
+    fixed = ["q.mean.bias"]
+    run = method(model, start, q, x, steps=5, tolerance=None, log_every=2, fixed=fixed)
+    assert run.trace.steps == (0, 2, 4, 5)
+    assert torch.equal(run.q.parameters["mean.bias"], q.parameters["mean.bias"])
+    assert not torch.equal(run.parameters["mean.bias"], start["mean.bias"])
+    assert run.converged == (run.gradient_norm <= fit.SMALL_GRADIENT)
+    easy = 11 * run.trace.records[0].gradient_norm
+    at_once = method(model, start, q, x, tolerance=easy, fixed=fixed)
+    assert at_once.trace.steps == (0,) and at_once.converged
+    for wrong in ({"steps": 0}, {"tolerance": -1.0}, {"log_every": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be "):
+            method(model, start, q, x, **wrong)
+
+
+@pytest.mark.parametrize("method", LEARNERS)
 def test_fits_leave_their_inputs_alone(method):
     model, start, x, q = problem_linear_vae()
     before = {k: v.clone() for k, v in tree.merge(start, q.parameters).items()}
     data = x.clone()
-    method(model, start, x, q, steps=2, tolerance=1e3)
+    method(model, start, q, x, steps=2, tolerance=1e3)
     for key, value in tree.merge(start, q.parameters).items():
         assert torch.equal(value, before[key]) and not value.requires_grad
     assert torch.equal(x, data)
@@ -432,8 +453,8 @@ def test_newton_stays_at_a_stationary_point():
     """A saddle is stationary: nothing there tells a direction, and the trace says it is the end."""
     x, model = with_eigenvalues(SPECTRUM), models.PPCA(6, 2)
     saddle = model.stationary_point(x, (0, 2))
-    result = fit.newton(model, saddle, x)
-    assert result.converged and result.trace.steps == [0]
+    result = fit.newton(model, saddle, None, x)
+    assert result.converged and result.trace.steps == (0,)
     torch.testing.assert_close(result.parameters["W"], saddle["W"], rtol=0, atol=0)
 
 
@@ -442,13 +463,14 @@ def test_newton_stays_at_a_stationary_point():
 
 def test_adam_improves_and_keeps_the_identity():
     model, start, x, q = problem_linear_vae()
-    result = fit.adam(model, start, x, q, steps=400, learning_rate=0.03, log_every=150)
-    assert result.trace.steps == [0, 150, 300, 400]
+    result = fit.adam(model, start, q, x, steps=400, learning_rate=0.03, log_every=150)
+    assert result.trace.steps == (0, 150, 300, 400)
     bound = result.trace.column("elbo")
     assert bound[-1] > bound[0] + 0.5
     assert np.all(result.trace.column("relative_residual") <= 1e-12)
     assert np.all(np.abs(result.trace.column("gap")) <= result.trace.column("certificate") + 1e-12)
-    assert result.converged and result.message.startswith("Adam ended after 400 steps: gradient")
+    assert result.message.startswith("Adam ended after 400 steps: gradient norm 2")
+    assert not result.converged and result.gradient_norm > fit.SMALL_GRADIENT
     assert all(not value.requires_grad for value in result.parameters.values())
 
 
@@ -458,7 +480,7 @@ def test_adam_with_fresh_samples_and_mini_batches_learns_and_repeats():
     def run(seed):
         g = torch.Generator().manual_seed(seed)
         options = {"steps": 200, "learning_rate": 0.02, "fresh_samples": 2, "batch_size": 10}
-        return fit.adam(model, start, x, q, generator=g, **options)
+        return fit.adam(model, start, q, x, generator=g, **options)
 
     first, second, other = run(0), run(0), run(1)
     assert first.final.elbo > first.trace.records[0].elbo + 0.3
@@ -470,10 +492,19 @@ def test_adam_with_fresh_samples_and_mini_batches_learns_and_repeats():
     assert len(first.q.entropy()) == len(x)
 
 
+def test_adam_without_a_tolerance_has_converged_only_where_the_gradient_is_small():
+    model, start, x, q = problem_linear_vae()
+    one = fit.adam(model, start, q, x, steps=1)
+    assert not one.converged and one.gradient_norm > 10 * fit.SMALL_GRADIENT
+    near = fit.lbfgs(model, start, q, x, tolerance=1e-4)
+    stays = fit.adam(model, near.parameters, near.q, x, steps=1, learning_rate=1e-9)
+    assert stays.converged and stays.gradient_norm <= fit.SMALL_GRADIENT
+
+
 def test_a_batch_larger_than_the_data_is_all_of_them():
     model, start, x, q = problem_linear_vae()
-    small = fit.adam(model, start, x, q, steps=5, batch_size=1000)
-    plain = fit.adam(model, start, x, q, steps=5)
+    small = fit.adam(model, start, q, x, steps=5, batch_size=1000)
+    plain = fit.adam(model, start, q, x, steps=5)
     assert small.final.elbo == pytest.approx(plain.final.elbo, rel=1e-12)
 
 
@@ -503,7 +534,7 @@ def test_stationary_points_of_the_elbo_with_a_restricted_q_have_the_equality_too
     model, start, x, _ = problem_sbn()
     x = x[:25]
     q = variational.MeanFieldBernoulli(draw(25, 1, g=generator("mean field start")))
-    rough = fit.lbfgs(model, start, x, q, steps=3000, tolerance=1e-3)
+    rough = fit.lbfgs(model, start, q, x, steps=3000, tolerance=1e-3)
     fine_report = rough.final
     assert abs(fine_report.gap) <= fine_report.certificate
     assert fine_report.elbo < float(model.log_likelihood(rough.parameters, x))

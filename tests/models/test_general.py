@@ -61,8 +61,8 @@ def test_it_equals_the_model_that_the_package_ships():
 
 def test_it_is_learned_to_the_equality():
     model, (p, x) = counts_model(), counts_case()
-    near = fit.lbfgs(model, p, x, tolerance=1e-3)
-    end = fit.newton(model, near.parameters, x, tolerance=1e-9)
+    near = fit.lbfgs(model, p, None, x, tolerance=1e-3)
+    end = fit.newton(model, near.parameters, None, x, tolerance=1e-9)
     assert end.gradient_norm < 1e-9
     assert abs(end.final.gap) < 1e-7
 

@@ -104,7 +104,7 @@ MISTAKES = (
     (
         "turns that lower the ELBO kept",
         "fit/alternation.py",
-        "current, q, stretch = best, best_q, 1.0",
+        "(current, q), stretch = best, 1.0",
         "pass",
         "alternation",
     ),

@@ -16,6 +16,7 @@ CRITERION = "tests/theory/test_criterion.py"
 GAP = "tests/theory/test_verify.py"
 PROJECTION = "tests/theory/test_projection.py"
 FIT = "tests/fit/test_fit.py"
+MAXIMISE = "tests/fit/test_maximise.py"
 VARIATIONAL = "tests/theory/test_variational.py"
 NODES = "tests/theory/test_nodes.py"
 BAD = "tests/theory/test_bad_input.py"
@@ -796,22 +797,47 @@ CHECKS = (
     Mutant(
         "fits never warn",
         "fit/records.py",
-        "    if not converged:\n        warnings.warn(message, ConvergenceWarning, stacklevel=3)\n",
+        "            if not converged:\n"
+        "                warnings.warn(message, ConvergenceWarning, stacklevel=3)\n",
         "",
         FIT,
         "stopped_early or too_soon",
     ),
     Mutant(
+        "a fit that was asked for nothing has always converged",
+        "fit/records.py",
+        "SMALL_GRADIENT if tolerance is None",
+        "1e9 if tolerance is None",
+        FIT,
+        "only_where_the_gradient_is_small",
+    ),
+    Mutant(
+        "the last step of a fit is not verified",
+        "fit/records.py",
+        "        if self._logged[-1][0] != self._last[0]:\n            self._log()\n",
+        "",
+        FIT,
+        "mean_the_same",
+    ),
+    Mutant(
         "Newton goes to saddles: signed eigenvalues",
-        "fit/ascent.py",
+        "fit/maximise.py",
         "/ eigenvalues[curved].abs())",
         "/ eigenvalues[curved])",
         FIT,
         "reaches_round_off",
     ),
     Mutant(
+        "a step that is too long is not halved",
+        "fit/maximise.py",
+        "trial = vector + rate * 0.5**halved * move",
+        "trial = vector + rate * move",
+        MAXIMISE,
+        "halves_the_steps",
+    ),
+    Mutant(
         "Adam goes downhill",
-        "fit/ascent.py",
+        "fit/maximise.py",
         "lr=learning_rate, maximize=True",
         "lr=learning_rate, maximize=False",
         FIT,

@@ -57,17 +57,17 @@ MISTAKES = (
         "leave_no_gap",
     ),
     (
-        "training: downhill",
+        "training: learning rate of another plan",
         RUN,
-        "lr=plan.learning_rate, maximize=True",
-        "lr=plan.learning_rate, maximize=False",
+        "learning_rate=plan.learning_rate",
+        "learning_rate=Plan().learning_rate",
         "same_steps_as_adam",
     ),
     (
         "training: learning rate without decay",
         RUN,
-        "if plan.decay:",
-        "if False:",
+        "decay=plan.decay",
+        "decay=False",
         "same_steps_as_adam",
     ),
     (
@@ -94,15 +94,15 @@ MISTAKES = (
     (
         "training: the KL divergence has its weight from the start",
         RUN,
-        "weight = min(1.0, step / plan.warmup) if plan.warmup else 1.0",
+        "weight = min(1.0, next(number) / plan.warmup) if plan.warmup else 1.0",
         "weight = 1.0",
         "warm_up",
     ),
     (
         "training: divergence goes unnoticed",
         RUN,
-        "        if bad:\n            raise",
-        "        if False:\n            raise",
+        "if not all(bool(v[run].isfinite().all())",
+        "if not any(True",
         "diverges",
     ),
 )

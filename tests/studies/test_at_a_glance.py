@@ -95,7 +95,7 @@ def test_a_plane_through_a_mixture_s_parameters(data):
 
 def test_ascent_reaches_the_maximum_and_from_the_symmetry_axis_the_saddle(plane, eigenvalues):
     path = plane.ascend(0.2, 0.5, steps=300, rate=0.4, log_every=10)
-    assert path.trace.steps == list(range(0, 301, 10)) and path.points.shape == (31, 2)
+    assert path.trace.steps == tuple(range(0, 301, 10)) and path.points.shape == (31, 2)
     assert np.all(np.diff(path.trace.column("elbo")) > -1e-14)
     expected = (math.sqrt(eigenvalues[0] - eigenvalues[1]), math.log(eigenvalues[1]))
     np.testing.assert_allclose(path.points[-1], expected, atol=1e-10)
@@ -124,9 +124,12 @@ def test_ascent_in_one_coordinate_leaves_the_predicted_gap(plane, eigenvalues):
         (lambda p: Plane(p.model, p.x, p.origin, p.first, p.first), "must span a plane"),
         (lambda p: Plane(p.model, p.x[:, :1], p.origin, p.first, p.second), "must have 2 columns"),
         (lambda p: p.evaluate(math.nan, 0.0), "a and b must be finite"),
-        (lambda p: p.ascend(0.1, 0.1, steps=0), "must be positive"),
-        (lambda p: p.ascend(0.1, 0.1, rate=-1.0), "must be positive"),
-        (lambda p: p.ascend(0.0, -3.0, rate=1e300), "is too large"),
+        (lambda p: p.ascend(0.1, 0.1, steps=0), "steps must be a positive integer: got 0"),
+        (lambda p: p.ascend(0.1, 0.1, rate=-1.0), "rate must be positive: got -1"),
+        (
+            lambda p: p.ascend(0.0, -3.0, rate=1e300),
+            r"rate must be smaller than 1e\+300: the ascent diverged",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(plane, call, sentence):

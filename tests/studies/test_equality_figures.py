@@ -48,7 +48,7 @@ def test_the_unbounded_sum_marks_the_maximum():
 
 def test_certificates_are_divided_by_the_gap():
     record = verify(*point("vae-scalar-fixed-1-hidden/mlp-encoder"))
-    figure = figures.certificate_ratios({"a": Trace([0, 1], [record, record])})
+    figure = figures.certificate_ratios({"a": Trace((0, 1), (record, record))})
     full, support, blocks, _ = (line.get_ydata()[0] for line in figure.axes[0].lines)
     assert full >= support >= blocks >= 1
     assert blocks == record.certificate / abs(record.gap)

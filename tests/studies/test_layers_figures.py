@@ -24,7 +24,7 @@ def trace():
     model = models.DeepSigmoidBeliefNet(observed=4, hidden=2, latent=1)
     x = (torch.rand(20, 4, generator=generator, dtype=torch.float64) < 0.5).double()
     parameters = model.initial_parameters(generator)
-    return fit.adam(model, parameters, x, steps=6, log_every=2).trace
+    return fit.adam(model, parameters, None, x, steps=6, log_every=2).trace
 
 
 def test_every_dimension_has_a_bar_of_its_part():
@@ -48,7 +48,7 @@ def test_the_parts_of_all_layers_are_drawn_and_make_up_the_slope(trace):
     assert [line.get_label() for line in axes.lines] == list(LAYERS)
     blocks = trace.records[-1].blocks
     for line, names in zip(axes.lines, LAYERS.values(), strict=True):
-        assert list(line.get_xdata()) == trace.steps
+        assert tuple(line.get_xdata()) == trace.steps
         assert line.get_ydata()[-1] == pytest.approx(abs(sum(blocks[name] for name in names)))
     assert sum(blocks.values()) == pytest.approx(trace.records[-1].gap, abs=1e-12)
     assert len(figures.gap_by_layer(trace, LAYERS, skip=1).axes[0].lines[0].get_xdata()) == 3

@@ -15,7 +15,7 @@ from companion.studies.profiling import (
     steps_until,
 )
 from companion.support import tree
-from companion.theory.variational import cubature, samples
+from companion.theory.variational import samples
 from companion.training import Plan, train_vae
 
 BOTH = ("noise", "prior")
@@ -35,10 +35,16 @@ def vae(hidden=(5,), learnable_prior=True):
     return model, encoder, own, encoder.initial_parameters(generator)
 
 
+def at(parts, x, rule=None):
+    """What a public function takes: model, parameters, q and data."""
+    model, encoder, own, phi = parts
+    return model, own, encoder.posterior(phi, x, rule), x
+
+
 @pytest.mark.parametrize("profile", [("noise",), BOTH])
 @pytest.mark.parametrize("hidden", [(), (5,)])
 def test_the_gradient_is_the_partial_one_at_the_best_variances(x, profile, hidden):
-    through, held = envelope_gradients(*vae(hidden), x, cubature(2), profile)
+    through, held = envelope_gradients(*at(vae(hidden), x), profile)
     names = {"noise": "log_variance", "prior": "prior_log_variance"}
     assert not {names[scale] for scale in profile} & set(through)
     assert float(tree.norm(tree.add(through, held, -1.0))) <= 1e-12 * float(tree.norm(held))
@@ -47,7 +53,7 @@ def test_the_gradient_is_the_partial_one_at_the_best_variances(x, profile, hidde
 def test_the_gradient_is_that_of_the_projected_elbo(x):
     """Against finite differences of the ELBO, projected anew on both sides."""
     model, encoder, own, phi = vae()
-    through, _ = envelope_gradients(model, encoder, own, phi, x, cubature(2))
+    through, _ = envelope_gradients(*at((model, encoder, own, phi), x))
     name, step = "mean.bias", 1e-5
     sides = []
     for sign in (1, -1):
@@ -59,11 +65,10 @@ def test_the_gradient_is_that_of_the_projected_elbo(x):
 
 def test_the_curvature_is_a_schur_complement_and_its_condition_no_worse(x):
     model, encoder, own, phi = vae(hidden=())
-    rough = fit.lbfgs(model, own, x, encoder.posterior(phi, x), tolerance=1e-3)
-    top = fit.newton(model, rough.parameters, x, rough.q)
-    at = (model, encoder, top.parameters, top.q.parameters, x, cubature(2))
+    rough = fit.lbfgs(model, own, encoder.posterior(phi, x), x, tolerance=1e-3)
+    top = fit.newton(model, rough.parameters, rough.q, x)
     for profile in (("noise",), BOTH):
-        curved = profiled_curvature(*at, profile)
+        curved = profiled_curvature(model, top.parameters, top.q, x, profile)
         plain, inserted = curved.conditions
         assert curved.residual < 1e-12
         assert len(curved.profiled) == len(curved.plain) - (1 if profile == ("noise",) else 3)
@@ -72,8 +77,7 @@ def test_the_curvature_is_a_schur_complement_and_its_condition_no_worse(x):
 
 def test_batches_are_optimistic_by_the_predicted_amount(x):
     generator = torch.Generator().manual_seed(0)
-    at = (*vae(), x, cubature(2))
-    bias = batch_bias(*at, [4, 10, 40], 400, generator=generator)
+    bias = batch_bias(*at(vae(), x), sizes=[4, 10, 40], draws=400, generator=generator)
     assert bias.smallest >= -1e-12
     assert bias.measured[2] == pytest.approx(0, abs=1e-12)
     assert bias.predicted[2] == pytest.approx(0, abs=1e-12)
@@ -84,8 +88,8 @@ def test_batches_are_optimistic_by_the_predicted_amount(x):
 
 def test_batches_take_the_frozen_samples_of_their_points(x):
     generator = torch.Generator().manual_seed(0)
-    at = (*vae(), x, samples(len(x), 2, 2, generator))
-    bias = batch_bias(*at, [20], 50, ("noise",), generator)
+    point = at(vae(), x, samples(len(x), 2, 2, generator))
+    bias = batch_bias(*point, sizes=[20], draws=50, profile=("noise",), generator=generator)
     assert 0 < bias.smallest < bias.measured[0]
 
 
@@ -93,7 +97,7 @@ def test_the_entropy_sum_runs_away_and_the_elbo_falls(x):
     model, encoder, own, phi = vae(hidden=())
     best, q = project(model, own, encoder.posterior(phi, x), x)
     trace = ascend_entropy_sum(model, best, q, x, steps=5, rate=0.05)
-    assert trace.steps == [0, 1, 2, 3, 4, 5]
+    assert trace.steps == (0, 1, 2, 3, 4, 5)
     assert trace.records[0] == verify(model, best, q, x)
     assert (np.diff(trace.column("entropy_sum")) > 2).all()
     assert trace.column("elbo")[-1] < trace.column("elbo")[0] - 5
@@ -112,17 +116,17 @@ def test_profiled_training_is_at_the_equality_all_along(x):
 
 
 def test_bad_arguments_are_named(x):
-    at = (*vae(learnable_prior=False), x, cubature(2))
+    point = at(vae(learnable_prior=False), x)
     for function in (envelope_gradients, profiled_curvature):
         with pytest.raises(ValueError, match=r"profile must name variances among \['noise'\]"):
-            function(*at, BOTH)
+            function(*point, BOTH)
     with pytest.raises(ValueError, match="sizes must be at most 40"):
-        batch_bias(*at, [41], 2, ("noise",))
+        batch_bias(*point, sizes=[41], draws=2, profile=("noise",))
     with pytest.raises(ValueError, match="profile must name variances"):
-        batch_bias(*at, [4], 2, ())
+        batch_bias(*point, sizes=[4], draws=2, profile=())
     head = models.GaussianVAE(13, 2, noise="head")
     with pytest.raises(ValueError, match="noise=\"scalar\" here: got 'head'"):
-        batch_bias(head, *at[1:], [4], 2, ("noise",))
+        batch_bias(head, *point[1:], sizes=[4], draws=2, profile=("noise",))
     model, encoder, own, phi = vae()
     with pytest.raises(ValueError, match="rate must be positive"):
         ascend_entropy_sum(model, own, encoder.posterior(phi, x), x, steps=1, rate=0)

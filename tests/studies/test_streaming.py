@@ -10,7 +10,6 @@ from companion import models, project, verify
 from companion.studies.streaming import (
     ResampledStream,
     SwitchingStream,
-    agreement,
     bic,
     certified,
     choose,
@@ -311,13 +310,12 @@ def test_a_window_with_too_few_points_chooses_nothing():
         window_bic(stream, (10,), (0,), window=2)
 
 
-def test_shares_delays_and_agreement_by_hand():
+def test_shares_and_delays_by_hand():
     stream = SwitchingStream(truth=(2, 4), batches=5)
     chosen = np.array([[4, 2, 4, 2, 2, 4, 4, 4, 4, 4], [4, 4, 4, 4, 4, 2, 2, 2, 2, 4]])
     np.testing.assert_array_equal(settled_share(chosen, stream, 0.4), [[2 / 3, 1], [0, 1 / 3]])
     np.testing.assert_array_equal(delays(chosen, stream, hold=2), [[3, 0], [np.inf, np.inf]])
     np.testing.assert_array_equal(delays(chosen, stream, hold=1), [[1, 0], [np.inf, 4]])
-    np.testing.assert_array_equal(agreement(chosen[0], chosen[1], stream), [0.4, 0.2])
     with pytest.raises(ValueError, match="burn_in must lie in"):
         settled_share(chosen, stream, 1.0)
     with pytest.raises(ValueError, match="hold must be at most 5"):
@@ -335,5 +333,7 @@ def test_certified_choices_are_the_same(rows):
 
 
 def test_scores_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"score must have shape \(\.\.\., 2, T\)"):
-        bic(np.zeros((3, 10)), (2, 4), SHORT)
+    with pytest.raises(ValueError, match=r"\(\.\.\., K, T\), K, T = \(2, 60\): got \(3, 60\)"):
+        bic(np.zeros((3, 60)), (2, 4), SHORT)
+    with pytest.raises(ValueError, match=r"K, T = \(2, 60\): got \(2, 59\)"):
+        bic(np.zeros((2, 59)), (2, 4), SHORT)

@@ -12,6 +12,7 @@ from companion import datasets, models, variational, verify
 from companion.studies import what_breaks as breaks
 from companion.studies.what_breaks import figures
 from companion.studies.what_breaks.heads import HEADS
+from companion.studies.what_breaks.record import climb
 from companion.theory.explain import beyond_gradient, nearest_direction
 from tests.cases import generator
 
@@ -35,13 +36,13 @@ def linear_vae(learnable_prior):
     vae = models.GaussianVAE(4, 1, learnable_prior=learnable_prior)
     encoder = models.Encoder(4, 1)
     q = encoder.posterior(encoder.initial_parameters(generator("encoder")), SCALED)
-    return vae, vae.initial_parameters(generator("decoder")), SCALED, q
+    return vae, vae.initial_parameters(generator("decoder")), q, SCALED
 
 
 def decayed_net(rate):
     net = models.SigmoidBeliefNet(6, 2)
     start = net.initial_parameters(generator("net"))
-    return breaks.decay("", net, start, DOTS, None, rate)
+    return breaks.decay("", net, start, None, DOTS, rate)
 
 
 #: Each with the smallest gap that it must have, so that the prediction is put to a test.
@@ -130,7 +131,7 @@ def test_the_law_of_scikit_learn():
 
 
 def test_climb_reaches_a_maximum_of_any_function():
-    end, norm = breaks.climb(
+    end, norm = climb(
         lambda p: -((p["a"] * p["b"] - 2) ** 2) - (p["a"] - 1) ** 2,
         {"a": torch.tensor(0.5).double(), "b": torch.tensor(0.5).double()},
     )

@@ -66,9 +66,9 @@ def test_bad_data_are_named_by_every_entrance(call, case):
     calls = {
         "verify": lambda: verify(model, parameters, q, bad),
         "project": lambda: project(model, parameters, q, bad),
-        "lbfgs": lambda: fit.lbfgs(model, parameters, bad, q),
-        "newton": lambda: fit.newton(model, parameters, bad, q),
-        "adam": lambda: fit.adam(model, parameters, bad, q),
+        "lbfgs": lambda: fit.lbfgs(model, parameters, q, bad),
+        "newton": lambda: fit.newton(model, parameters, q, bad),
+        "adam": lambda: fit.adam(model, parameters, q, bad),
         "closed form": lambda: model.maximum_likelihood(bad),
     }
     with pytest.raises(ValueError, match=sentence) as caught:
@@ -102,7 +102,7 @@ def test_data_that_are_not_binary_are_named(bad):
             call(model, parameters, q, x)
     for learn in (fit.lbfgs, fit.newton, fit.adam):
         with pytest.raises(ValueError, match=sentence):
-            learn(model, parameters, x, q)
+            learn(model, parameters, q, x)
     with pytest.raises(ValueError, match=r"pass|for example with datasets.digits\(binary=True\)"):
         digits = models.SigmoidBeliefNet(64, 2)
         verify(digits, digits.initial_parameters(g), q, datasets.digits()[:2])
@@ -169,7 +169,7 @@ def test_bad_parameters_are_named(change, sentence):
             call(model, bad, q, x)
     for learn in (fit.lbfgs, fit.newton, fit.adam):
         with pytest.raises(ValueError, match=sentence):
-            learn(model, bad, x, q)
+            learn(model, bad, q, x)
 
 
 # --- q --------------------------------------------------------------------------------------------
@@ -199,7 +199,7 @@ def test_a_q_that_does_not_fit_is_named(q, sentence):
             call(model, parameters, q, x)
     for learn in (fit.lbfgs, fit.newton, fit.adam):
         with pytest.raises(ValueError, match=sentence):
-            learn(model, parameters, x, q)
+            learn(model, parameters, q, x)
 
 
 def test_samples_for_other_data_are_named():
@@ -294,7 +294,7 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
     ):
         vae.posterior(vae.initial_parameters(), x)
     with pytest.raises(ValueError, match="GaussianVAE has no posterior in closed form"):
-        fit.lbfgs(vae, vae.initial_parameters(), x)
+        fit.lbfgs(vae, vae.initial_parameters(), None, x)
     sbn = models.SigmoidBeliefNet(4, 20)
     with pytest.raises(ValueError, match=r"size must be between 1 and 16 to enumerate.*1.05e"):
         sbn.posterior(sbn.initial_parameters(), (x > 0).double())
@@ -319,42 +319,48 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
             lambda m, p, q, x: fit.em(m, p, x),
             "em needs a GaussianMixture, a FamilyMixture or a FactorAnalysis: got PPCA",
         ),
-        (lambda m, p, q, x: fit.lbfgs(m, p, x, steps=0), "steps must be a positive integer: got 0"),
         (
-            lambda m, p, q, x: fit.newton(m, p, x, steps=1.5),
+            lambda m, p, q, x: fit.lbfgs(m, p, None, x, steps=0),
+            "steps must be a positive integer: got 0",
+        ),
+        (
+            lambda m, p, q, x: fit.newton(m, p, None, x, steps=1.5),
             "steps must be a positive integer: got 1",
         ),
         (
-            lambda m, p, q, x: fit.adam(m, p, x, q, steps=-1),
+            lambda m, p, q, x: fit.adam(m, p, q, x, steps=-1),
             "steps must be a positive integer: got -1",
         ),
         (
-            lambda m, p, q, x: fit.lbfgs(m, p, x, log_every=0),
+            lambda m, p, q, x: fit.lbfgs(m, p, None, x, log_every=0),
             "log_every must be a positive integer",
         ),
         (
-            lambda m, p, q, x: fit.adam(m, p, x, q, log_every=0),
+            lambda m, p, q, x: fit.adam(m, p, q, x, log_every=0),
             "log_every must be a positive integer",
         ),
-        (lambda m, p, q, x: fit.lbfgs(m, p, x, tolerance=0), "tolerance must be positive: got 0"),
         (
-            lambda m, p, q, x: fit.newton(m, p, x, tolerance=NAN),
+            lambda m, p, q, x: fit.lbfgs(m, p, None, x, tolerance=0),
+            "tolerance must be positive: got 0",
+        ),
+        (
+            lambda m, p, q, x: fit.newton(m, p, None, x, tolerance=NAN),
             "tolerance must be positive: got nan",
         ),
         (
-            lambda m, p, q, x: fit.adam(m, p, x, q, learning_rate=-1),
+            lambda m, p, q, x: fit.adam(m, p, q, x, learning_rate=-1),
             "learning_rate must be positive: got -1",
         ),
         (
-            lambda m, p, q, x: fit.adam(m, p, x, q, batch_size=2),
+            lambda m, p, q, x: fit.adam(m, p, q, x, batch_size=2),
             "need an amortized q, variational.Amortized: got Gaussian",
         ),
         (
-            lambda m, p, q, x: fit.adam(m, p, x, q, batch_size=0),
+            lambda m, p, q, x: fit.adam(m, p, q, x, batch_size=0),
             "batch_size must be a positive int",
         ),
         (
-            lambda m, p, q, x: fit.adam(m, p, x, q, fresh_samples=0),
+            lambda m, p, q, x: fit.adam(m, p, q, x, fresh_samples=0),
             "fresh_samples must be a positive",
         ),
     ),

@@ -19,7 +19,7 @@ def setting():
 
 def test_a_fixed_parameter_keeps_its_value_and_explains_the_gap(setting):
     x, parameters, _ = setting
-    result = fit.newton(MODEL, parameters, x, fixed=["W", "prior_logits"])
+    result = fit.newton(MODEL, parameters, None, x, fixed=["W", "prior_logits"])
     assert torch.equal(result.parameters["W"], parameters["W"])
     assert torch.equal(result.parameters["prior_logits"], parameters["prior_logits"])
     assert not torch.equal(result.parameters["b"], parameters["b"])
@@ -31,8 +31,8 @@ def test_a_fixed_parameter_keeps_its_value_and_explains_the_gap(setting):
 
 def test_q_can_be_fixed_and_the_equality_still_holds(setting):
     x, parameters, q = setting
-    start = fit.lbfgs(MODEL, parameters, x, q, fixed=["q.logits"])
-    result = fit.newton(MODEL, start.parameters, x, q, fixed=["q.logits"])
+    start = fit.lbfgs(MODEL, parameters, q, x, fixed=["q.logits"])
+    result = fit.newton(MODEL, start.parameters, q, x, fixed=["q.logits"])
     assert torch.equal(result.q.logits, q.logits)
     assert result.converged and abs(result.final.gap) < 1e-12
     everything = verify(MODEL, result.parameters, result.q, x)
@@ -49,8 +49,8 @@ def test_one_name_may_be_given_as_a_plain_string(setting):
 def test_unknown_names_and_nothing_to_learn_are_refused(setting):
     x, parameters, _ = setting
     with pytest.raises(ValueError, match=r"fixed must name some of .*'b'.*: got \['bias'\]"):
-        fit.newton(MODEL, parameters, x, fixed=["bias"])
+        fit.newton(MODEL, parameters, None, x, fixed=["bias"])
     with pytest.raises(ValueError, match=r"fixed must name some of .*: got \['q.logits'\]"):
-        fit.lbfgs(MODEL, parameters, x, fixed=["q.logits"])
+        fit.lbfgs(MODEL, parameters, None, x, fixed=["q.logits"])
     with pytest.raises(ValueError, match="at least one parameter to learn"):
-        fit.lbfgs(MODEL, parameters, x, fixed=list(parameters))
+        fit.lbfgs(MODEL, parameters, None, x, fixed=list(parameters))

@@ -108,7 +108,7 @@ def test_full_batches_take_the_same_steps_as_adam_on_the_elbo(x):
     draws = torch.Generator().manual_seed(7)
     start, phi = model.initial_parameters(draws), encoder.initial_parameters(draws)
     q = encoder.posterior(phi, x, cubature(2))
-    plain = fit.adam(model, start, x, q, steps=20, learning_rate=1e-2, log_every=10)
+    plain = fit.adam(model, start, q, x, steps=20, learning_rate=1e-2, log_every=10)
     for name, value in plain.parameters.items():
         assert torch.allclose(value, runs.parameters(0)[name], atol=1e-9), name
 

@@ -172,6 +172,11 @@ class FamilyMixture(Mixture):
         self._check_responsibilities(responsibilities, len(data))
         return self._estimate(responsibilities, data)
 
+    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        log_joint = self.log_joint(parameters, x, self.states)
+        updated = self._estimate(torch.softmax(log_joint, -1), x)  # of data that em has checked
+        return torch.logsumexp(log_joint, -1).mean(), updated
+
     def _data(self, x: Any) -> Tensor:
         data = as_data(x, columns=self.observed)
         reason = self.family.invalid(data)

@@ -112,8 +112,8 @@ def _one(model: FamilyMixture, points: int, seed: int) -> Surveyed:
     held = ("locations",) if type(model.family).__name__ == "Laplace" else ()
     with warnings.catch_warnings():  # more than can be reached is asked for: to round-off
         warnings.simplefilter("ignore", fit.ConvergenceWarning)
-        climb = fit.lbfgs(model, truth, x, steps=500, tolerance=1e-4, fixed=held)
-        learned = fit.newton(model, climb.parameters, x, tolerance=1e-15, fixed=held)
+        climb = fit.lbfgs(model, truth, None, x, steps=500, tolerance=1e-4, fixed=held)
+        learned = fit.newton(model, climb.parameters, None, x, tolerance=1e-15, fixed=held)
     return Surveyed(
         family=model.family,
         direction=_direction(model.family),

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.fit import Trace
+from companion.fit import Trace, maximise
+from companion.fit.records import Recorder
 from companion.support import tree
 from companion.theory.elbo import elbo, entropy_sum
-from companion.theory.identity import full_direction, verify
+from companion.theory.identity import Verification, full_direction
 from companion.theory.model import Model
+from companion.theory.objective import Problem
 
 __all__ = ["Path", "Plane", "Surfaces"]
 
@@ -110,9 +112,6 @@ class Plane:
         """The model's parameters at the point (a, b)."""
         return tree.add(tree.add(self.origin, self.first, a), self.second, b)
 
-    def _elbo(self, point: Tensor, q: Any) -> Tensor:
-        return elbo(self.model, self.parameters(point[0], point[1]), q, self.x)
-
     def _values(self, point: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         own = self.parameters(point[0], point[1])
         q = self.model.posterior(own, self.x)
@@ -161,9 +160,19 @@ class Plane:
     ) -> Path:
         """Gradient ascent of the ELBO inside the plane from (a, b), with steps ``rate`` · gradient.
 
-        ``free`` says which of the two coordinates may move. Logs the start and every
-        ``log_every``-th step. The gradient norm in the trace is that in *all* parameters, the
-        path's own gradients are those in the plane.
+        The gradient norm in the trace is that in *all* parameters, the path's own gradients are
+        those in the plane.
+
+        Parameters
+        ----------
+        a, b
+            Where it begins.
+        steps, rate
+            How many steps of ``rate`` times the gradient.
+        log_every
+            The start, every so many steps and the last are logged.
+        free
+            Which of the two coordinates may move.
 
         Raises
         ------
@@ -171,25 +180,19 @@ class Plane:
             If steps, rate or log_every is not positive, or the ascent leaves the finite numbers
             because ``rate`` is too large.
         """
-        if steps < 1 or log_every < 1 or not rate > 0:
-            raise ValueError(
-                f"steps, log_every and rate must be positive: got {steps}, {log_every} and {rate}"
-            )
-        mask = torch.tensor(free, dtype=torch.float64)
-        point = torch.tensor([a, b], dtype=torch.float64)
-        points, gradients, trace = [], [], Trace()
-        for step in range(steps + 1):
-            own = self.parameters(point[0], point[1])
-            q = self.model.posterior(own, self.x)
-            gradient = torch.func.grad(self._elbo)(point, q)
-            if step % log_every == 0 or step == steps:
-                points.append(point.numpy())
-                gradients.append(gradient.numpy())
-                trace.steps.append(step)
-                trace.records.append(verify(self.model, own, q, self.x))
-            point = point + rate * mask * gradient
-            if not bool(torch.isfinite(point).all()):
-                raise ValueError(
-                    f"rate {rate} is too large: the ascent diverged at step {step + 1}"
-                )
-        return Path(np.stack(points), np.stack(gradients), trace)
+        start, mask = torch.tensor([a, b], dtype=torch.float64), torch.tensor(free)
+        problem = Problem.of(self.model, self.origin, q=None, x=self.x)
+        points: list[Tensor] = []
+
+        def own(at: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return self.parameters(*torch.where(mask, at["point"], start))
+
+        def verified(at: Mapping[str, Tensor]) -> Verification:
+            points.append(at["point"])
+            return problem.verify(own(at))
+
+        log = Recorder(verified, log_every)
+        settings: dict[str, Any] = {"rate": rate, "steps": steps, "halvings": 0, "log": log}
+        maximise.ascent(lambda at: problem.value(own(at)), {"point": start}, **settings)
+        trace, path = log.trace(), torch.stack(points)
+        return Path(path.numpy(), self.evaluate(*path.T).gradient, trace)

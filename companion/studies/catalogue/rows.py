@@ -144,11 +144,11 @@ def _learned(entry: Entry, steps: int) -> Verification:
             rough = fit.em(model, start, x, steps=steps, tolerance=1e-8, log_every=50)
         else:
             rough = fit.lbfgs(
-                model, start, x, q, steps=steps, tolerance=1e-6, log_every=10_000, fixed=fixed
+                model, start, q, x, steps=steps, tolerance=1e-6, log_every=10_000, fixed=fixed
             )
         own = rough.q if free else None
         fine = fit.newton(
-            model, rough.parameters, x, own, steps=min(25, steps), tolerance=1e-13, fixed=fixed
+            model, rough.parameters, own, x, steps=min(25, steps), tolerance=1e-13, fixed=fixed
         )
     return fine.final
 

@@ -19,7 +19,7 @@ __all__ = ["gap_by_dimension", "gap_by_layer"]
 class Trace(Protocol):
     """What :func:`gap_by_layer` needs of :class:`companion.fit.Trace`."""
 
-    steps: list[int]
+    steps: tuple[int, ...]
     records: list[Any]
 
 

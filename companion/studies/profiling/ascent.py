@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from companion.fit import Trace
-from companion.support import tree
-from companion.support.checks import positive_integer
+from companion.fit import Trace, maximise
+from companion.fit.records import Recorder
 from companion.theory.elbo import entropy_sum
-from companion.theory.identity import verify
 from companion.theory.model import Model, Parameters
+from companion.theory.objective import Problem
 from companion.theory.variational import Variational
 
 __all__ = ["ascend_entropy_sum", "steps_until"]
@@ -27,29 +25,28 @@ def ascend_entropy_sum(
 
     It is not one: the sum has no maximum, and the ELBO falls. Logs every step.
 
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
+    steps, rate
+        How many steps of ``rate`` times the gradient.
+
     Raises
     ------
     ValueError
-        If ``steps`` or ``rate`` is not positive.
+        For invalid data or parameters, or if ``steps`` or ``rate`` is not positive.
 
     Source: this companion.
     """
-    positive_integer(steps, "steps")
-    if not rate > 0:
-        raise ValueError(f"rate must be positive: got {rate}")
+    problem = Problem.of(model, parameters, q=q, x=x)
 
     def objective(variables: Mapping[str, Tensor]) -> Tensor:
-        own, of_q = tree.split(variables)
-        return entropy_sum(model, own, q.with_parameters(of_q), x).total
+        return entropy_sum(model, *problem.state(variables), problem.x).total
 
-    variables = {k: v.detach() for k, v in tree.merge(parameters, q.parameters).items()}
-    trace = Trace()
-    for step in range(steps + 1):
-        own, of_q = tree.split(variables)
-        trace.steps.append(step)
-        trace.records.append(verify(model, own, q.with_parameters(of_q), x))
-        variables = tree.add(variables, torch.func.grad(objective)(variables), rate)
-    return trace
+    log = Recorder(problem.verify)
+    maximise.ascent(objective, problem.start, rate=rate, steps=steps, halvings=0, log=log)
+    return log.trace()
 
 
 def steps_until(

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from companion.models.vae.gaussian import GaussianVAE
-from companion.models.vae.networks import Encoder
-from companion.studies.profiling.envelope import free_and_profiled
+from companion.studies.profiling.envelope import nodes_of, profiled_names
 from companion.support.checks import positive_integer
 from companion.theory.model import Parameters
-from companion.theory.variational import Nodes
+from companion.theory.variational import Amortized, Nodes
 from companion.training import batch_elbo
 from companion.training.elbo import with_best_variances
 
@@ -42,11 +41,10 @@ class BatchBias:
 
 def batch_bias(
     model: GaussianVAE,
-    encoder: Encoder,
     parameters: Parameters,
-    encoder_parameters: Parameters,
+    q: Amortized,
     x: Tensor,
-    rule: Nodes,
+    *,
     sizes: Sequence[int],
     draws: int,
     profile: tuple[str, ...] = ("noise", "prior"),
@@ -60,6 +58,17 @@ def batch_bias(
     batch over its own ELBO at the best variances of all data, whose mean over batches is G: this
     has the same mean, far less noise, and is never negative.
 
+    Parameters
+    ----------
+    model, parameters, q, x, profile
+        As for :func:`envelope_gradients`.
+    sizes
+        Of the batches, one B after another.
+    draws
+        How many batches of each size.
+    generator
+        Draws the batches.
+
     Raises
     ------
     ValueError
@@ -70,14 +79,13 @@ def batch_bias(
     """
     if model.noise != "scalar":
         raise ValueError(f'model must have noise="scalar" here: got {model.noise!r}')
-    free_and_profiled(model, parameters, encoder_parameters, profile)
+    profiled_names(parameters, profile)
     positive_integer(draws, "draws")
     for size in sizes:
         positive_integer(size, "every entry of sizes")
         if size > len(x):
             raise ValueError(f"sizes must be at most {len(x)}, the number of points: got {size}")
-    q = encoder.posterior(encoder_parameters, x, rule)
-    best = with_best_variances(model, parameters, q, x, profile)
+    best, rule = with_best_variances(model, parameters, q, x, profile), nodes_of(q)
 
     def excess(index: Tensor) -> Tensor:
         z = rule.z if rule.z.dim() == 2 else rule.z[index]
@@ -92,34 +100,27 @@ def batch_bias(
     for size in sizes:
         order = torch.rand(draws, len(x), generator=generator).argsort(1)[:, :size]
         columns.append(torch.vmap(excess, chunk_size=64)(order))
-    values = torch.stack(columns).detach()
-    inverse = 1 / np.asarray(sizes, dtype=np.float64) - 1 / len(x)
-    spread = _spread(model, encoder, parameters, encoder_parameters, x, rule, profile)
+    values, counts = torch.stack(columns).detach(), np.asarray(sizes, dtype=np.float64)
+    spread = _spread(model, parameters, q, x, profile)
     return BatchBias(
-        np.asarray(sizes, dtype=np.float64),
-        values.mean(1).numpy(),
-        (values.std(1) / draws**0.5).numpy(),
-        float(values.min()),
-        inverse * spread,
+        sizes=counts,
+        measured=values.mean(1).numpy(),
+        standard_error=(values.std(1) / draws**0.5).numpy(),
+        smallest=float(values.min()),
+        predicted=(1 / counts - 1 / len(x)) * spread,
     )
 
 
 def _spread(
-    model: GaussianVAE,
-    encoder: Encoder,
-    parameters: Parameters,
-    encoder_parameters: Parameters,
-    x: Tensor,
-    rule: Nodes,
-    profile: tuple[str, ...],
+    model: GaussianVAE, parameters: Parameters, q: Amortized, x: Tensor, profile: tuple[str, ...]
 ) -> float:
     """The constant of :func:`batch_bias`: relative variances of residuals and latents, over 4."""
-    mean, std = encoder(encoder_parameters, x)
-    z = mean[:, None] + std[:, None] * rule.z
+    mean, std = q.encoder(q.parameters, x)
+    z, weights = q.nodes()
     squares = ((x[:, None] - model.decode(parameters, z)[0]) ** 2).sum(-1)
     total = 0.0
     if "noise" in profile:
-        total += model.observed * float(_relative_variance((rule.weights * squares).sum(-1)))
+        total += model.observed * float(_relative_variance((weights * squares).sum(-1)))
     if "prior" in profile:
         total += float(_relative_variance(mean**2 + std**2).sum())
     return total / 4

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.models.vae.gaussian import GaussianVAE
-from companion.models.vae.networks import Encoder
 from companion.support import tree
-from companion.theory.elbo import elbo
 from companion.theory.model import Parameters
-from companion.theory.variational import Nodes
+from companion.theory.objective import Problem
+from companion.theory.variational import Amortized, Nodes, cubature
 from companion.training import batch_elbo
 from companion.training.elbo import with_best_variances
 
@@ -25,11 +23,9 @@ _SCALES = {"noise": "log_variance", "prior": "prior_log_variance"}
 
 def envelope_gradients(
     model: GaussianVAE,
-    encoder: Encoder,
     parameters: Parameters,
-    encoder_parameters: Parameters,
+    q: Amortized,
     x: Tensor,
-    rule: Nodes,
     profile: tuple[str, ...] = ("noise", "prior"),
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """∇G(ω), and the part ∂F/∂ω of the gradient of the ELBO at the best variances.
@@ -37,24 +33,23 @@ def envelope_gradients(
     The first differentiates through the closed forms, the second holds the variances; by the
     envelope theorem they are equal. Encoder parameters are named ``q.<name>``, as everywhere.
 
+    Parameters
+    ----------
+    model, parameters, q, x
+        A VAE with variances of its own, and an encoder's q.
+    profile
+        The variances that are inserted: of "noise" and "prior".
+
     Raises
     ------
     ValueError
-        If ``profile`` names a variance that the model does not learn as a parameter of its own.
+        For invalid data or parameters, or if ``profile`` names a variance that the model does not
+        learn as a parameter of its own.
 
     Source: this companion; the envelope theorem is classical.
     """
-    free, scales = free_and_profiled(model, parameters, encoder_parameters, profile)
-    through = torch.func.grad(_profiled(model, encoder, scales, x, rule, profile))(free)
-    q = encoder.posterior(encoder_parameters, x, rule)
-    best = with_best_variances(model, parameters, q, x, profile)
-    held = {name: best[name].detach() for name in scales}
-
-    def plain(variables: Mapping[str, Tensor]) -> Tensor:
-        own, phi = tree.split(variables)
-        return elbo(model, own | held, q.with_parameters(phi), x)
-
-    return through, torch.func.grad(plain)(free)
+    problem, inserted = _both(model, parameters, q, x, profile)
+    return torch.func.grad(inserted)(problem.start), torch.func.grad(problem.value)(problem.start)
 
 
 @dataclass(frozen=True)
@@ -77,17 +72,20 @@ class ProfiledCurvature:
 
 def profiled_curvature(
     model: GaussianVAE,
-    encoder: Encoder,
     parameters: Parameters,
-    encoder_parameters: Parameters,
+    q: Amortized,
     x: Tensor,
-    rule: Nodes,
     profile: tuple[str, ...] = ("noise", "prior"),
 ) -> ProfiledCurvature:
     """Curvature of the ELBO with and without its best variances inserted, at those variances.
 
     −∇²G = A − B C⁻¹ Bᵀ, the Schur complement of the variances' own block C in −∇²F = (A B; Bᵀ C).
     For up to about a thousand parameters.
+
+    Parameters
+    ----------
+    model, parameters, q, x, profile
+        As for :func:`envelope_gradients`.
 
     Raises
     ------
@@ -96,22 +94,10 @@ def profiled_curvature(
 
     Source: this companion.
     """
-    free, scales = free_and_profiled(model, parameters, encoder_parameters, profile)
-    objective = _profiled(model, encoder, scales, x, rule, profile)
-    q = encoder.posterior(encoder_parameters, x, rule)
-    best = with_best_variances(model, parameters, q, x, profile)
-    whole = free | {name: best[name].detach() for name in scales}
-    size = len(tree.flatten(free))
-
-    def plain(vector: Tensor) -> Tensor:
-        own, phi = tree.split(tree.unflatten(vector, whole))
-        return elbo(model, own, q.with_parameters(phi), x)
-
-    def reduced(vector: Tensor) -> Tensor:
-        return objective(tree.unflatten(vector, free))
-
-    full = _symmetric(-torch.func.hessian(plain)(tree.flatten(whole)))
-    direct = _symmetric(-torch.func.hessian(reduced)(tree.flatten(free)))
+    problem, inserted = _both(model, parameters, q, x, profile)
+    full = _curvature(problem.value, problem.start | problem.fixed)
+    direct = _curvature(inserted, problem.start)
+    size = len(direct)
     cross = full[:size, size:]
     schur = full[:size, :size] - cross @ torch.linalg.solve(full[size:, size:], cross.T)
     eigenvalues = torch.linalg.eigvalsh(full)
@@ -119,40 +105,41 @@ def profiled_curvature(
     return ProfiledCurvature(eigenvalues, torch.linalg.eigvalsh(direct), residual)
 
 
-def free_and_profiled(
-    model: GaussianVAE,
-    parameters: Parameters,
-    encoder_parameters: Parameters,
-    profile: tuple[str, ...],
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """All variables but the profiled variances, and those."""
+def profiled_names(parameters: Parameters, profile: tuple[str, ...]) -> list[str]:
+    """The parameters that hold the variances that ``profile`` names."""
     names = [_SCALES.get(scale, "") for scale in profile]
     if not names or any(name not in parameters for name in names):
         learned = [scale for scale, name in _SCALES.items() if name in parameters]
         raise ValueError(f"profile must name variances among {learned}: got {profile!r}")
-    variables = tree.merge(parameters, encoder_parameters)
-    free = {k: v.detach() for k, v in variables.items() if k not in names}
-    return free, {name: parameters[name].detach() for name in names}
+    return names
 
 
-def _profiled(
-    model: GaussianVAE,
-    encoder: Encoder,
-    scales: Mapping[str, Tensor],
-    x: Tensor,
-    rule: Nodes,
-    profile: tuple[str, ...],
-) -> Any:
-    def objective(variables: Mapping[str, Tensor]) -> Tensor:
-        own, phi = tree.split(variables)
-        q = encoder.posterior(phi, x, rule)
-        return batch_elbo(model, own | dict(scales), q, x, profile=profile)
-
-    return objective
+def nodes_of(q: Amortized) -> Nodes:
+    """The rule of q, or, where it has none, the cubature that is exact for a linear decoder."""
+    return cubature(q.encoder.latent) if q.rule is None else q.rule
 
 
-def _symmetric(matrix: Tensor) -> Tensor:
-    return (matrix + matrix.T) / 2
+def _both(
+    model: GaussianVAE, parameters: Parameters, q: Amortized, x: Tensor, profile: tuple[str, ...]
+) -> tuple[Problem, Callable[[Mapping[str, Tensor]], Tensor]]:
+    """The ELBO with the best variances held, and with them inserted anew for other variables."""
+    names = profiled_names(parameters, profile)
+    best = with_best_variances(model, parameters, q, x, profile)
+    problem = Problem.of(model, best, q=q, x=x, fixed=names)
+
+    def inserted(variables: Mapping[str, Tensor]) -> Tensor:
+        own, phi = tree.split(problem.fixed | dict(variables))
+        return batch_elbo(model, own, q.with_parameters(phi), problem.x, profile=profile)
+
+    return problem, inserted
+
+
+def _curvature(
+    objective: Callable[[Mapping[str, Tensor]], Tensor], at: Mapping[str, Tensor]
+) -> Tensor:
+    """−∇² of a function of named tensors, as one symmetric matrix."""
+    hessian = -torch.func.hessian(lambda v: objective(tree.unflatten(v, at)))(tree.flatten(at))
+    return (hessian + hessian.T) / 2
 
 
 def _condition(eigenvalues: Tensor) -> float:

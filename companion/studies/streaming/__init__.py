@@ -3,7 +3,6 @@
 from companion.studies.streaming.following import Followed, follow
 from companion.studies.streaming.linear_vae import ClosedForm, closed_form
 from companion.studies.streaming.selection import (
-    agreement,
     bic,
     certified,
     choose,
@@ -20,7 +19,6 @@ __all__ = [
     "ResampledStream",
     "Stream",
     "SwitchingStream",
-    "agreement",
     "bic",
     "certified",
     "choose",

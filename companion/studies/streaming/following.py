@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,14 +52,12 @@ class Followed:
     @property
     def prior(self) -> Array:
         """Entropy of the prior, (H/2) log 2πe: ``(K, 1)``, which broadcasts over the batches."""
-        constant: Array = 0.5 * np.array(self.latent, dtype=np.float64)[:, None] * (1 + LOG_2PI)
-        return constant
+        return 0.5 * np.array(self.latent, dtype=np.float64)[:, None] * (1 + LOG_2PI)
 
     @property
     def entropy_sum(self) -> Array:
         """posterior − prior − observable, ``(S, K, T)``: no data point enters."""
-        total: Array = self.posterior - self.prior - self.observable
-        return total
+        return self.posterior - self.prior - self.observable
 
     @property
     def gap(self) -> Array:
@@ -88,24 +86,14 @@ class Adam:
 
     def __init__(self, theta: Array, learning_rate: float) -> None:
         self._theta, self._rate, self._step = theta, learning_rate, 0
-        self._first, self._second, self._buffer = (np.zeros_like(theta) for _ in range(3))
+        self._first, self._second = np.zeros_like(theta), np.zeros_like(theta)
 
     def __call__(self, gradient: Array) -> None:
-        first, second, buffer = self._first, self._second, self._buffer
         (a, b), self._step = DECAYS, self._step + 1
-        first *= a
-        np.multiply(gradient, 1 - a, out=buffer)
-        first += buffer
-        second *= b
-        np.multiply(gradient, gradient, out=buffer)
-        buffer *= 1 - b
-        second += buffer
-        np.sqrt(second, out=buffer)
-        buffer /= math.sqrt(1 - b**self._step)
-        buffer += EPSILON
-        np.divide(first, buffer, out=buffer)
-        buffer *= self._rate / (1 - a**self._step)
-        self._theta += buffer
+        self._first = a * self._first + (1 - a) * gradient
+        self._second = b * self._second + (1 - b) * (gradient * gradient)
+        scale = np.sqrt(self._second) / math.sqrt(1 - b**self._step) + EPSILON
+        self._theta += self._rate / (1 - a**self._step) * (self._first / scale)
 
 
 def follow(
@@ -121,7 +109,18 @@ def follow(
     One Adam step per batch, along the exact gradient of the batch's ELBO: nothing is sampled, since
     the ELBO is quadratic in z. The decoder's variance σ² and the encoder's standard deviations τ
     are single numbers, the prior is N(0, I). All machines move in one array; each moves as it would
-    alone. A seed draws the stream and the starting weights.
+    alone.
+
+    Parameters
+    ----------
+    stream, seeds
+        Each seed draws one stream, and the weights that the machines on it start from.
+    latent
+        Numbers of latents of the K machines that compete.
+    learning_rate
+        Adam's.
+    likelihood
+        Whether the exact log-likelihoods are computed too.
 
     Raises
     ------
@@ -146,8 +145,8 @@ def follow(
         _initialise(layout, theta[start * len(sizes) :], sizes, seed)
     gradient, adam = Gradient(layout, theta), Adam(theta, learning_rate)
     pieces = [
-        _scores(layout, *_learn(theta, gradient, adam, M, len(sizes)), likelihood)
-        for M in _moments_of(stream, seeds)
+        _scores(layout, *_learn(theta, gradient, adam, blocks, len(sizes)), likelihood)
+        for blocks in zip(*(stream.blocks(seed) for seed in seeds), strict=True)
     ]
     shape = (len(seeds), len(sizes), stream.length)
     columns = (np.concatenate(parts).T.reshape(shape) for parts in zip(*pieces, strict=True))
@@ -186,18 +185,14 @@ def _initialise(layout: Layout, rows: Array, latent: tuple[int, ...], seed: int)
         layout.pack(row, own, phi)
 
 
-def _moments_of(stream: Stream, seeds: tuple[int, ...]) -> Iterator[Array]:
-    """Moments of all streams, piece by piece: ``(t, S, D+1, D+1)``."""
-    streams = (stream.blocks(seed) for seed in seeds)
-    for blocks in zip(*streams, strict=True):
-        yield np.stack([moments(block) for block in blocks], 1)
-
-
 def _learn(
-    theta: Array, gradient: Gradient, adam: Adam, M: Array, repeats: int
+    theta: Array, gradient: Gradient, adam: Adam, blocks: Sequence[Array], repeats: int
 ) -> tuple[Array, Array, Array, Array]:
-    """One step for each batch in the piece; parameters, residuals and moments before each step."""
-    M = np.repeat(M, repeats, axis=1)
+    """One step for each batch of a block of every stream, ``(t, B, D)`` each.
+
+    Parameters, residuals and moments before each step, and the moments of the data.
+    """
+    M = np.repeat(np.stack([moments(block) for block in blocks], 1), repeats, axis=1)
     count = len(M)
     path = np.empty((count, *theta.shape))
     residual = np.empty((count, len(theta)))
@@ -245,8 +240,7 @@ def log_likelihood_of(decoder: Array, log_variance: Array, M: Array) -> Array:
     scatter = np.trace(M[..., :D, :D], axis1=-2, axis2=-1)
     scatter = scatter + (mean * (mean - 2 * M[..., :D, D])).sum(-1)
     log_det = 2 * _trace(factor.log()).numpy() + (D - H) * log_variance
-    value: Array = -0.5 * ((scatter - explained) / variance + log_det + D * LOG_2PI)
-    return value
+    return -0.5 * ((scatter - explained) / variance + log_det + D * LOG_2PI)
 
 
 def _trace(matrices: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from companion.models import GaussianVAE
 from companion.studies.streaming.sources import Array, moments
-from companion.support.checks import as_data
 
 __all__ = ["ClosedForm", "Gradient", "Layout", "closed_form", "elbo_of", "entropy_sum_of"]
 
@@ -157,14 +156,12 @@ class Gradient:
 def elbo_of(log_std: Array, log_variance: Array, r: Array, e: Array, D: int) -> Array:
     """−½ [D log 2πσ² + r/σ² + Σ_h (e_h − 1)] + Σ_h log τ_h, in nats per data point."""
     noise = D * (LOG_2PI + log_variance) + r * np.exp(-log_variance)
-    value: Array = log_std.sum(-1) - 0.5 * (noise + (e - 1).sum(-1))
-    return value
+    return log_std.sum(-1) - 0.5 * (noise + (e - 1).sum(-1))
 
 
 def entropy_sum_of(log_std: Array, log_variance: Array, D: int) -> Array:
     """Σ_h log τ_h − (D/2) log 2πeσ²: no data point enters; in nats per data point."""
-    value: Array = log_std.sum(-1) - 0.5 * D * (1 + LOG_2PI + log_variance)
-    return value
+    return log_std.sum(-1) - 0.5 * D * (1 + LOG_2PI + log_variance)
 
 
 @dataclass(frozen=True)
@@ -222,12 +219,12 @@ def closed_form(
             "depend on x: got weights that are not zero"
         )
     D, H = parameters["mean.weight"].shape
-    GaussianVAE(D, H).check(parameters, x)
+    data = GaussianVAE(D, H).check(parameters, x)
     layout = Layout(D, H)
     theta = layout.zeros(1)
     layout.pack(theta[0], parameters, encoder_parameters)
     gradient = Gradient(layout, theta)
-    r, e = gradient(moments(as_data(x, columns=D).numpy())[None])
+    r, e = gradient(moments(data.numpy())[None])
     at, slopes = layout.views(theta), layout.views(gradient.value)
     along = 0.5 * (slopes.encoder[0, :-1] * at.encoder[0, :-1]).sum() + 0.5 * slopes.log_std.sum()
     along -= 0.5 * (slopes.decoder[0, :, :-1] * at.decoder[0, :, :-1]).sum()

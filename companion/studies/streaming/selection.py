@@ -13,7 +13,6 @@ from companion.studies.streaming.sources import Array, Stream, moments
 from companion.support.checks import positive_integer
 
 __all__ = [
-    "agreement",
     "bic",
     "certified",
     "choose",
@@ -60,28 +59,45 @@ def bic(
 ) -> Array:
     """BIC = p log N − 2 N·L: lower is better; ``(..., K, T)`` as ``score``.
 
-    L is the average of ``score`` (nats per data point) over the last ``window`` batches, this one
-    included, and N the number of data points in them; p counts :func:`free_parameters`. The first
-    ``window`` − 1 entries use the batches that there are.
+    L is the average of ``score`` over the last ``window`` batches, this one included, and N the
+    number of data points in them; p counts :func:`free_parameters`. The first ``window`` − 1
+    entries use the batches that there are.
+
+    Parameters
+    ----------
+    score
+        In nats per data point, ``(..., K, T)``: one row for each of ``latent``, one column for each
+        batch.
+    latent
+        Numbers of latents of the K models.
+    stream
+        Where the batches are from.
+    window
+        How many batches are scored together.
+    convention
+        How parameters are counted.
 
     Raises
     ------
     ValueError
-        If ``score`` has not one row for each of ``latent``, or for an invalid window.
+        If ``score`` has another shape, or for an invalid window.
     """
     values = np.asarray(score, dtype=np.float64)
     positive_integer(window, "window")
-    if values.ndim < 2 or values.shape[-2] != len(latent):
-        raise ValueError(
-            f"score must have shape (..., {len(latent)}, T), one row for each of latent: "
-            f"got {values.shape}"
-        )
-    counted = np.minimum(np.arange(values.shape[-1]) + 1, window)
-    points = counted * stream.batch_size
-    penalty = [free_parameters(stream.observed, size, convention) for size in latent]
-    total = moving_sum(values, window) * stream.batch_size
-    value: Array = np.array(penalty)[:, None] * np.log(points) - 2 * total
-    return value
+    shape = (len(latent), stream.length)
+    if values.shape[-2:] != shape:
+        raise ValueError(f"score must have shape (..., K, T), K, T = {shape}: got {values.shape}")
+    penalty, _ = _penalty(stream, latent, window, convention)
+    return penalty - 2 * moving_sum(values, window) * stream.batch_size
+
+
+def _penalty(
+    stream: Stream, latent: Sequence[int], window: int, convention: Convention
+) -> tuple[Array, Array]:
+    """p log N of every size and batch, ``(K, T)``, and the numbers N of points seen, ``(T,)``."""
+    points = np.minimum(np.arange(stream.length) + 1, window) * stream.batch_size
+    counts = [free_parameters(stream.observed, size, convention) for size in latent]
+    return np.array(counts)[:, None] * np.log(points), points
 
 
 def moving_sum(values: Array, window: int) -> Array:
@@ -100,10 +116,8 @@ def moving_sum(values: Array, window: int) -> Array:
 
 
 def _shifted(values: Array, offset: int) -> Array:
-    if offset == 0:
-        return values
     moved = np.zeros_like(values)
-    moved[..., offset:] = values[..., :-offset]
+    moved[..., offset:] = values[..., : max(values.shape[-1] - offset, 0)]
     return moved
 
 
@@ -114,9 +128,7 @@ def choose(scores: Any, latent: Sequence[int]) -> np.ndarray[Any, np.dtype[np.in
     """
     values = np.asarray(scores)
     known = ~np.isnan(values).any(-2)
-    chosen: np.ndarray[Any, np.dtype[np.int64]]
-    chosen = np.where(known, np.array(latent)[np.argmin(values, -2)], 0)
-    return chosen
+    return np.where(known, np.array(latent)[np.argmin(values, -2)], 0)
 
 
 def settled_share(chosen: Any, stream: Stream, burn_in: float = 0.5) -> Array:
@@ -127,8 +139,7 @@ def settled_share(chosen: Any, stream: Stream, burn_in: float = 0.5) -> Array:
     if not 0 <= burn_in < 1:
         raise ValueError(f"burn_in must lie in [0, 1): got {burn_in}")
     right = _right(chosen, stream)
-    share: Array = right[..., math.floor(burn_in * stream.batches) :].mean(-1)
-    return share
+    return right[..., math.floor(burn_in * stream.batches) :].mean(-1)
 
 
 def delays(chosen: Any, stream: Stream, hold: int = 100) -> Array:
@@ -142,15 +153,7 @@ def delays(chosen: Any, stream: Stream, hold: int = 100) -> Array:
     right = _right(chosen, stream).astype(np.float64)
     runs = moving_sum(right, hold)[..., hold - 1 :] == hold
     first = runs.argmax(-1).astype(np.float64)
-    delay: Array = np.where(runs.any(-1), first, np.inf)
-    return delay
-
-
-def agreement(chosen: Any, others: Any, stream: Stream) -> Array:
-    """How often two choices are the same, for each segment: ``(..., segments)``."""
-    same = np.asarray(chosen) == np.asarray(others)
-    share: Array = _by_segment(same, stream).mean(-1)
-    return share
+    return np.where(runs.any(-1), first, np.inf)
 
 
 def certified(scores: Any, others: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -174,9 +177,7 @@ def certified(scores: Any, others: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def _right(chosen: Any, stream: Stream) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    right: np.ndarray[Any, np.dtype[np.bool_]]
-    right = _by_segment(np.asarray(chosen), stream) == np.array(stream.truth)[:, None]
-    return right
+    return _by_segment(np.asarray(chosen), stream) == np.array(stream.truth)[:, None]
 
 
 def _by_segment(values: Array, stream: Stream) -> Array:
@@ -206,6 +207,13 @@ def window_bic(
     entropy sum and log-likelihood are all this number. The first entries use the batches that
     there are, and are NaN while these are not more than D points.
 
+    Parameters
+    ----------
+    stream, seeds
+        S streams.
+    latent, window, convention
+        As for :func:`bic`.
+
     Raises
     ------
     ValueError
@@ -220,12 +228,9 @@ def window_bic(
     for size in latent:
         if positive_integer(size, "every entry of latent") >= D:
             raise ValueError(f"latent must stay below observed={D}: got {list(latent)}")
-    points = np.minimum(np.arange(stream.length) + 1, window) * B
-    penalty = [free_parameters(D, size, convention) for size in latent]
+    penalty, points = _penalty(stream, latent, window, convention)
     best = np.stack([_maxima(stream, latent, seed, points) for seed in seeds])
-    value: Array = np.array(penalty)[:, None] * np.log(points) - 2 * points * best
-    value[..., points <= D] = np.nan
-    return value
+    return np.where(points > D, penalty - 2 * points * best, np.nan)
 
 
 def _maxima(stream: Stream, latent: Sequence[int], seed: int, points: Array) -> Array:
@@ -241,5 +246,4 @@ def _maxima(stream: Stream, latent: Sequence[int], seed: int, points: Array) -> 
         np.log(values[:, D - size :]).sum(-1) + (D - size) * np.log(values[:, : D - size].mean(-1))
         for size in latent
     ]
-    best: Array = -0.5 * (np.stack(rows) + D * (1 + LOG_2PI))
-    return best
+    return -0.5 * (np.stack(rows) + D * (1 + LOG_2PI))

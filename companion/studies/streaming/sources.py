@@ -124,15 +124,13 @@ class SwitchingStream(Stream):
     def setting(self, rng: np.random.Generator) -> Array:
         """The basis U, each column times its standard deviation, ``(D, D)``."""
         basis = np.linalg.svd(rng.standard_normal((self.observed, self.observed)))[0]
-        loadings: Array = basis * np.linspace(*self.stds, self.observed)
-        return loadings
+        return basis * np.linspace(*self.stds, self.observed)
 
     def segment(self, index: int, count: int, setting: Array, rng: np.random.Generator) -> Array:
         used = self.truth[index]
         latents = rng.standard_normal((count, self.batch_size, used))
         noise = rng.standard_normal((count, self.batch_size, self.observed))
-        batch: Array = latents @ setting[:, :used].T + self.noise_std * noise
-        return batch
+        return latents @ setting[:, :used].T + self.noise_std * noise
 
 
 @dataclass(frozen=True)
@@ -167,8 +165,7 @@ class ResampledStream(Stream):
 
     def segment(self, index: int, count: int, setting: Any, rng: np.random.Generator) -> Array:
         group = self.groups[index]
-        chosen: Array = group[rng.integers(len(group), size=(count, self.batch_size))]
-        return chosen
+        return group[rng.integers(len(group), size=(count, self.batch_size))]
 
 
 def _check_truth(truth: Sequence[int]) -> None:

@@ -11,12 +11,9 @@ uses neither the ELBO nor an entropy of that point.
 """
 
 from companion.studies.what_breaks.added import biased_mixture, decay, unbiased_pca
-from companion.studies.what_breaks.heads import (
-    HEADS,
-    check_head,
-)
+from companion.studies.what_breaks.heads import HEADS, check_head
 from companion.studies.what_breaks.held import constant_weights, frozen_net, variance_floor
-from companion.studies.what_breaks.record import Counterexample, climb, tabulate
+from companion.studies.what_breaks.record import Counterexample, tabulate
 from companion.studies.what_breaks.scale import known_noise, poisson, without_scale
 from companion.studies.what_breaks.tied import shared_parameters, softplus_encoder, tied_encoder
 
@@ -25,7 +22,6 @@ __all__ = [
     "Counterexample",
     "biased_mixture",
     "check_head",
-    "climb",
     "constant_weights",
     "decay",
     "frozen_net",

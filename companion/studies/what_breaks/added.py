@@ -20,12 +20,22 @@ __all__ = ["biased_mixture", "decay", "unbiased_pca"]
 
 
 def decay(
-    case: str, model: Model, parameters: Parameters, x: Tensor, q: Variational | None, rate: float
+    case: str, model: Model, parameters: Parameters, q: Variational | None, x: Tensor, rate: float
 ) -> Counterexample:
     """Learned with weight decay: a stationary point of ELBO − (λ/2)‖θ‖², λ = ``rate``.
 
-    As in most optimisers, θ is everything that is learned, biases and the parameters of q too
-    (``q=None``: the exact posterior, which has none). The gap is λ⟨θ, v⟩.
+    As in most optimisers, θ is everything that is learned, biases and the parameters of q too. The
+    gap is λ⟨θ, v⟩.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    model, parameters, q, x
+        Where learning starts, as for :func:`companion.fit.lbfgs`; ``q=None`` stands for the exact
+        posterior, which has no parameters.
+    rate
+        λ, at least 0.
     """
     problem = Problem.of(model, parameters, q, x)
 
@@ -35,8 +45,7 @@ def decay(
 
     end, norm = climb(objective, problem.start)
     own, moved = problem.state(end)
-    decayed = list(end)
-    parts = explain_gap(model, own, moved, x, weight_decay=rate, decayed=decayed)
+    parts = explain_gap(model, own, moved, x, weight_decay=rate, decayed=list(end))
     return Counterexample(case, parts.gap, parts.weight_decay, norm)
 
 

@@ -40,6 +40,17 @@ def check_head(
     The mean has a linear head of its own; all weights may move. For "η₂ = −exp(a), η₁ linear" that
     head gives the first natural parameter instead of the mean.
 
+    Parameters
+    ----------
+    name
+        The head.
+    seed
+        Draws weights and nodes.
+    latent, hidden, observed
+        Sizes of the decoder.
+    nodes
+        At how many z the criterion is checked.
+
     Raises
     ------
     ValueError

@@ -20,12 +20,23 @@ def constant_weights(case: str, x: Tensor, weights: Sequence[float], seed: int) 
     """A spherical Gaussian mixture whose mixing weights π are given, not learned.
 
     The gap is Σ_c (q̄_c − π_c) log π_c.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Data, ``(N, D)``.
+    weights
+        π, one for each component.
+    seed
+        Draws the start.
     """
     model = GaussianMixture(x.shape[-1], len(weights), "spherical")
     pi = torch.tensor(weights, dtype=x.dtype)
     start = model.random_start(x, torch.Generator().manual_seed(seed)) | {"logits": pi.log()}
-    rough = fit.lbfgs(model, start, x, fixed=["logits"], tolerance=1e-4)
-    end = fit.newton(model, rough.parameters, x, fixed=["logits"], tolerance=1e-10)
+    rough = fit.lbfgs(model, start, None, x, fixed=["logits"], tolerance=1e-4)
+    end = fit.newton(model, rough.parameters, None, x, fixed=["logits"], tolerance=1e-10)
     share = model.posterior(end.parameters, x).probabilities.mean(0)
     predicted = float(((share - pi) * pi.log()).sum())
     return Counterexample(case, end.final.gap, predicted, end.gradient_norm)
@@ -37,8 +48,20 @@ def variance_floor(
     """A diagonal Gaussian mixture by EM, no variance below ``floor``.
 
     With s² the variance that the M-step would like, the gap is ½ Σ q̄_c (1 − s²_cd/floor) over the
-    variances on the floor. The gradient norm is that over all other parameters; the name tells how
-    many variances are on the floor.
+    variances on the floor. The gradient norm is that over all other parameters.
+
+    Parameters
+    ----------
+    case
+        Its name in the table, which then tells how many variances are on the floor.
+    x
+        Data, ``(N, D)``.
+    components, floor
+        How many, and the lowest variance.
+    seed
+        Draws the start.
+    steps
+        At most so many of EM; it ends where the parameters do not change any more.
     """
     model = GaussianMixture(x.shape[-1], components, "diagonal")
     parameters = model.random_start(x, torch.Generator().manual_seed(seed))
@@ -69,12 +92,25 @@ def frozen_net(
 
     The gap is ⟨θ, mean of T under data and q − mean under the model⟩ over the fixed parameters θ:
     Σ ψ(q̄ − σ(ψ)) for the prior, Σ W(mean of xzᵀ − E_q̄[σ(Wz + b) zᵀ]) for the weights.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Binary data, ``(N, D)``.
+    prior_logits
+        Those of the start, one for each latent.
+    fixed
+        Names of parameters that are not learned.
+    seed
+        Draws the other parameters of the start.
     """
     model = SigmoidBeliefNet(x.shape[-1], len(prior_logits))
     start = model.initial_parameters(torch.Generator().manual_seed(seed))
     start |= {"prior_logits": torch.tensor(prior_logits, dtype=x.dtype)}
-    rough = fit.lbfgs(model, start, x, fixed=fixed, tolerance=1e-5)
-    end = fit.newton(model, rough.parameters, x, fixed=fixed, tolerance=1e-10, steps=100)
+    rough = fit.lbfgs(model, start, None, x, fixed=fixed, tolerance=1e-5)
+    end = fit.newton(model, rough.parameters, None, x, fixed=fixed, tolerance=1e-10, steps=100)
     psi, W, b = (end.parameters[name] for name in ("prior_logits", "W", "b"))
     z, q = model.posterior(end.parameters, x).nodes()
     means = torch.sigmoid(z @ W.T + b)

@@ -75,6 +75,19 @@ def known_noise(
     """A VAE-0, x | z ~ N(μ(z), σ²I) with σ² given, its entropies true ones; one latent.
 
     The gap is (D/2)(1 − r/σ²), with r the mean squared residual of the reconstruction under q.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Data, ``(N, D)``.
+    hidden
+        Sizes of the decoder's hidden layers.
+    variance
+        σ².
+    seed
+        Draws the start.
     """
     generator = torch.Generator().manual_seed(seed)
     size = x.shape[-1]
@@ -83,8 +96,8 @@ def known_noise(
     start = model.initial_parameters(generator)
     rule = gauss_hermite(1, 20)
     q = encoder.posterior(encoder.initial_parameters(generator), x, rule)
-    rough = fit.lbfgs(model, start, x, q, tolerance=1e-3)
-    end = fit.newton(model, rough.parameters, x, rough.q, tolerance=1e-10)
+    rough = fit.lbfgs(model, start, q, x, tolerance=1e-3)
+    end = fit.newton(model, rough.parameters, rough.q, x, tolerance=1e-10)
     true = float(entropy_sum(model, end.parameters, end.q, x, form="true").total)
     z, weights = end.q.nodes()
     mean, _ = model.decode(end.parameters, z)

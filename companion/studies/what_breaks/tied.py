@@ -23,6 +23,17 @@ def shared_parameters(case: str, x: Tensor, latent: int, seed: int) -> Counterex
 
     q_n(z) has the logits ψ + Wᵀ(x_n − σ(b)). Its part of the gradient cancels that of the model at
     a stationary point, so the gap is −⟨∂ELBO/∂q, (∂q/∂θ) v⟩.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Binary data, ``(N, D)``.
+    latent
+        How many latents.
+    seed
+        Draws the start.
     """
     model = SigmoidBeliefNet(x.shape[-1], latent)
 
@@ -44,6 +55,17 @@ def tied_encoder(
 
     With the fixed prior the gap is the mean of ν'(Wᵀ(x − μ − Wν)/σ² − ν); with learnable prior
     variances, v does not touch q or W, and the gap is zero.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Data, ``(N, D)``.
+    latent, learnable_prior
+        How many latents, and whether their variances are learned.
+    seed
+        Draws the start.
     """
     model = PPCA(x.shape[-1], latent, learnable_prior=learnable_prior)
 
@@ -53,15 +75,12 @@ def tied_encoder(
 
     start = model.initial_parameters(torch.Generator().manual_seed(seed))
     start |= {"W": 0.3 * start["W"], "log_std": torch.zeros(latent, dtype=x.dtype)}
-
-    def own(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value for name, value in p.items() if name != "log_std"}
-
-    end, norm = climb(lambda p: elbo(model, own(p), q(p), x), start)
+    end, norm = climb(lambda p: elbo(model, p, q(p), x), start)
+    own = {name: value for name, value in end.items() if name != "log_std"}
     nu, W, centered = q(end).mean, end["W"], x - end["mean"]
     pull = (centered - nu @ W.T) @ W / end["log_variance"].exp() - nu
     predicted = 0.0 if learnable_prior else float((nu * pull).sum(-1).mean())
-    return Counterexample(case, verify(model, own(end), q(end), x).gap, predicted, norm)
+    return Counterexample(case, verify(model, own, q(end), x).gap, predicted, norm)
 
 
 def softplus_encoder(case: str, x: Tensor, hidden: tuple[int, ...], seed: int) -> Counterexample:
@@ -69,6 +88,17 @@ def softplus_encoder(case: str, x: Tensor, hidden: tuple[int, ...], seed: int) -
 
     No step of the encoder stretches all τ(x_n) by one factor. The gap is ½ dELBO/dt with all τ at
     e^t τ: what a longer learning could not remove.
+
+    Parameters
+    ----------
+    case
+        Its name in the table.
+    x
+        Data, ``(N, D)``.
+    hidden
+        Sizes of the decoder's hidden layers.
+    seed
+        Draws the start.
     """
     generator = torch.Generator().manual_seed(seed)
     model = GaussianVAE(x.shape[-1], 1, hidden)

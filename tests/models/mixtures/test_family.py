@@ -115,8 +115,8 @@ def test_real_data_are_learned_to_a_vanishing_gradient(name):
     x = load()
     mixture = models.FamilyMixture(family, x.shape[1], components)
     start = mixture.random_start(x, torch.Generator().manual_seed(seed))
-    first = fit.lbfgs(mixture, start, x, tolerance=1e-4)
-    result = fit.newton(mixture, first.parameters, x, tolerance=1e-10)
+    first = fit.lbfgs(mixture, start, None, x, tolerance=1e-4)
+    result = fit.newton(mixture, first.parameters, None, x, tolerance=1e-10)
     assert result.converged and result.gradient_norm <= 1e-10
     assert abs(result.final.gap) <= 1e-9
     assert result.final.elbo > first.trace.records[0].elbo
@@ -135,8 +135,8 @@ def test_true_entropies_of_poisson_components_miss_the_elbo():
     x = load()
     mixture = models.FamilyMixture(family, x.shape[1], components)
     start = mixture.random_start(x, torch.Generator().manual_seed(seed))
-    first = fit.lbfgs(mixture, start, x, tolerance=1e-4)
-    result = fit.newton(mixture, first.parameters, x, tolerance=1e-10)
+    first = fit.lbfgs(mixture, start, None, x, tolerance=1e-4)
+    result = fit.newton(mixture, first.parameters, None, x, tolerance=1e-10)
     weights = result.q.probabilities.mean(0)
     natural = mixture.component_natural(result.parameters)
     pseudo = entropy_sum(mixture, result.parameters, result.q, x)
