@@ -21,7 +21,7 @@ def optimum(x: Tensor, latent: int) -> tuple[dict[str, Tensor], dict[str, Tensor
     in ``companion.models.vae.linear``, which checks data and parameters once more.
     """
     best = PPCA(x.shape[1], latent).maximum_likelihood(x)
-    W, mean, log_variance = best["W"], best["mean"], best["log_variance"]
+    W, mean, log_variance = best["weights"], best["mean"], best["log_variance"]
     variance = log_variance.exp()
     total = (W * W).sum(0) + variance
     weight = W.T / total[:, None]

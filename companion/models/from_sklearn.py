@@ -75,7 +75,7 @@ def _from_pca(estimator: Any) -> tuple[PPCA, dict[str, Tensor]]:
     variance = _tensor(estimator.noise_variance_)
     excess = torch.clamp(_tensor(estimator.explained_variance_) - variance, min=0)
     parameters = {
-        "W": _tensor(estimator.components_).T * excess.sqrt(),
+        "weights": _tensor(estimator.components_).T * excess.sqrt(),
         "mean": _tensor(estimator.mean_),
         "log_variance": variance.log(),
     }
@@ -85,7 +85,7 @@ def _from_pca(estimator: Any) -> tuple[PPCA, dict[str, Tensor]]:
 def _from_factor_analysis(estimator: Any) -> tuple[FactorAnalysis, dict[str, Tensor]]:
     latent, observed = estimator.components_.shape
     parameters = {
-        "W": _tensor(estimator.components_).T,
+        "weights": _tensor(estimator.components_).T,
         "mean": _tensor(estimator.mean_),
         "log_variance": _tensor(estimator.noise_variance_).log(),
     }

@@ -37,12 +37,12 @@ class GenerativeModel(Model):
 
     >>> from companion import families, verify
     >>> model = GenerativeModel(
-    ...     families.Bernoulli(), lambda p: p["a"],
-    ...     families.Poisson(), lambda p, z: z @ p["W"].T + p["b"],
+    ...     families.Bernoulli(), lambda p: p["prior_logits"],
+    ...     families.Poisson(), lambda p, z: z @ p["weights"].T + p["bias"],
     ...     states=torch.tensor([[0.0], [1.0]]).double(),
     ... )
-    >>> p = {"a": torch.tensor([0.3]), "W": torch.tensor([[1.0], [-1.0]]), "b": torch.ones(2)}
-    >>> p = {name: value.double() for name, value in p.items()}
+    >>> p = {"prior_logits": [0.3], "weights": [[1.0], [-1.0]], "bias": [1.0, 1.0]}
+    >>> p = {name: torch.tensor(value).double() for name, value in p.items()}
     >>> x = torch.tensor([[1.0, 4.0], [0.0, 2.0], [3.0, 3.0]]).double()
     >>> verify(model, p, model.posterior(p, x), x).relative_residual < 1e-12
     True

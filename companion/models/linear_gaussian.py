@@ -63,12 +63,12 @@ class LinearGaussian(Model):
         return ("log_variance", "prior_log_variance")
 
     def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        return {"W": -rate * parameters["W"]}
+        return {"weights": -rate * parameters["weights"]}
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         draw = partial(normal_draws, generator=generator)
         parameters = {
-            "W": draw(self.observed, self.latent),
+            "weights": draw(self.observed, self.latent),
             "mean": draw(self.observed),
             "log_variance": 0.3 * draw(*self._noise_shape),
         }
@@ -78,13 +78,13 @@ class LinearGaussian(Model):
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         direction = {
-            "W": torch.zeros_like(parameters["W"]),
+            "weights": torch.zeros_like(parameters["weights"]),
             "mean": torch.zeros_like(parameters["mean"]),
             "log_variance": -torch.ones_like(parameters["log_variance"]),
         }
         if self.learnable_prior:
             return direction | prior_direction(parameters)
-        return direction | {"W": -0.5 * parameters["W"]}
+        return direction | {"weights": -0.5 * parameters["weights"]}
 
     def _prior_variance(self, parameters: Parameters) -> Tensor:
         if self.learnable_prior:
@@ -93,7 +93,7 @@ class LinearGaussian(Model):
 
     def covariance(self, parameters: Parameters) -> Tensor:
         """Covariance of the marginal p(x): C = W diag(λ) Wᵀ + noise, ``(D, D)``."""
-        W = parameters["W"]
+        W = parameters["weights"]
         return (W * self._prior_variance(parameters)) @ W.T + self.noise_variance(parameters).diag()
 
     def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class LinearGaussian(Model):
         S = (diag(1/λ) + Wᵀ noise⁻¹ W)⁻¹, shared by all n, and m_n = S Wᵀ noise⁻¹ (x_n − μ). Its
         nodes are the cubature points, which are exact for this model.
         """
-        W = parameters["W"]
+        W = parameters["weights"]
         weighted = W / self.noise_variance(parameters)[:, None]
         precision = W.T @ weighted + (1 / self._prior_variance(parameters)).diag()
         covariance = positive_definite_inverse(precision)
@@ -130,7 +130,7 @@ class LinearGaussian(Model):
 class PPCA(LinearGaussian):
     """Probabilistic PCA: x | z ~ N(Wz + μ, σ²I).
 
-    Parameters: ``W`` ``(D, H)``, ``mean`` ``(D,)``, ``log_variance`` ``()``; with
+    Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
     ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
 
     Source: Tipping & Bishop (1999); Lücke & Warnken (arXiv:2209.03077), where it is an example.
@@ -138,7 +138,7 @@ class PPCA(LinearGaussian):
     >>> model = PPCA(observed=3, latent=1)
     >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
     >>> sorted(parameters)
-    ['W', 'log_variance', 'mean']
+    ['log_variance', 'mean', 'weights']
     """
 
     @property
@@ -153,7 +153,7 @@ class PPCA(LinearGaussian):
         family = SphericalGaussian()
 
         def natural(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["W"].T + parameters["mean"]
+            mean = z @ parameters["weights"].T + parameters["mean"]
             variance = parameters["log_variance"].exp().expand(mean.shape[:-1])
             return family.natural_parameters(mean, variance)
 
@@ -220,7 +220,7 @@ class PPCA(LinearGaussian):
             )
         W = torch.zeros(self.observed, self.latent, dtype=data.dtype)
         W[:, : len(chosen)] = vectors[:, chosen] * excess.sqrt()
-        parameters = {"W": W, "mean": mean, "log_variance": variance.log()}
+        parameters = {"weights": W, "mean": mean, "log_variance": variance.log()}
         if self.learnable_prior:
             parameters["prior_log_variance"] = torch.zeros(self.latent, dtype=data.dtype)
         return parameters
@@ -229,7 +229,7 @@ class PPCA(LinearGaussian):
 class FactorAnalysis(LinearGaussian):
     """Factor analysis: x | z ~ N(Wz + μ, diag ψ), one noise variance for each observable.
 
-    Parameters: ``W`` ``(D, H)``, ``mean`` ``(D,)``, ``log_variance`` ``(D,)``; with
+    Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log ψ ``(D,)``; with
     ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
     """
 
@@ -245,7 +245,7 @@ class FactorAnalysis(LinearGaussian):
         family = DiagonalGaussian()
 
         def natural(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["W"].T + parameters["mean"]
+            mean = z @ parameters["weights"].T + parameters["mean"]
             return family.natural_parameters(mean, parameters["log_variance"].exp())
 
         return (
@@ -266,7 +266,11 @@ class FactorAnalysis(LinearGaussian):
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             noise = data.next_noise(parameters["log_variance"].exp())
-            updated = {"W": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
+            updated = {
+                "weights": data.loadings(noise),
+                "mean": data.mean,
+                "log_variance": noise.log(),
+            }
             if self.learnable_prior:
                 updated["prior_log_variance"] = torch.zeros_like(parameters["prior_log_variance"])
             before = data.log_likelihood(parameters["mean"], self.covariance(parameters))

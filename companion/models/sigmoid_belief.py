@@ -25,13 +25,14 @@ _BLOCK = 2**18
 class SigmoidBeliefNet(Model):
     """z_h ~ Bern(σ(ψ_h)), x_d | z ~ Bern(σ((Wz + b)_d)).
 
-    Parameters: ``prior_logits`` ψ ``(H,)``, ``W`` ``(D, H)``, ``b`` ``(D,)``. The gap direction is
-    the parameter vector itself, v = (ψ, W, b), since all natural parameters are linear in it.
+    Parameters: ``prior_logits`` ψ ``(H,)``, ``weights`` W ``(D, H)``, ``bias`` b ``(D,)``. The gap
+    direction is the parameter vector itself, v = (ψ, W, b), since all natural parameters are linear
+    in it.
 
     Source: Neal (1992); Lücke & Warnken (arXiv:2209.03077), where it is an example.
 
     >>> model = SigmoidBeliefNet(observed=4, latent=2)
-    >>> model.initial_parameters(torch.Generator().manual_seed(0))["W"].shape
+    >>> model.initial_parameters(torch.Generator().manual_seed(0))["weights"].shape
     torch.Size([4, 2])
     """
 
@@ -46,15 +47,15 @@ class SigmoidBeliefNet(Model):
     def factors(self) -> tuple[Factor, ...]:
         return (
             Factor("prior", Bernoulli(), lambda p, z: p["prior_logits"], lambda z: z),
-            Factor("observable", Bernoulli(), lambda p, z: z @ p["W"].T + p["b"]),
+            Factor("observable", Bernoulli(), lambda p, z: z @ p["weights"].T + p["bias"]),
         )
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         draw = partial(normal_draws, generator=generator)
         return {
             "prior_logits": draw(self.latent),
-            "W": draw(self.observed, self.latent),
-            "b": draw(self.observed),
+            "weights": draw(self.observed, self.latent),
+            "bias": draw(self.observed),
         }
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
@@ -91,7 +92,7 @@ class SigmoidBeliefNet(Model):
         """
         data = self.check(parameters, x)
         states, family = binary_states(self.latent), Bernoulli()
-        logits = states @ parameters["W"].T + parameters["b"]
+        logits = states @ parameters["weights"].T + parameters["bias"]
         constant = family.log_prob(states, parameters["prior_logits"]) - family.log_partition(
             logits
         )
@@ -106,8 +107,8 @@ class SigmoidBeliefNet(Model):
         errors = (sums - shares[:, None] * torch.sigmoid(logits)) / points
         return total / points, {
             "prior_logits": shares @ states / points - torch.sigmoid(parameters["prior_logits"]),
-            "W": errors.T @ states,
-            "b": errors.sum(0),
+            "weights": errors.T @ states,
+            "bias": errors.sum(0),
         }
 
 
@@ -118,8 +119,9 @@ class DeepSigmoidBeliefNet(Model):
     ``latent`` is the size of the top layer z₂, ``hidden`` that of the layer z₁ between it and x. A
     latent state is the row z = (z₁, z₂), ``(hidden + latent,)``; see :meth:`layers`.
 
-    Parameters: ``prior_logits`` ψ ``(latent,)``, ``V`` ``(hidden, latent)``, ``c`` ``(hidden,)``,
-    ``W`` ``(observed, hidden)``, ``b`` ``(observed,)``. The gap direction is the parameter vector
+    Parameters: ``prior_logits`` ψ ``(latent,)``, ``hidden.weights`` V ``(hidden, latent)``,
+    ``hidden.bias`` c ``(hidden,)``, ``weights`` W ``(observed, hidden)``, ``bias`` b
+    ``(observed,)``. The gap direction is the parameter vector
     itself, v = (ψ, V, c, W, b), since the natural parameters of all three factors are linear in it.
     The entropy sum has one term for each layer:
     mean H[q] − H[p(z₂)] − E_q̄ H[p(z₁|z₂)] − E_q̄ H[p(x|z₁)].
@@ -154,10 +156,10 @@ class DeepSigmoidBeliefNet(Model):
         bernoulli = Bernoulli()
 
         def hidden_natural(parameters: Parameters, z: Tensor) -> Tensor:
-            return self.layers(z)[1] @ parameters["V"].T + parameters["c"]
+            return self.layers(z)[1] @ parameters["hidden.weights"].T + parameters["hidden.bias"]
 
         def observable_natural(parameters: Parameters, z: Tensor) -> Tensor:
-            return self.layers(z)[0] @ parameters["W"].T + parameters["b"]
+            return self.layers(z)[0] @ parameters["weights"].T + parameters["bias"]
 
         return (
             Factor("prior", bernoulli, lambda p, z: p["prior_logits"], lambda z: self.layers(z)[1]),
@@ -169,10 +171,10 @@ class DeepSigmoidBeliefNet(Model):
         draw = partial(normal_draws, generator=generator)
         return {
             "prior_logits": draw(self.latent),
-            "V": draw(self.hidden, self.latent),
-            "c": draw(self.hidden),
-            "W": draw(self.observed, self.hidden),
-            "b": draw(self.observed),
+            "hidden.weights": draw(self.hidden, self.latent),
+            "hidden.bias": draw(self.hidden),
+            "weights": draw(self.observed, self.hidden),
+            "bias": draw(self.observed),
         }
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:

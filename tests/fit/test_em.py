@@ -268,10 +268,13 @@ def test_factor_analysis_rises_to_a_stationary_point(learnable):
 def test_the_best_loadings_are_stationary_and_of_falling_length():
     x, noise = noisy_factors(), torch.linspace(0.3, 1.2, 6, dtype=torch.float64)
     data, model = FactorEM.of(x, 2), models.FactorAnalysis(6, 2)
-    parameters = {"W": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
+    parameters = {"weights": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
     gradient = torch.func.grad(model.log_likelihood)(parameters, x)
-    assert float(gradient["W"].abs().max()) < 1e-13 and float(gradient["log_variance"].norm()) > 0.1
-    lengths = (parameters["W"] ** 2 / noise[:, None]).sum(0)
+    assert (
+        float(gradient["weights"].abs().max()) < 1e-13
+        and float(gradient["log_variance"].norm()) > 0.1
+    )
+    lengths = (parameters["weights"] ** 2 / noise[:, None]).sum(0)
     assert lengths[0] > lengths[1] > 0
 
 
@@ -322,7 +325,7 @@ def test_the_gradient_refuses_what_the_model_does():
     with pytest.raises(ValueError, match="x must be binary"):
         model.likelihood_gradient(parameters, 0.5 * torch.ones(3, 4).double())
     with pytest.raises(ValueError, match="parameters must be exactly"):
-        model.likelihood_gradient({"W": parameters["W"]}, torch.ones(3, 4).double())
+        model.likelihood_gradient({"weights": parameters["weights"]}, torch.ones(3, 4).double())
 
 
 # --- data -----------------------------------------------------------------------------------------

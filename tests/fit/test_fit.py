@@ -351,9 +351,9 @@ def problem_sbn():
     model = models.SigmoidBeliefNet(6, 1)
     # Well apart and well balanced: otherwise the maximum lies at infinity.
     W = torch.tensor([[2.0], [2], [2], [-2], [-2], [-2]], dtype=torch.float64)
-    truth = {"prior_logits": torch.zeros(1).double(), "W": W, "b": -W[:, 0] / 2}
+    truth = {"prior_logits": torch.zeros(1).double(), "weights": W, "bias": -W[:, 0] / 2}
     z = torch.bernoulli(torch.sigmoid(truth["prior_logits"]).expand(300, -1), generator=g)
-    x = torch.bernoulli(torch.sigmoid(z @ truth["W"].T + truth["b"]), generator=g)
+    x = torch.bernoulli(torch.sigmoid(z @ truth["weights"].T + truth["bias"]), generator=g)
     return model, perturbed(truth, g), x, None
 
 
@@ -434,7 +434,7 @@ def test_newton_stays_at_a_stationary_point():
     saddle = model.stationary_point(x, (0, 2))
     result = fit.newton(model, saddle, x)
     assert result.converged and result.trace.steps == [0]
-    torch.testing.assert_close(result.parameters["W"], saddle["W"], rtol=0, atol=0)
+    torch.testing.assert_close(result.parameters["weights"], saddle["weights"], rtol=0, atol=0)
 
 
 # --- Adam -----------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def deep():
 def all_joint_probabilities(parameters, x):
     """{(z₁, z₂): p(x_n, z₁, z₂)} by loops over bits."""
     p = numpy_of(parameters)
-    prior, hidden, observed = (len(p[name]) for name in ("prior_logits", "c", "b"))
+    prior, hidden, observed = (len(p[name]) for name in ("prior_logits", "hidden.bias", "bias"))
     table = {}
     for z1 in itertools.product((0, 1), repeat=hidden):
         for z2 in itertools.product((0, 1), repeat=prior):
@@ -84,9 +84,9 @@ def all_joint_probabilities(parameters, x):
                 on = sigmoid(p["prior_logits"][k])
                 chance *= on if z2[k] else 1 - on
             for k in range(hidden):
-                on = sigmoid(p["V"][k] @ z2 + p["c"][k])
+                on = sigmoid(p["hidden.weights"][k] @ z2 + p["hidden.bias"][k])
                 chance *= on if z1[k] else 1 - on
-            on = np.array([sigmoid(p["W"][d] @ z1 + p["b"][d]) for d in range(observed)])
+            on = np.array([sigmoid(p["weights"][d] @ z1 + p["bias"][d]) for d in range(observed)])
             table[z1 + z2] = chance * np.prod(np.where(x.numpy() == 1, on, 1 - on), axis=1)
     return table
 
@@ -118,8 +118,11 @@ def test_deep_net_entropies_layer_by_layer(deep, kind):
     p = numpy_of(parameters)
     z, weights = (t.numpy() for t in q.nodes())
     average = weights.mean(0)
-    hidden = bernoulli_entropy(sigmoid(z[:, 3:] @ p["V"].T + p["c"])).sum(1) @ average
-    observable = bernoulli_entropy(sigmoid(z[:, :3] @ p["W"].T + p["b"])).sum(1) @ average
+    hidden = (
+        bernoulli_entropy(sigmoid(z[:, 3:] @ p["hidden.weights"].T + p["hidden.bias"])).sum(1)
+        @ average
+    )
+    observable = bernoulli_entropy(sigmoid(z[:, :3] @ p["weights"].T + p["bias"])).sum(1) @ average
     posterior = -(weights * np.log(weights)).sum(1).mean()
     prior = bernoulli_entropy(sigmoid(p["prior_logits"])).sum()
     assert report.hidden_entropies == {"hidden": pytest.approx(hidden, rel=1e-13)}
@@ -133,7 +136,10 @@ def test_deep_net_criterion_layer_by_layer(deep):
     nodes = draw(24, model.latent_size, g=g)
     alone = check_criterion(lambda p: prior.natural(p, nodes), parameters, None, ["prior_logits"])
     assert alone.verdict == "pass"
-    for factor, names in ((hidden, ("V", "c")), (observable, ("W", "b"))):
+    for factor, names in (
+        (hidden, ("hidden.weights", "hidden.bias")),
+        (observable, ("weights", "bias")),
+    ):
         found = check_criterion(factor.natural, parameters, nodes, names)
         assert found.verdict == "pass" and found.residual <= 1e-12
         for name in names:
@@ -437,8 +443,8 @@ def test_sparse_coding_elbo_by_adaptive_quadrature(learnable, full):
             low, high = m[h] - 12 * law.std(), m[h] + 12 * law.std()
             for a, b in ((min(low, 0), 0), (0, max(high, 0))):
                 total += integrate.quad(lambda z: law.pdf(z) * prior.logpdf(z), a, b)[0]  # noqa: B023
-        residual = x[n].numpy() - p["W"] @ m - p["mean"]
-        square = residual @ residual + np.trace(p["W"] @ S @ p["W"].T)
+        residual = x[n].numpy() - p["weights"] @ m - p["mean"]
+        square = residual @ residual + np.trace(p["weights"] @ S @ p["weights"].T)
         total += -0.5 * square / variance - 1.5 * np.log(2 * np.pi * variance)
         values.append(total)
     assert float(elbo(model, parameters, q, x)) == pytest.approx(np.mean(values), rel=1e-8)
@@ -512,9 +518,9 @@ def test_sparse_coding_directions(learnable, full):
         scale = check_criterion(lambda p: prior.natural(p, nodes), parameters, None, ["log_scale"])
         assert scale.verdict == "pass"
         torch.testing.assert_close(scale.direction["log_scale"], v["log_scale"])
-        assert not bool(v["W"].any()) and model.latent_rescaling == 0
+        assert not bool(v["weights"].any()) and model.latent_rescaling == 0
     else:
-        torch.testing.assert_close(v["W"], -parameters["W"])
+        torch.testing.assert_close(v["weights"], -parameters["weights"])
         assert model.latent_rescaling == 1
     full_v = v | {f"q.{k}": t for k, t in q.rescaling(model.latent_rescaling).items()}
     for block in [key for key, value in full_v.items() if bool((value != 0).any())]:
@@ -542,7 +548,7 @@ def test_m_step_is_stationary_and_gives_the_equality_for_the_old_q(full):
         assert float(value.norm()) <= 1e-11, name
     assert report.elbo > verify(model, parameters, q, x).elbo + 0.1
     halfway = model.m_step(parameters, q, x, stretch=0.5)
-    torch.testing.assert_close(halfway["W"], (best["W"] + parameters["W"]) / 2)
+    torch.testing.assert_close(halfway["weights"], (best["weights"] + parameters["weights"]) / 2)
     assert abs(verify(model, halfway, q, x).gap) <= 1e-11
 
 
@@ -607,7 +613,7 @@ def test_alternation_climbs_and_lbfgs_takes_it_to_the_equality(learnable, full):
     assert all(record.relative_residual <= LIMIT for record in result.trace.records)
     if learnable:  # F = S at every logged step, and the columns of W have length one
         assert all(abs(record.gap) <= 1e-11 for record in result.trace.records[1:])
-        lengths = result.parameters["W"].norm(dim=0)
+        lengths = result.parameters["weights"].norm(dim=0)
         torch.testing.assert_close(lengths, torch.ones(2, dtype=torch.float64))
     else:
         assert all(abs(record.gap) > 1e-7 for record in result.trace.records[1:])
@@ -635,7 +641,7 @@ def test_annealed_alternation_ends_where_the_weights_are_one():
 def test_normalising_changes_nothing_that_can_be_seen():
     model, parameters, q, x = sparse_point(True, True)
     moved, moved_q = model.normalized(parameters, q)
-    torch.testing.assert_close(moved["W"].norm(dim=0), torch.ones(H, dtype=torch.float64))
+    torch.testing.assert_close(moved["weights"].norm(dim=0), torch.ones(H, dtype=torch.float64))
     before, after = verify(model, parameters, q, x), verify(model, moved, moved_q, x)
     assert after.elbo == pytest.approx(before.elbo, rel=1e-13)
     assert after.entropy_sum == pytest.approx(before.entropy_sum, rel=1e-13)
@@ -648,7 +654,7 @@ def test_random_start_explains_part_of_the_variance():
     x = 3 * draw(50, 6, g=g) + 2
     model = models.SparseCoding(6, 9)
     parameters = model.random_start(x, g)
-    spread = 2 * (parameters["W"] ** 2).sum()  # Var z = 2λ² with λ = 1
+    spread = 2 * (parameters["weights"] ** 2).sum()  # Var z = 2λ² with λ = 1
     variance = ((x - x.mean(0)) ** 2).mean()
     assert float(spread) == pytest.approx(float(6 * variance / 2))
     assert float(parameters["log_variance"].exp()) == pytest.approx(float(variance / 2))

@@ -109,7 +109,11 @@ def test_the_scores_are_those_of_the_model_classes():
     closed = verify(vae, *project(vae, own, q, x), x)
     assert abs(closed.gap) < 1e-11
     assert runs.projected[0, 0, 0] == pytest.approx(closed.elbo, rel=1e-11)
-    ppca = {"W": own["mean.weight"], "mean": own["mean.bias"], "log_variance": own["log_variance"]}
+    ppca = {
+        "weights": own["mean.weight"],
+        "mean": own["mean.bias"],
+        "log_variance": own["log_variance"],
+    }
     likelihood = models.PPCA(6, 3).log_likelihood(ppca, x)
     assert runs.log_likelihood[0, 0, 0] == pytest.approx(float(likelihood), rel=1e-12)
 
@@ -121,7 +125,7 @@ def test_the_log_likelihood_from_moments_is_that_of_the_points():
     ours = log_likelihood_of(decoder, noise, moments(x))
     for row in range(5):
         W, mean = torch.from_numpy(decoder[row, :, :3]), torch.from_numpy(decoder[row, :, 3])
-        parameters = {"W": W, "mean": mean, "log_variance": torch.tensor(noise[row])}
+        parameters = {"weights": W, "mean": mean, "log_variance": torch.tensor(noise[row])}
         expected = models.PPCA(6, 3).log_likelihood(parameters, torch.from_numpy(x[row]))
         assert ours[row] == pytest.approx(float(expected), rel=1e-11)
 

@@ -304,7 +304,7 @@ def test_minimal_subsets_are_minimal():
     z = nodes_of(model, "sbn")
     natural = model.factors[-1].natural
     found = sufficient_subsets(natural, parameters, z)
-    assert [result.subset for result in found] == [("W", "b")]
+    assert [result.subset for result in found] == [("weights", "bias")]
     assert sufficient_subsets(natural, parameters, z, largest=1) == []
 
 

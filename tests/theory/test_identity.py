@@ -130,7 +130,7 @@ def test_every_factor_has_an_identity_of_its_own(name):
         left[factor.name] = float(log_probs[factor.name] + expectation(weights, rest))
     right = {factor: 0.0 for factor in left}
     for block, value in report.blocks.items():
-        if block in ("V", "c"):
+        if block in ("hidden.weights", "hidden.bias"):
             right["hidden"] += value
         else:
             right["prior" if _on_prior(block, model) else "observable"] += value
@@ -237,7 +237,7 @@ def test_without_a_direction_nothing_is_claimed():
 def test_linear_gaussian_with_the_exact_posterior_sums_to_minus_the_entropy_of_x(name):
     """S = −½ log det(2πe C) for the exact posterior, at any parameters."""
     model, parameters, _, x = point(name)
-    W = parameters["W"].numpy()
+    W = parameters["weights"].numpy()
     prior = np.exp(parameters.get("prior_log_variance", torch.zeros(W.shape[1])).numpy())
     noise = np.broadcast_to(np.exp(parameters["log_variance"].numpy()), W.shape[0])
     covariance = W * prior @ W.T + np.diag(noise)

@@ -32,7 +32,7 @@ LOG_2PI = math.log(2 * math.pi)
 class SparseCoding(Model):
     """z_h ~ Laplace(0, λ_h), x | z ~ N(Wz + μ, σ²I).
 
-    Parameters: ``W`` ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
+    Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
     ``learnable_scale`` also ``log_scale`` log λ ``(H,)``, otherwise λ = 1.
 
     Direction v: −1 on log σ² and, if λ is learnable, −1 on log λ. For λ = 1, −W on the dictionary
@@ -47,7 +47,7 @@ class SparseCoding(Model):
 
     >>> model = SparseCoding(observed=4, latent=6)
     >>> sorted(model.initial_parameters(torch.Generator().manual_seed(0)))
-    ['W', 'log_scale', 'log_variance', 'mean']
+    ['log_scale', 'log_variance', 'mean', 'weights']
     """
 
     observed: int
@@ -67,7 +67,7 @@ class SparseCoding(Model):
         return ("log_variance", "log_scale")
 
     def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        return {"W": -rate * parameters["W"]}
+        return {"weights": -rate * parameters["weights"]}
 
     def scale(self, parameters: Parameters) -> Tensor:
         """Scales λ of the prior, ``(H,)``."""
@@ -83,7 +83,7 @@ class SparseCoding(Model):
             return laplace.natural_parameters(self.scale(parameters))
 
         def observable(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["W"].T + parameters["mean"]
+            mean = z @ parameters["weights"].T + parameters["mean"]
             variance = parameters["log_variance"].exp().expand(mean.shape[:-1])
             return gaussian.natural_parameters(mean, variance)
 
@@ -114,7 +114,7 @@ class SparseCoding(Model):
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         draw = partial(normal_draws, generator=generator)
         parameters = {
-            "W": draw(self.observed, self.latent),
+            "weights": draw(self.observed, self.latent),
             "mean": draw(self.observed),
             "log_variance": 0.3 * draw(),
         }
@@ -127,7 +127,7 @@ class SparseCoding(Model):
         direction["log_variance"] = -torch.ones_like(parameters["log_variance"])
         if self.learnable_scale:
             return direction | {"log_scale": -torch.ones_like(parameters["log_scale"])}
-        return direction | {"W": -parameters["W"]}
+        return direction | {"weights": -parameters["weights"]}
 
     def closed_form_entropy_sum(self, parameters: Parameters, q: Variational) -> Tensor:
         """mean H[q] − Σ_h log(2eλ_h) − (D/2) log(2πeσ²): no nodes, no data."""
@@ -147,7 +147,7 @@ class SparseCoding(Model):
         W = normal_draws(self.observed, self.latent, generator=generator)
         length = (self.observed * variance / (4 * self.latent)).sqrt()
         parameters = {
-            "W": length * W / W.norm(dim=0),
+            "weights": length * W / W.norm(dim=0),
             "mean": data.mean(0),
             "log_variance": (variance / 2).log(),
         }
@@ -173,7 +173,7 @@ class SparseCoding(Model):
         """
         if not self.learnable_scale:
             return dict(parameters), q
-        length = parameters["W"].norm(dim=0)
+        length = parameters["weights"].norm(dim=0)
         reach = length * parameters["log_scale"].exp()
         noise = (0.5 * parameters["log_variance"]).exp()
         if not bool((reach > 1e-8 * noise).all()):
@@ -183,7 +183,7 @@ class SparseCoding(Model):
                 "closer to 1"
             )
         scaled = {
-            "W": parameters["W"] / length,
+            "weights": parameters["weights"] / length,
             "log_scale": parameters["log_scale"] + length.log(),
         }
         stretch = length if q.diagonal else length[:, None]
@@ -240,7 +240,7 @@ class SparseCoding(Model):
         centered, center = mean - mean.mean(0), x.mean(0)
         second = centered.T @ centered + summed_covariance(gaussian)
         W = torch.linalg.solve(second, centered.T @ (x - center)).T
-        best = {"W": W, "mean": center - W @ mean.mean(0)}
+        best = {"weights": W, "mean": center - W @ mean.mean(0)}
         updated = dict(parameters) | {
             name: parameters[name] + stretch * (value - parameters[name])
             for name, value in best.items()

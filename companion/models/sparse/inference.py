@@ -105,7 +105,7 @@ def _newton(
     parameters: Parameters, scale: Tensor, q: Gaussian, x: Tensor, weights: EntropyWeights
 ) -> tuple[Tensor, Tensor]:
     """The Newton step of the mean, ``(N, H)``, and the precision that is best there."""
-    W, std = parameters["W"], marginal_std(q)
+    W, std = parameters["weights"], marginal_std(q)
     weighted = weights.observable * (-parameters["log_variance"]).exp() * W
     ratio, rate = q.mean / std, weights.prior / scale
     residual = x - parameters["mean"] - q.mean @ W.T

@@ -37,7 +37,7 @@ def linear_vae(
     if model.learnable_prior:
         raise ValueError("model must have the fixed prior N(0, I): got learnable_prior=True")
     data = model.check(parameters, x)
-    weights, mean, log_variance = (parameters[k] for k in ("W", "mean", "log_variance"))
+    weights, mean, log_variance = (parameters[k] for k in ("weights", "mean", "log_variance"))
     products = weights.T @ weights
     off = float((products - products.diagonal().diag()).abs().max())
     if off > 1e-9 * (1 + float(products.abs().max())):
