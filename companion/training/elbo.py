@@ -75,7 +75,7 @@ def with_best_variances(
     z, weights = q.nodes()
     if "noise" in profile:
         best = _pooled(model, _errors(model, parameters, x, z, weights)[0]).log()
-        name = "variance.bias" if model.noise == "head" else "log_variance"
+        name = "log_variance.bias" if model.noise == "head" else "log_variance"
         result[name] = parameters[name] + (best[0] if model.noise == "scalar" else best)
     if "prior" in profile:
         moment = (weights[:, None] * z**2).sum(-2).mean(0)

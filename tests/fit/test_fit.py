@@ -463,7 +463,7 @@ def test_adam_with_fresh_samples_and_mini_batches_learns_and_repeats():
     first, second, other = run(0), run(0), run(1)
     assert first.final.elbo > first.trace.records[0].elbo + 0.3
     assert all(torch.equal(first.parameters[k], second.parameters[k]) for k in first.parameters)
-    assert not torch.equal(first.parameters["mean.weight"], other.parameters["mean.weight"])
+    assert not torch.equal(first.parameters["mean.weights"], other.parameters["mean.weights"])
     # The trace is taken on all data with q's own rule, so that it is comparable over steps.
     again = verify(model, first.parameters, first.q, x)
     assert again.elbo == pytest.approx(first.final.elbo, rel=1e-13)

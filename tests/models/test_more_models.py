@@ -192,11 +192,11 @@ def decoder_output(parameters, z):
     """The network in NumPy: logits or means."""
     p = numpy_of(parameters)
     layer = 0
-    while f"hidden{layer}.weight" in p:
-        z = np.tanh(z @ p[f"hidden{layer}.weight"].T + p[f"hidden{layer}.bias"])
+    while f"hidden{layer}.weights" in p:
+        z = np.tanh(z @ p[f"hidden{layer}.weights"].T + p[f"hidden{layer}.bias"])
         layer += 1
-    last = "logits" if "logits.weight" in p else "mean"
-    return z @ p[f"{last}.weight"].T + p[f"{last}.bias"]
+    last = "logits" if "logits.weights" in p else "mean"
+    return z @ p[f"{last}.weights"].T + p[f"{last}.bias"]
 
 
 def observable_terms(kind, output, x):
@@ -266,7 +266,7 @@ def test_vae_direction_is_the_one_that_the_criterion_finds(name):
     model, parameters, _, _ = vae_point(name)
     _, hidden, learnable = VAES[name]
     last = "mean" if isinstance(model, models.GaussianVAE) else "logits"
-    names = (f"{last}.weight", f"{last}.bias")
+    names = (f"{last}.weights", f"{last}.bias")
     nodes = draw(40, H, g=generator(name + "nodes"))
     found = check_criterion(model.factors[-1].natural, parameters, nodes, names)
     assert found.verdict == "pass" and found.residual <= 1e-11
@@ -278,7 +278,7 @@ def test_vae_direction_is_the_one_that_the_criterion_finds(name):
     if learnable:
         expected["prior_log_variance"] = -torch.ones(H, dtype=torch.float64)
     else:
-        reads_z = "hidden0.weight" if hidden else f"{last}.weight"
+        reads_z = "hidden0.weights" if hidden else f"{last}.weights"
         expected[reads_z] = expected[reads_z] - parameters[reads_z] / 2
     assert set(v) == set(expected) == set(parameters)
     for key, value in expected.items():

@@ -166,8 +166,8 @@ DIRECTIONS = (
     Mutant(
         "v of VAE-3 on the weights of the variance head instead of its bias",
         VAE,
-        'noise = "variance.bias" if',
-        'noise = "variance.weight" if',
+        'noise = "log_variance.bias" if',
+        'noise = "log_variance.weights" if',
         IDENTITY,
         identity("vae-head"),
     ),
@@ -182,8 +182,8 @@ DIRECTIONS = (
     Mutant(
         "a variance head that reads z is forgotten in v",
         VAE,
-        '("mean.weight", "variance.weight") if self._has_head',
-        '("mean.weight",) if self._has_head',
+        '("mean.weights", f"{self._head}.weights") if self._head',
+        '("mean.weights",) if self._head',
         IDENTITY,
         identity("vae-head-fixed-0-hidden"),
     ),
@@ -198,7 +198,7 @@ DIRECTIONS = (
     Mutant(
         "v of discrete VAEs without the last weights",
         DISCRETE,
-        'direction["logits.weight"] = parameters["logits.weight"]',
+        'direction["logits.weights"] = parameters["logits.weights"]',
         "pass",
         IDENTITY,
         identity("bernoulli-vae or categorical-vae"),

@@ -162,10 +162,11 @@ def decode(p, model, z):
     """Mean and variance of x for one number z, in NumPy."""
     layer = np.array([z])
     for i in range(len(model.hidden)):
-        layer = np.tanh(p[f"hidden{i}.weight"] @ layer + p[f"hidden{i}.bias"])
-    mean = p["mean.weight"] @ layer + p["mean.bias"]
+        layer = np.tanh(p[f"hidden{i}.weights"] @ layer + p[f"hidden{i}.bias"])
+    mean = p["mean.weights"] @ layer + p["mean.bias"]
     if model.noise in ("head", "softplus"):
-        output = p["variance.weight"] @ layer + p["variance.bias"]
+        head = "log_variance" if model.noise == "head" else "std"
+        output = p[f"{head}.weights"] @ layer + p[f"{head}.bias"]
         return mean, np.exp(output) if model.noise == "head" else np.logaddexp(0, output) ** 2
     return mean, np.broadcast_to(np.exp(p["log_variance"]), mean.shape)
 
@@ -214,7 +215,7 @@ def test_a_linear_vae_is_ppca():
     g = generator("linear vae")
     ppca, vae = models.PPCA(4, 2), models.GaussianVAE(4, 2)
     parameters, x = ppca.initial_parameters(g), draw(6, 4, g=g)
-    new_names = {"weights": "mean.weight", "mean": "mean.bias", "log_variance": "log_variance"}
+    new_names = {"weights": "mean.weights", "mean": "mean.bias", "log_variance": "log_variance"}
     renamed = {new_names[k]: v for k, v in parameters.items()}
     q = ppca.posterior(parameters, x)
     for quantity in ("elbo", "entropy_sum", "gap", "slope", "gradient_norm"):

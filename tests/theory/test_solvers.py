@@ -41,8 +41,8 @@ def test_the_dictionary_finds_a_last_linear_layer():
         lambda p: mean(p, z[:32]).reshape(-1), lambda p: mean(p, z[32:]).reshape(-1), chosen
     )
     assert half.held_out < 1e-10
-    torch.testing.assert_close(half.direction["mean.weight"], parameters["mean.weight"])
-    assert float(half.direction["hidden0.weight"].norm()) < 1e-8
+    torch.testing.assert_close(half.direction["mean.weights"], parameters["mean.weights"])
+    assert float(half.direction["hidden0.weights"].norm()) < 1e-8
 
 
 def test_a_small_tensor_outside_the_dictionary_is_found_with_its_own_jacobian(monkeypatch):

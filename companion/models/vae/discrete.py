@@ -50,14 +50,14 @@ class DiscreteVAE(Model):
         return ("prior_log_variance",)
 
     def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        reads_z = "hidden0.weight" if self.hidden else "logits.weight"
+        reads_z = "hidden0.weights" if self.hidden else "logits.weights"
         return {reads_z: -rate * parameters[reads_z]}
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         sizes = (self.latent, *self.hidden)
         parameters = hidden_layers(sizes, generator)
         weight, bias = linear_layer(sizes[-1], self.observed, generator)
-        parameters |= {"logits.weight": weight, "logits.bias": bias}
+        parameters |= {"logits.weights": weight, "logits.bias": bias}
         if self.learnable_prior:
             parameters["prior_log_variance"] = torch.zeros(self.latent, dtype=torch.float64)
         return parameters
@@ -78,11 +78,11 @@ class DiscreteVAE(Model):
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        direction["logits.weight"] = parameters["logits.weight"]
+        direction["logits.weights"] = parameters["logits.weights"]
         direction["logits.bias"] = parameters["logits.bias"]
         if self.learnable_prior:
             return direction | prior_direction(parameters)
-        reads_z = "hidden0.weight" if self.hidden else "logits.weight"
+        reads_z = "hidden0.weights" if self.hidden else "logits.weights"
         direction[reads_z] = direction[reads_z] - 0.5 * parameters[reads_z]
         return direction
 
@@ -92,7 +92,7 @@ class BernoulliVAE(DiscreteVAE):
     """z ~ N(0, I) or N(0, diag e^λ), x_d | z ~ Bern(σ(a_d(z))) with a tanh network a.
 
     ``hidden`` are the decoder's hidden layers, ``()`` for linear logits. Parameters: ``hidden0``,
-    ``hidden1``, …, ``logits``, each with ``.weight`` and ``.bias``; with ``learnable_prior=True``
+    ``hidden1``, …, ``logits``, each with ``.weights`` and ``.bias``; with ``learnable_prior=True``
     also ``prior_log_variance`` ``(H,)``.
 
     Direction v: +1 times the last layer; for the fixed prior also −1/2 of the weights that read z,

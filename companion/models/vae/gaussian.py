@@ -34,8 +34,10 @@ class GaussianVAE(Model):
 
     * ``"scalar"``: one learnable variance, ``log_variance`` ``()`` (VAE-1, VAE-2)
     * ``"pixel"``: one for every observable, ``log_variance`` ``(D,)``
-    * ``"head"``: σ²(z) = exp(linear head of the decoder)   (VAE-3)
-    * ``"softplus"``: σ(z) = softplus(linear head): misses the criterion, for comparison only
+    * ``"head"``: σ²(z) = exp(linear head of the decoder), ``log_variance.weights`` and ``.bias``
+      (VAE-3)
+    * ``"softplus"``: σ(z) = softplus(linear head), ``std.weights`` and ``.bias``: misses the
+      criterion, for comparison only
     * ``"fixed"``: σ² = ``variance``, not learned (VAE-0): the base measure N(x; 0, σ²I) is not
       constant, so that the identity holds for the pseudo-entropy.
 
@@ -48,7 +50,7 @@ class GaussianVAE(Model):
 
     >>> vae = GaussianVAE(observed=4, latent=2, hidden=(8,), noise="head")
     >>> sorted(vae.initial_parameters(torch.Generator().manual_seed(0)))[:2]
-    ['hidden0.bias', 'hidden0.weight']
+    ['hidden0.bias', 'hidden0.weights']
     """
 
     observed: int
@@ -78,7 +80,7 @@ class GaussianVAE(Model):
 
     @property
     def log_scales(self) -> tuple[str, ...]:
-        return ("log_variance", "variance.bias", "prior_log_variance")
+        return ("log_variance", "log_variance.bias", "prior_log_variance")
 
     def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
         return {name: -rate * parameters[name] for name in self._weights_on_latents}
@@ -88,17 +90,18 @@ class GaussianVAE(Model):
         return self.noise != "softplus"
 
     @property
-    def _has_head(self) -> bool:
-        return self.noise in ("head", "softplus")
+    def _head(self) -> str | None:
+        """The layer that gives the noise for each z: its log-variance, or its std by softplus."""
+        return {"head": "log_variance", "softplus": "std"}.get(self.noise)
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         sizes = (self.latent, *self.hidden)
         parameters = hidden_layers(sizes, generator)
         weight, bias = linear_layer(sizes[-1], self.observed, generator)
-        parameters |= {"mean.weight": weight, "mean.bias": bias}
-        if self._has_head:
+        parameters |= {"mean.weights": weight, "mean.bias": bias}
+        if self._head:
             weight, bias = linear_layer(sizes[-1], self.observed, generator)
-            parameters |= {"variance.weight": 0.1 * weight, "variance.bias": bias}
+            parameters |= {f"{self._head}.weights": 0.1 * weight, f"{self._head}.bias": bias}
         elif self.noise != "fixed":
             shape = () if self.noise == "scalar" else (self.observed,)
             parameters["log_variance"] = torch.zeros(shape, dtype=torch.float64)
@@ -112,9 +115,9 @@ class GaussianVAE(Model):
         mean = apply_linear(parameters, "mean", hidden)
         if self.variance is not None:
             return mean, torch.full_like(mean[..., :1], self.variance)
-        if not self._has_head:
+        if not self._head:
             return mean, parameters["log_variance"].exp()
-        output = apply_linear(parameters, "variance", hidden)
+        output = apply_linear(parameters, self._head, hidden)
         return mean, output.exp() if self.noise == "head" else softplus(output) ** 2
 
     @property
@@ -155,10 +158,10 @@ class GaussianVAE(Model):
             )
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         if self.noise == "fixed":
-            direction["mean.weight"] = parameters["mean.weight"]
+            direction["mean.weights"] = parameters["mean.weights"]
             direction["mean.bias"] = parameters["mean.bias"]
         else:
-            noise = "variance.bias" if self.noise == "head" else "log_variance"
+            noise = "log_variance.bias" if self.noise == "head" else "log_variance"
             direction[noise] = -torch.ones_like(parameters[noise])
         if self.learnable_prior:
             return direction | prior_direction(parameters)
@@ -170,5 +173,5 @@ class GaussianVAE(Model):
     @property
     def _weights_on_latents(self) -> tuple[str, ...]:
         if self.hidden:
-            return ("hidden0.weight",)
-        return ("mean.weight", "variance.weight") if self._has_head else ("mean.weight",)
+            return ("hidden0.weights",)
+        return ("mean.weights", f"{self._head}.weights") if self._head else ("mean.weights",)

@@ -50,12 +50,12 @@ def linear_vae(
     read = (weights / total).T
     encoder = Encoder(model.observed, model.latent)
     phi = {
-        "mean.weight": read,
+        "mean.weights": read,
         "mean.bias": -read @ mean,
-        "log_std.weight": torch.zeros_like(read),
+        "log_std.weights": torch.zeros_like(read),
         "log_std.bias": 0.5 * (variance / total).log(),
     }
-    own = {"mean.weight": weights, "mean.bias": mean, "log_variance": log_variance}
+    own = {"mean.weights": weights, "mean.bias": mean, "log_variance": log_variance}
     return GaussianVAE(model.observed, model.latent), own, encoder.posterior(phi, data)
 
 

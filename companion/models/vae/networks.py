@@ -27,7 +27,7 @@ def linear_layer(
 
 def apply_linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
     """The layer ``name``: inputs Wᵀ + b."""
-    return inputs @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
+    return inputs @ parameters[f"{name}.weights"].T + parameters[f"{name}.bias"]
 
 
 def hidden_layers(sizes: tuple[int, ...], generator: torch.Generator | None) -> dict[str, Tensor]:
@@ -35,7 +35,7 @@ def hidden_layers(sizes: tuple[int, ...], generator: torch.Generator | None) -> 
     parameters: dict[str, Tensor] = {}
     for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         weight, bias = linear_layer(inputs, outputs, generator)
-        parameters |= {f"hidden{index}.weight": weight, f"hidden{index}.bias": bias}
+        parameters |= {f"hidden{index}.weights": weight, f"hidden{index}.bias": bias}
     return parameters
 
 
@@ -84,8 +84,8 @@ class Encoder:
         parameters = hidden_layers(sizes, generator)
         for head in ("mean", "log_std"):
             weight, bias = linear_layer(sizes[-1], self.latent, generator)
-            parameters |= {f"{head}.weight": weight, f"{head}.bias": bias}
-        parameters["log_std.weight"] = 0.1 * parameters["log_std.weight"]
+            parameters |= {f"{head}.weights": weight, f"{head}.bias": bias}
+        parameters["log_std.weights"] = 0.1 * parameters["log_std.weights"]
         return parameters
 
     def __call__(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ class Encoder:
         rates = torch.as_tensor(rate, dtype=torch.float64).expand(self.latent)
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return direction | {
-            "mean.weight": rates[:, None] * parameters["mean.weight"],
+            "mean.weights": rates[:, None] * parameters["mean.weights"],
             "mean.bias": rates * parameters["mean.bias"],
             "log_std.bias": rates * torch.ones_like(parameters["log_std.bias"]),
         }

@@ -75,8 +75,8 @@ def softplus_encoder(case: str, x: Tensor, hidden: tuple[int, ...], seed: int) -
     rule = gauss_hermite(1, 20)
 
     def q(p: Mapping[str, Tensor], stretch: Tensor) -> Gaussian:
-        mean = x @ p["mean.weight"].T + p["mean.bias"]
-        std = softplus(x @ p["log_std.weight"].T + p["log_std.bias"])
+        mean = x @ p["mean.weights"].T + p["mean.bias"]
+        std = softplus(x @ p["log_std.weights"].T + p["log_std.bias"])
         return Gaussian(mean, std * stretch.exp(), rule)
 
     one = torch.zeros((), dtype=x.dtype)
