@@ -431,7 +431,7 @@ def test_sparse_coding_elbo_by_adaptive_quadrature(learnable, full):
     """E|z_h| by one-dimensional quadrature, the square error by NumPy; two points are enough."""
     model, parameters, q, x = sparse_point(learnable, full, points=2)
     p = numpy_of(parameters)
-    scale = np.exp(p["log_scale"]) if learnable else np.ones(H)
+    scale = np.exp(p["prior_log_scale"]) if learnable else np.ones(H)
     covariance, variance = covariance_of(q), np.exp(p["log_variance"])
     values = []
     for n in range(2):
@@ -492,7 +492,7 @@ def test_sparse_coding_identity_in_closed_form_with_samples_and_with_any_rule(le
 def test_sparse_coding_entropy_sum_needs_neither_nodes_nor_data(learnable, full):
     model, parameters, q, x = sparse_point(learnable, full)
     p = numpy_of(parameters)
-    scale = np.exp(p["log_scale"]) if learnable else np.ones(H)
+    scale = np.exp(p["prior_log_scale"]) if learnable else np.ones(H)
     expected = 0.5 * np.log(np.linalg.det(2 * np.pi * np.e * covariance_of(q))).mean()
     expected -= np.log(2 * np.e * scale).sum()
     expected -= 1.5 * (np.log(2 * np.pi * np.e) + p["log_variance"])
@@ -515,9 +515,11 @@ def test_sparse_coding_directions(learnable, full):
     v = model.gap_direction(parameters)
     assert float(v["log_variance"]) == -1 and not bool(v["mean"].any())
     if learnable:
-        scale = check_criterion(lambda p: prior.natural(p, nodes), parameters, None, ["log_scale"])
+        scale = check_criterion(
+            lambda p: prior.natural(p, nodes), parameters, None, ["prior_log_scale"]
+        )
         assert scale.verdict == "pass"
-        torch.testing.assert_close(scale.direction["log_scale"], v["log_scale"])
+        torch.testing.assert_close(scale.direction["prior_log_scale"], v["prior_log_scale"])
         assert not bool(v["weights"].any()) and model.latent_rescaling == 0
     else:
         torch.testing.assert_close(v["weights"], -parameters["weights"])
@@ -552,7 +554,7 @@ def test_m_step_is_stationary_and_gives_the_equality_for_the_old_q(full):
     assert abs(verify(model, halfway, q, x).gap) <= 1e-11
 
 
-def test_m_step_without_a_learnable_scale_leaves_the_gap_of_the_prior():
+def test_m_step_without_a_learnable_prior_leaves_the_gap_of_the_prior():
     model, parameters, q, x = sparse_point(False, False)
     report = verify(model, model.m_step(parameters, q, x), q, x)
     assert abs(report.gap) > 1e-2 and report.relative_residual <= LIMIT
@@ -678,6 +680,6 @@ def test_sparse_coding_says_what_is_wrong():
         alternate(model, parameters, x, q, tolerance=0.0)
     with pytest.warns(ConvergenceWarning, match=r"asked for 1\.0e-12"):
         alternate(model, parameters, x, q, steps=2, tolerance=1e-12)
-    dead = parameters | {"log_scale": torch.tensor([0.0, -60.0], dtype=torch.float64)}
+    dead = parameters | {"prior_log_scale": torch.tensor([0.0, -60.0], dtype=torch.float64)}
     with pytest.raises(ValueError, match="latent 1 died"):
         model.normalized(dead, q)

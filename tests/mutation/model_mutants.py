@@ -62,8 +62,8 @@ MISTAKES = (
     (
         "q of sparse coding rescaled at the Gaussian rate",
         SPARSE,
-        "0.0 if self.learnable_scale else 1.0",
-        "0.0 if self.learnable_scale else 0.5",
+        "0.0 if self.learnable_prior else 1.0",
+        "0.0 if self.learnable_prior else 0.5",
         "identity_in_closed_form and unit",
     ),
     (

@@ -222,8 +222,8 @@ DIRECTIONS = (
     Mutant(
         "sign of the block of v on Laplace scales",
         SPARSE,
-        '{"log_scale": -torch',
-        '{"log_scale": torch',
+        '{"prior_log_scale": -torch',
+        '{"prior_log_scale": torch',
         IDENTITY,
         identity("sparse-coding"),
     ),

@@ -104,7 +104,7 @@ def test_the_true_form_is_the_sum_of_the_named_terms(name):
 
 def _on_prior(name: str, model) -> bool:
     """Whether the block of v for this parameter belongs to the prior's factor."""
-    if name in ("prior_logits", "logits", "log_rate", "log_scale", "prior_log_variance"):
+    if name in ("prior_logits", "logits", "log_rate", "prior_log_scale", "prior_log_variance"):
         return True
     scales = ["log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
     if getattr(model, "noise", "") == "fixed":

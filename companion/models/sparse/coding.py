@@ -33,7 +33,7 @@ class SparseCoding(Model):
     """z_h ~ Laplace(0, λ_h), x | z ~ N(Wz + μ, σ²I).
 
     Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
-    ``learnable_scale`` also ``log_scale`` log λ ``(H,)``, otherwise λ = 1.
+    ``learnable_prior`` also ``prior_log_scale`` log λ ``(H,)``, otherwise λ = 1.
 
     Direction v: −1 on log σ² and, if λ is learnable, −1 on log λ. For λ = 1, −W on the dictionary
     instead, with q rescaled at rate 1. The entropy sum is
@@ -47,12 +47,12 @@ class SparseCoding(Model):
 
     >>> model = SparseCoding(observed=4, latent=6)
     >>> sorted(model.initial_parameters(torch.Generator().manual_seed(0)))
-    ['log_scale', 'log_variance', 'mean', 'weights']
+    ['log_variance', 'mean', 'prior_log_scale', 'weights']
     """
 
     observed: int
     latent: int
-    learnable_scale: bool = True
+    learnable_prior: bool = True
 
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
@@ -60,19 +60,19 @@ class SparseCoding(Model):
 
     @property
     def latent_rescaling(self) -> float:
-        return 0.0 if self.learnable_scale else 1.0
+        return 0.0 if self.learnable_prior else 1.0
 
     @property
     def log_scales(self) -> tuple[str, ...]:
-        return ("log_variance", "log_scale")
+        return ("log_variance", "prior_log_scale")
 
     def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
         return {"weights": -rate * parameters["weights"]}
 
     def scale(self, parameters: Parameters) -> Tensor:
         """Scales λ of the prior, ``(H,)``."""
-        if self.learnable_scale:
-            return parameters["log_scale"].exp()
+        if self.learnable_prior:
+            return parameters["prior_log_scale"].exp()
         return torch.ones(self.latent, dtype=torch.float64)
 
     @property
@@ -118,15 +118,15 @@ class SparseCoding(Model):
             "mean": draw(self.observed),
             "log_variance": 0.3 * draw(),
         }
-        if self.learnable_scale:
-            parameters["log_scale"] = 0.3 * draw(self.latent)
+        if self.learnable_prior:
+            parameters["prior_log_scale"] = 0.3 * draw(self.latent)
         return parameters
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         direction["log_variance"] = -torch.ones_like(parameters["log_variance"])
-        if self.learnable_scale:
-            return direction | {"log_scale": -torch.ones_like(parameters["log_scale"])}
+        if self.learnable_prior:
+            return direction | {"prior_log_scale": -torch.ones_like(parameters["prior_log_scale"])}
         return direction | {"weights": -parameters["weights"]}
 
     def closed_form_entropy_sum(self, parameters: Parameters, q: Variational) -> Tensor:
@@ -151,8 +151,8 @@ class SparseCoding(Model):
             "mean": data.mean(0),
             "log_variance": (variance / 2).log(),
         }
-        if self.learnable_scale:
-            parameters["log_scale"] = torch.zeros(self.latent, dtype=torch.float64)
+        if self.learnable_prior:
+            parameters["prior_log_scale"] = torch.zeros(self.latent, dtype=torch.float64)
         return parameters
 
     def prior_q(self, points: int, full: bool = False) -> Gaussian:
@@ -171,10 +171,10 @@ class SparseCoding(Model):
         ValueError
             If a latent has died: its column of W or its scale λ_h has all but vanished.
         """
-        if not self.learnable_scale:
+        if not self.learnable_prior:
             return dict(parameters), q
         length = parameters["weights"].norm(dim=0)
-        reach = length * parameters["log_scale"].exp()
+        reach = length * parameters["prior_log_scale"].exp()
         noise = (0.5 * parameters["log_variance"]).exp()
         if not bool((reach > 1e-8 * noise).all()):
             raise ValueError(
@@ -184,7 +184,7 @@ class SparseCoding(Model):
             )
         scaled = {
             "weights": parameters["weights"] / length,
-            "log_scale": parameters["log_scale"] + length.log(),
+            "prior_log_scale": parameters["prior_log_scale"] + length.log(),
         }
         stretch = length if q.diagonal else length[:, None]
         moved = q.with_parameters({"mean": length * q.mean, "scale": stretch * q.scale})
@@ -249,6 +249,8 @@ class SparseCoding(Model):
         if not variance > 0:
             raise ValueError("x is fitted without any error: use fewer latents or more data")
         updated["log_variance"] = variance.log()
-        if self.learnable_scale:
-            updated["log_scale"] = folded_normal_mean(mean, marginal_std(gaussian)).mean(0).log()
+        if self.learnable_prior:
+            updated["prior_log_scale"] = (
+                folded_normal_mean(mean, marginal_std(gaussian)).mean(0).log()
+            )
         return updated
