@@ -23,15 +23,28 @@ NODES = 200
 class GenerativeModel(Model):
     """p(x, z) from a ``prior`` and an ``observable`` family and their natural parameters.
 
-    ``prior_natural(parameters)`` gives ζ, shape ``(L,)``; ``observable_natural(parameters, z)``
-    gives η, shape ``(P, L)`` for z ``(P, H)`` (and ``(N, P, L)`` for z ``(N, P, H)``, which
-    broadcasting code does by itself). Parameters are any dictionary of float64 tensors.
+    Its parameters are any dictionary of float64 tensors that the functions take.
 
-    ``direction(parameters)`` gives v. Without it v is found by :func:`check_criterion`, jointly for
-    both families; then ``gauge`` names directions ``(G, L_prior + L_observable)`` in which natural
-    parameters can move without effect (over-complete statistics). ``rescaling`` is the rate at
-    which q moves along v (0.5 for a fixed N(0, I) prior, for which a ``direction`` must be given).
-    ``states`` ``(P, H)`` are all values of a discrete latent: then the posterior is exact.
+    Parameters
+    ----------
+    prior, observable
+        The families of p(z) and of p(x|z).
+    prior_natural
+        ``parameters → ζ``, ``(L,)``.
+    observable_natural
+        ``(parameters, z) → η``, ``(P, L)`` for z ``(P, H)``, and ``(N, P, L)`` for z ``(N, P, H)``,
+        which broadcasting code does by itself.
+    direction
+        ``parameters → v``. Without it v is found by :func:`check_criterion`, jointly for both
+        families.
+    rescaling
+        The rate at which q moves along v: 0.5 for a fixed N(0, I) prior, for which a ``direction``
+        must be given.
+    states
+        All values of a discrete latent, ``(P, H)``: then the posterior is exact.
+    gauge
+        Directions ``(G, L_prior + L_observable)`` in which natural parameters can move without
+        effect (over-complete statistics), for a v that is to be found.
 
     Source: this companion.
 
@@ -119,10 +132,9 @@ class GenerativeModel(Model):
             return torch.cat([self.prior_natural(p).expand(len(z), -1), observable], -1)
 
         z = self._nodes(parameters)
-        if self.states is None:
-            return check_criterion(natural, parameters, z, gauge=self.gauge)
-        # All values of z are at hand: repeating them makes the held-out half the whole.
-        return check_criterion(natural, parameters, z.repeat(2, 1), gauge=self.gauge)
+        # If all values of z are at hand, repeating them makes the held-out half the whole.
+        nodes = z if self.states is None else z.repeat(2, 1)
+        return check_criterion(natural, parameters, nodes, gauge=self.gauge)
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         """v as given, or as found by the criterion's least squares.

@@ -49,7 +49,7 @@ def _errors(
     model: GaussianVAE, parameters: Parameters, x: Tensor, z: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Means over data and z, ``(D,)`` each: (x − μ(z))²/σ²(z) and log σ²(z)."""
-    centre, variance = model.decode(parameters, z)
+    centre, variance = model.moments(parameters, z)
     constant = model.noise in ("scalar", "pixel")
     squares = (x[:, None] - centre) ** 2
     error = (weights[:, None] * (squares if constant else squares / variance)).sum(-2).mean(0)

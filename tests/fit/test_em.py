@@ -12,10 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from companion import datasets, elbo, families, fit, models
 from companion.models import sigmoid_belief
+from companion.models.enumerated import normalized
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
 from companion.models.mixtures import gaussian as gaussian_mixture
-from companion.models.priors import normalized
 from companion.support.checks import as_data
 from tests.cases import draw, generator
 

@@ -310,10 +310,16 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     (
-        (lambda m, p, q, x: m.stationary_point(x, (0, 0)), "at most 2 different indices: got"),
-        (lambda m, p, q, x: m.stationary_point(x, (0, 1, 2)), "at most 2 different indices: got"),
-        (lambda m, p, q, x: m.stationary_point(x, (4,)), r"must lie between 0 and 3: got \[4\]"),
-        (lambda m, p, q, x: m.stationary_point(x, (-1,)), r"must lie between 0 and 3: got \[-1\]"),
+        (
+            lambda m, p, q, x: m.stationary_point(x, (0, 0)),
+            "at most 2 different indices between 0 and 3: got",
+        ),
+        (
+            lambda m, p, q, x: m.stationary_point(x, (0, 1, 2)),
+            "at most 2 different indices between 0 and 3: got",
+        ),
+        (lambda m, p, q, x: m.stationary_point(x, (4,)), r"indices between 0 and 3: got \[4\]"),
+        (lambda m, p, q, x: m.stationary_point(x, (-1,)), r"indices between 0 and 3: got \[-1\]"),
         (
             lambda m, p, q, x: m.stationary_point(x, (3,)),
             "give no stationary point: each eigenvalue must exceed the noise variance",

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from companion.families import SphericalGaussian, ZeroLaplace
+from companion.families import ZeroLaplace
 from companion.families.laplace import folded_normal_mean
+from companion.models.linear_decoder import LOG_2PI, LinearDecoder
 from companion.models.sparse.expectations import (
     exact_gaussian,
     expected_square_error,
     marginal_std,
     summed_covariance,
 )
-from companion.models.sparse.inference import EntropyWeights, ascend
+from companion.models.sparse.inference import EntropyWeights, WeightedELBO
 from companion.support.checks import as_data, positive_integer
-from companion.theory.model import Factor, Model, Parameters, normal_draws
+from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Gaussian, Variational
 
 __all__ = ["SparseCoding"]
 
-LOG_2PI = math.log(2 * math.pi)
-
 
 @dataclass(frozen=True)
-class SparseCoding(Model):
+class SparseCoding(LinearDecoder):
     """z_h ~ Laplace(0, λ_h), x | z ~ N(Wz + μ, σ²I).
 
     Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
@@ -54,49 +52,28 @@ class SparseCoding(Model):
     latent: int
     learnable_prior: bool = True
 
-    def __post_init__(self) -> None:
-        positive_integer(self.observed, "observed")
-        positive_integer(self.latent, "latent")
+    prior_parameter: ClassVar[str] = "prior_log_scale"
+    fixed_rate: ClassVar[float] = 1.0
 
     @property
-    def latent_rescaling(self) -> float:
-        return 0.0 if self.learnable_prior else 1.0
+    def prior(self) -> Factor:
+        laplace = ZeroLaplace()
 
-    @property
-    def log_scales(self) -> tuple[str, ...]:
-        return ("log_variance", "prior_log_scale")
+        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+            return laplace.natural_parameters(self.prior_widths(parameters))
 
-    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        return {"weights": -rate * parameters["weights"]}
-
-    def scale(self, parameters: Parameters) -> Tensor:
-        """Scales λ of the prior, ``(H,)``."""
-        if self.learnable_prior:
-            return parameters["prior_log_scale"].exp()
-        return torch.ones(self.latent, dtype=torch.float64)
+        return Factor("prior", laplace, natural, lambda z: z, self._expected_prior)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        laplace, gaussian = ZeroLaplace(), SphericalGaussian()
-
-        def prior(parameters: Parameters, z: Tensor) -> Tensor:
-            return laplace.natural_parameters(self.scale(parameters))
-
-        def observable(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["weights"].T + parameters["mean"]
-            variance = parameters["log_variance"].exp().expand(mean.shape[:-1])
-            return gaussian.natural_parameters(mean, variance)
-
-        return (
-            Factor("prior", laplace, prior, lambda z: z, self._expected_prior),
-            Factor("observable", gaussian, observable, closed_form=self._expected_observable),
-        )
+        prior, observable = super().factors
+        return prior, replace(observable, closed_form=self._expected_observable)
 
     def _expected_prior(self, parameters: Parameters, x: Tensor, q: Variational) -> Tensor | None:
         gaussian = exact_gaussian(q)
         if gaussian is None:
             return None
-        scale = self.scale(parameters)
+        scale = self.prior_widths(parameters)
         size = folded_normal_mean(gaussian.mean, marginal_std(gaussian))
         return -(size / scale).sum(-1) - (2 * scale).log().sum()
 
@@ -111,29 +88,8 @@ class SparseCoding(Model):
         normalisation = self.observed * (LOG_2PI + log_variance)
         return -0.5 * (error * (-log_variance).exp() + normalisation)
 
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        draw = partial(normal_draws, generator=generator)
-        parameters = {
-            "weights": draw(self.observed, self.latent),
-            "mean": draw(self.observed),
-            "log_variance": 0.3 * draw(),
-        }
-        if self.learnable_prior:
-            parameters["prior_log_scale"] = 0.3 * draw(self.latent)
-        return parameters
-
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        direction["log_variance"] = -torch.ones_like(parameters["log_variance"])
-        if self.learnable_prior:
-            return direction | {"prior_log_scale": -torch.ones_like(parameters["prior_log_scale"])}
-        return direction | {"weights": -parameters["weights"]}
-
-    def closed_form_entropy_sum(self, parameters: Parameters, q: Variational) -> Tensor:
-        """mean H[q] − Σ_h log(2eλ_h) − (D/2) log(2πeσ²): no nodes, no data."""
-        prior = (1 + math.log(2) + self.scale(parameters).log()).sum()
-        observable = 0.5 * self.observed * (1 + LOG_2PI + parameters["log_variance"])
-        return q.entropy().mean() - prior - observable
+    def prior_entropy(self, parameters: Parameters) -> Tensor:
+        return (1 + math.log(2) + self.prior_widths(parameters).log()).sum()
 
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Parameters to start learning from: random dictionary, the data's mean, half its variance.
@@ -151,9 +107,7 @@ class SparseCoding(Model):
             "mean": data.mean(0),
             "log_variance": (variance / 2).log(),
         }
-        if self.learnable_prior:
-            parameters["prior_log_scale"] = torch.zeros(self.latent, dtype=torch.float64)
-        return parameters
+        return parameters | self.unit_prior()
 
     def prior_q(self, points: int, full: bool = False) -> Gaussian:
         """q_n = N(0, I) for all n, diagonal or with a full covariance: where learning may start."""
@@ -174,7 +128,7 @@ class SparseCoding(Model):
         if not self.learnable_prior:
             return dict(parameters), q
         length = parameters["weights"].norm(dim=0)
-        reach = length * parameters["prior_log_scale"].exp()
+        reach = length * self.prior_widths(parameters)
         noise = (0.5 * parameters["log_variance"]).exp()
         if not bool((reach > 1e-8 * noise).all()):
             raise ValueError(
@@ -201,8 +155,20 @@ class SparseCoding(Model):
         """``steps`` damped Newton steps of q at fixed parameters, for all data points at once.
 
         The ELBO never falls for any data point, and as it is concave in the mean and the scale of
-        q_n, enough steps find its maximum. ``weights`` put weights on the terms whose entropies
-        they name: H[q], E log p(z) and E log p(x|z).
+        q_n, enough steps find its maximum.
+
+        Parameters
+        ----------
+        parameters
+            The point at which the model is held.
+        q
+            Free Gaussians, diagonal or full, to start from.
+        x
+            Data, ``(N, D)``, not checked here.
+        weights
+            Weights on the terms whose entropies they name: H[q], E log p(z) and E log p(x|z).
+        steps
+            How many steps are taken.
 
         Raises
         ------
@@ -214,9 +180,9 @@ class SparseCoding(Model):
                 "q must be a free Gaussian that is not integrated by samples for e_step: "
                 f"got {type(q).__name__}"
             )
-        positive_integer(steps, "steps")
         weights = EntropyWeights() if weights is None else weights
-        return ascend(parameters, self.scale(parameters), q, x, weights, steps)
+        objective = WeightedELBO(parameters, self.prior_widths(parameters), x, weights)
+        return objective.raised(q, positive_integer(steps, "steps"))
 
     def m_step(
         self, parameters: Parameters, q: Variational, x: Tensor, stretch: float = 1.0
@@ -225,8 +191,19 @@ class SparseCoding(Model):
 
         (W, μ) by least squares with the moments of q, σ² = E‖x − Wz − μ‖²/D, λ_h = E|z_h|, each
         averaged over the data. With a learnable λ the ELBO then equals the entropy sum: the slope
-        along v, −∂/∂log λ − ∂/∂log σ², is zero. With a ``stretch`` other than 1, (W, μ) go that
-        many times the way to their best values, and σ² is the best for where they end.
+        along v, −∂/∂log λ − ∂/∂log σ², is zero.
+
+        Parameters
+        ----------
+        parameters
+            Where a stretched step starts; the best parameters do not depend on them.
+        q
+            Gaussians, free or from an encoder.
+        x
+            Data, ``(N, D)``, not checked here.
+        stretch
+            (W, μ) go so many times the way to their best values, and σ² is the best for where they
+            end.
 
         Raises
         ------

@@ -10,16 +10,8 @@ from torch import Tensor
 
 from companion.families import DiagonalGaussian, GaussianMean, SphericalGaussian
 from companion.families.discrete import softplus
-from companion.models.priors import gaussian_prior, prior_direction
-from companion.models.vae.networks import (
-    apply_hidden,
-    apply_linear,
-    check_hidden,
-    hidden_layers,
-    linear_layer,
-)
-from companion.support.checks import positive_integer
-from companion.theory.model import Factor, Model, Parameters
+from companion.models.vae.networks import Decoder
+from companion.theory.model import Factor, Parameters
 
 __all__ = ["GaussianVAE", "Noise"]
 
@@ -27,10 +19,12 @@ Noise = Literal["scalar", "pixel", "head", "softplus", "fixed"]
 
 
 @dataclass(frozen=True)
-class GaussianVAE(Model):
+class GaussianVAE(Decoder):
     """z ~ N(0, I) or N(0, diag e^λ), x | z ~ N(μ(z), σ²) with a tanh network μ.
 
-    ``hidden`` are the decoder's hidden layers, ``()`` for a linear decoder. ``noise`` is
+    Its parameters are ``hidden0``, ``hidden1``, …, ``mean``, each with ``.weights`` and ``.bias``,
+    those of the noise, and with ``learnable_prior=True`` ``prior_log_variance`` λ ``(H,)``. The
+    noise is
 
     * ``"scalar"``: one learnable variance, ``log_variance`` ``()`` (VAE-1, VAE-2)
     * ``"pixel"``: one for every observable, ``log_variance`` ``(D,)``
@@ -45,6 +39,19 @@ class GaussianVAE(Model):
     layer's weights and biases times +1 instead); for the fixed prior
     also −1/2 of every weight matrix that reads z, with q rescaled at rate 1/2; for the learnable
     prior (VAE-2) −1 on its log-variances instead.
+
+    Parameters
+    ----------
+    observed, latent
+        D and H.
+    hidden
+        Sizes of the decoder's hidden layers, ``()`` for a linear decoder.
+    noise
+        One of the above.
+    learnable_prior
+        Whether the prior's variances are learned, or 1.
+    variance
+        σ² for ``noise="fixed"``, and only then.
 
     Source: Damm et al. (arXiv:2010.14860), Theorems 1 to 3.
 
@@ -61,9 +68,7 @@ class GaussianVAE(Model):
     variance: float | None = None
 
     def __post_init__(self) -> None:
-        positive_integer(self.observed, "observed")
-        positive_integer(self.latent, "latent")
-        check_hidden(self.hidden)
+        super().__post_init__()
         if self.noise not in get_args(Noise):
             raise ValueError(f"noise must be one of {list(get_args(Noise))}: got {self.noise!r}")
         if (self.variance is None) == (self.noise == "fixed"):
@@ -75,76 +80,56 @@ class GaussianVAE(Model):
             GaussianMean(self.variance)  # says so if it is not positive
 
     @property
-    def latent_rescaling(self) -> float:
-        return 0.0 if self.learnable_prior else 0.5
-
-    @property
-    def log_scales(self) -> tuple[str, ...]:
-        return ("log_variance", "log_variance.bias", "prior_log_variance")
-
-    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        return {name: -rate * parameters[name] for name in self._weights_on_latents}
-
-    @property
     def has_gap_direction(self) -> bool:
         return self.noise != "softplus"
 
     @property
-    def _head(self) -> str | None:
-        """The layer that gives the noise for each z: its log-variance, or its std by softplus."""
-        return {"head": "log_variance", "softplus": "std"}.get(self.noise)
+    def heads(self) -> tuple[str, ...]:
+        noise = {"head": ("log_variance",), "softplus": ("std",)}
+        return ("mean", *noise.get(self.noise, ()))
 
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        sizes = (self.latent, *self.hidden)
-        parameters = hidden_layers(sizes, generator)
-        weight, bias = linear_layer(sizes[-1], self.observed, generator)
-        parameters |= {"mean.weights": weight, "mean.bias": bias}
-        if self._head:
-            weight, bias = linear_layer(sizes[-1], self.observed, generator)
-            parameters |= {f"{self._head}.weights": 0.1 * weight, f"{self._head}.bias": bias}
-        elif self.noise != "fixed":
-            shape = () if self.noise == "scalar" else (self.observed,)
-            parameters["log_variance"] = torch.zeros(shape, dtype=torch.float64)
-        if self.learnable_prior:
-            parameters["prior_log_variance"] = torch.zeros(self.latent, dtype=torch.float64)
-        return parameters
+    @property
+    def observable_shapes(self) -> dict[str, tuple[int, ...]]:
+        noise = {"scalar": (), "pixel": (self.observed,)}
+        own = {"log_variance": noise[self.noise]} if self.noise in noise else {}
+        return super().observable_shapes | own
 
-    def decode(self, parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean μ(z) ``(..., D)`` and variance σ², which broadcasts to ``(..., D)``."""
-        hidden = apply_hidden(parameters, len(self.hidden), z)
-        mean = apply_linear(parameters, "mean", hidden)
+    def moments(self, parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`decode` and :meth:`noise_variance`, from one pass through the network."""
+        mean, *noise = self.outputs(parameters, z)
         if self.variance is not None:
             return mean, torch.full_like(mean[..., :1], self.variance)
-        if not self._head:
+        if not noise:
             return mean, parameters["log_variance"].exp()
-        output = apply_linear(parameters, self._head, hidden)
-        return mean, output.exp() if self.noise == "head" else softplus(output) ** 2
+        return mean, noise[0].exp() if self.noise == "head" else softplus(noise[0]) ** 2
+
+    def decode(self, parameters: Parameters, z: Tensor) -> Tensor:
+        """The mean μ(z) of x given z, ``(..., H)`` → ``(..., D)``."""
+        return self.moments(parameters, z)[0]
+
+    def noise_variance(self, parameters: Parameters, z: Tensor) -> Tensor:
+        """The variance σ² of x given z, which broadcasts to ``(..., D)``."""
+        return self.moments(parameters, z)[1]
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        prior = gaussian_prior(self.latent, self.learnable_prior)
-        spherical, diagonal = SphericalGaussian(), DiagonalGaussian()
-
-        def scalar_natural(parameters: Parameters, z: Tensor) -> Tensor:
-            mean, variance = self.decode(parameters, z)
-            return spherical.natural_parameters(mean, variance.expand(mean.shape[:-1]))
-
-        def diagonal_natural(parameters: Parameters, z: Tensor) -> Tensor:
-            return diagonal.natural_parameters(*self.decode(parameters, z))
-
         if self.variance is not None:
             known = GaussianMean(self.variance)
+            return self.prior, Factor(
+                "observable", known, lambda p, z: known.natural_parameters(self.decode(p, z))
+            )
+        family = SphericalGaussian() if self.noise == "scalar" else DiagonalGaussian()
 
-            def mean_natural(parameters: Parameters, z: Tensor) -> Tensor:
-                return known.natural_parameters(self.decode(parameters, z)[0])
+        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+            mean, variance = self.moments(parameters, z)
+            if self.noise == "scalar":
+                variance = variance.expand(mean.shape[:-1])
+            return family.natural_parameters(mean, variance)
 
-            return prior, Factor("observable", known, mean_natural)
-        if self.noise == "scalar":
-            return prior, Factor("observable", spherical, scalar_natural)
-        return prior, Factor("observable", diagonal, diagonal_natural)
+        return self.prior, Factor("observable", family, natural)
 
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        """The direction v, see the class.
+    def observable_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        """Block of v for p(x|z), see the class.
 
         Raises
         ------
@@ -156,22 +141,7 @@ class GaussianVAE(Model):
                 'noise="softplus" has no gap direction: no step of the parameters rescales the '
                 'standard deviation softplus(a); use noise="head" (a log-variance head)'
             )
-        direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         if self.noise == "fixed":
-            direction["mean.weights"] = parameters["mean.weights"]
-            direction["mean.bias"] = parameters["mean.bias"]
-        else:
-            noise = "log_variance.bias" if self.noise == "head" else "log_variance"
-            direction[noise] = -torch.ones_like(parameters[noise])
-        if self.learnable_prior:
-            return direction | prior_direction(parameters)
-        absorbed = self.absorption(
-            parameters, torch.tensor(self.latent_rescaling, dtype=torch.float64)
-        )
-        return direction | {name: direction[name] + part for name, part in absorbed.items()}
-
-    @property
-    def _weights_on_latents(self) -> tuple[str, ...]:
-        if self.hidden:
-            return ("hidden0.weights",)
-        return ("mean.weights", f"{self._head}.weights") if self._head else ("mean.weights",)
+            return self.tempered(parameters, "mean")
+        name = "log_variance.bias" if self.noise == "head" else "log_variance"
+        return {name: -torch.ones_like(parameters[name])}

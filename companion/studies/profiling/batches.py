@@ -116,7 +116,7 @@ def _spread(
     """The constant of :func:`batch_bias`: relative variances of residuals and latents, over 4."""
     mean, std = encoder(encoder_parameters, x)
     z = mean[:, None] + std[:, None] * rule.z
-    squares = ((x[:, None] - model.decode(parameters, z)[0]) ** 2).sum(-1)
+    squares = ((x[:, None] - model.decode(parameters, z)) ** 2).sum(-1)
     total = 0.0
     if "noise" in profile:
         total += model.observed * float(_relative_variance((rule.weights * squares).sum(-1)))
