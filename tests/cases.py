@@ -227,7 +227,7 @@ def _registry() -> dict[str, Case]:
         cases[f"sbn/{label}"] = Case(sbn, q, binary)
     deep = models.DeepSigmoidBeliefNet(D, 2, 1)
     cases["deep-sbn/exact"] = Case(deep, exact, binary)
-    cases["deep-sbn/tabulated"] = Case(deep, tabulated(lambda m: m.states()), binary)
+    cases["deep-sbn/tabulated"] = Case(deep, tabulated(lambda m: m.states), binary)
 
     components = tabulated(lambda m: torch.eye(C, dtype=torch.float64))
     for covariance in ("spherical", "diagonal", "full", "tied"):

@@ -33,7 +33,7 @@ def factor_analysis(setting: Setting) -> Measured:
 
     # Noise variances of one, as theirs starts with; the loadings follow from them.
     start = {
-        "W": torch.zeros(observed, latent, dtype=torch.float64),
+        "weights": torch.zeros(observed, latent, dtype=torch.float64),
         "mean": torch.zeros(observed, dtype=torch.float64),
         "log_variance": torch.zeros(observed, dtype=torch.float64),
     }
@@ -76,7 +76,7 @@ def ppca(setting: Setting) -> Measured:
         lambda: model.maximum_likelihood(x), lambda: PCA(latent).fit(data), setting.pick(15, 2)
     )
     parameters, theirs = pair.results
-    W = parameters["W"].numpy()
+    W = parameters["weights"].numpy()
     W = W / np.linalg.norm(W, axis=0)
     cosine = np.linalg.svd(theirs.components_ @ W, compute_uv=False).min()
     # Theirs divides by N − 1 and counts only N − 1 directions when that is smaller.

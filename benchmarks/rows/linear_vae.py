@@ -21,17 +21,17 @@ def optimum(x: Tensor, latent: int) -> tuple[dict[str, Tensor], dict[str, Tensor
     in ``companion.models.vae.linear``, which checks data and parameters once more.
     """
     best = PPCA(x.shape[1], latent).maximum_likelihood(x)
-    W, mean, log_variance = best["W"], best["mean"], best["log_variance"]
+    W, mean, log_variance = best["weights"], best["mean"], best["log_variance"]
     variance = log_variance.exp()
     total = (W * W).sum(0) + variance
     weight = W.T / total[:, None]
     encoder = {
-        "mean.weight": weight,
+        "mean.weights": weight,
         "mean.bias": -(weight @ mean),
-        "log_std.weight": torch.zeros_like(weight),
+        "log_std.weights": torch.zeros_like(weight),
         "log_std.bias": 0.5 * (variance / total).log(),
     }
-    return {"mean.weight": W, "mean.bias": mean, "log_variance": log_variance}, encoder
+    return {"mean.weights": W, "mean.bias": mean, "log_variance": log_variance}, encoder
 
 
 def best_elbo(x: Tensor, latent: int) -> float:

@@ -34,12 +34,12 @@ def sides(quick: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
     def network() -> None:
         with pyro.plate("data", len(x)):
-            logits = leaves["b"]
+            logits = leaves["bias"]
             for h, prior in enumerate(leaves["prior_logits"]):
                 z = pyro.sample(
                     f"z{h}", dist.Bernoulli(logits=prior), infer={"enumerate": "parallel"}
                 )
-                logits = logits + z[..., None] * leaves["W"][:, h]
+                logits = logits + z[..., None] * leaves["weights"][:, h]
             pyro.sample("x", dist.Bernoulli(logits=logits).to_event(1), obs=x)
 
     bound = TraceEnum_ELBO(max_plate_nesting=1)

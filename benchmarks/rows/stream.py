@@ -71,14 +71,14 @@ def _same_value(model: Any, x: Tensor) -> Check:
     with torch.no_grad():
         draws = torch.stack([model(x.float())[0] for _ in range(20)]).double() / len(x)
         own = {
-            "mean.weight": model.decoder.weight.double(),
+            "mean.weights": model.decoder.weight.double(),
             "mean.bias": model.decoder.bias.double(),
             "log_variance": 2 * softplus(model.sigma_param[0].double()).log(),
         }
         phi = {
-            "mean.weight": model.encoder.weight.double(),
+            "mean.weights": model.encoder.weight.double(),
             "mean.bias": model.encoder.bias.double(),
-            "log_std.weight": torch.zeros(model.H, model.D, dtype=torch.float64),
+            "log_std.weights": torch.zeros(model.H, model.D, dtype=torch.float64),
             "log_std.bias": softplus(model.tau_param.double()).log(),
         }
     value, mean = closed_form(own, phi, x).elbo, float(draws.mean())

@@ -56,7 +56,7 @@ def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
     if isinstance(estimator, SkPCA):
         return _from_pca(estimator)
     if isinstance(estimator, SkFactorAnalysis):
-        return _from_factor_analysis(estimator)
+        return _linear(FactorAnalysis, estimator, 1.0)
     return _from_mixture(estimator)
 
 
@@ -64,7 +64,7 @@ def _tensor(array: Any) -> Tensor:
     return torch.as_tensor(array, dtype=torch.float64).clone()
 
 
-def _from_pca(estimator: Any) -> tuple[PPCA, dict[str, Tensor]]:
+def _from_pca(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
     if estimator.whiten:
         raise ValueError("estimator must be a PCA with whiten=False: got whiten=True")
     latent, observed = estimator.components_.shape
@@ -72,24 +72,21 @@ def _from_pca(estimator: Any) -> tuple[PPCA, dict[str, Tensor]]:
         raise ValueError(
             f"estimator must keep fewer components than observables: keeps {latent} of {observed}"
         )
-    variance = _tensor(estimator.noise_variance_)
-    excess = torch.clamp(_tensor(estimator.explained_variance_) - variance, min=0)
-    parameters = {
-        "W": _tensor(estimator.components_).T * excess.sqrt(),
-        "mean": _tensor(estimator.mean_),
-        "log_variance": variance.log(),
-    }
-    return PPCA(observed=observed, latent=latent), parameters
+    variances = _tensor(estimator.explained_variance_)
+    excess = torch.clamp(variances - estimator.noise_variance_, min=0)
+    return _linear(PPCA, estimator, excess.sqrt())
 
 
-def _from_factor_analysis(estimator: Any) -> tuple[FactorAnalysis, dict[str, Tensor]]:
+def _linear(
+    kind: type[PPCA] | type[FactorAnalysis], estimator: Any, lengths: Tensor | float
+) -> tuple[Model, dict[str, Tensor]]:
+    """The columns of W are the estimator's components, times ``lengths``."""
     latent, observed = estimator.components_.shape
-    parameters = {
-        "W": _tensor(estimator.components_).T,
+    return kind(observed=observed, latent=latent), {
+        "weights": _tensor(estimator.components_).T * lengths,
         "mean": _tensor(estimator.mean_),
         "log_variance": _tensor(estimator.noise_variance_).log(),
     }
-    return FactorAnalysis(observed=observed, latent=latent), parameters
 
 
 def _from_mixture(estimator: Any) -> tuple[GaussianMixture, dict[str, Tensor]]:

@@ -23,26 +23,39 @@ NODES = 200
 class GenerativeModel(Model):
     """p(x, z) from a ``prior`` and an ``observable`` family and their natural parameters.
 
-    ``prior_natural(parameters)`` gives ζ, shape ``(L,)``; ``observable_natural(parameters, z)``
-    gives η, shape ``(P, L)`` for z ``(P, H)`` (and ``(N, P, L)`` for z ``(N, P, H)``, which
-    broadcasting code does by itself). Parameters are any dictionary of float64 tensors.
+    Its parameters are any dictionary of float64 tensors that the functions take.
 
-    ``direction(parameters)`` gives v. Without it v is found by :func:`check_criterion`, jointly for
-    both families; then ``gauge`` names directions ``(G, L_prior + L_observable)`` in which natural
-    parameters can move without effect (over-complete statistics). ``rescaling`` is the rate at
-    which q moves along v (0.5 for a fixed N(0, I) prior, for which a ``direction`` must be given).
-    ``states`` ``(P, H)`` are all values of a discrete latent: then the posterior is exact.
+    Parameters
+    ----------
+    prior, observable
+        The families of p(z) and of p(x|z).
+    prior_natural
+        ``parameters → ζ``, ``(L,)``.
+    observable_natural
+        ``(parameters, z) → η``, ``(P, L)`` for z ``(P, H)``, and ``(N, P, L)`` for z ``(N, P, H)``,
+        which broadcasting code does by itself.
+    direction
+        ``parameters → v``. Without it v is found by :func:`check_criterion`, jointly for both
+        families.
+    rescaling
+        The rate at which q moves along v: 0.5 for a fixed N(0, I) prior, for which a ``direction``
+        must be given.
+    states
+        All values of a discrete latent, ``(P, H)``: then the posterior is exact.
+    gauge
+        Directions ``(G, L_prior + L_observable)`` in which natural parameters can move without
+        effect (over-complete statistics), for a v that is to be found.
 
     Source: this companion.
 
     >>> from companion import families, verify
     >>> model = GenerativeModel(
-    ...     families.Bernoulli(), lambda p: p["a"],
-    ...     families.Poisson(), lambda p, z: z @ p["W"].T + p["b"],
+    ...     families.Bernoulli(), lambda p: p["prior_logits"],
+    ...     families.Poisson(), lambda p, z: z @ p["weights"].T + p["bias"],
     ...     states=torch.tensor([[0.0], [1.0]]).double(),
     ... )
-    >>> p = {"a": torch.tensor([0.3]), "W": torch.tensor([[1.0], [-1.0]]), "b": torch.ones(2)}
-    >>> p = {name: value.double() for name, value in p.items()}
+    >>> p = {"prior_logits": [0.3], "weights": [[1.0], [-1.0]], "bias": [1.0, 1.0]}
+    >>> p = {name: torch.tensor(value).double() for name, value in p.items()}
     >>> x = torch.tensor([[1.0, 4.0], [0.0, 2.0], [3.0, 3.0]]).double()
     >>> verify(model, p, model.posterior(p, x), x).relative_residual < 1e-12
     True
@@ -120,10 +133,9 @@ class GenerativeModel(Model):
             return torch.cat([self.prior_natural(p).expand(len(z), -1), observable], -1)
 
         z = self._nodes(parameters)
-        if self.states is None:
-            return check_criterion(natural, parameters, z, gauge=self.gauge)
-        # All values of z are at hand: repeating them makes the held-out half the whole.
-        return check_criterion(natural, parameters, z.repeat(2, 1), gauge=self.gauge)
+        # If all values of z are at hand, repeating them makes the held-out half the whole.
+        nodes = z if self.states is None else z.repeat(2, 1)
+        return check_criterion(natural, parameters, nodes, gauge=self.gauge)
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         """v as given, or as found by the criterion's least squares.

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from companion.families import DiagonalGaussian, SphericalGaussian
+from companion.families import DiagonalGaussian
 from companion.families.gaussian import positive_definite_inverse
 from companion.models.factor_em import FactorEM, mean_and_covariance
-from companion.models.priors import gaussian_prior, prior_direction
-from companion.support.checks import as_data, positive_integer
-from companion.theory.model import Factor, Model, Parameters, normal_draws
-from companion.theory.variational import Gaussian
+from companion.models.linear_decoder import LOG_2PI, LinearDecoder
+from companion.support.checks import as_data
+from companion.theory.model import Parameters
+from companion.theory.variational import Gaussian, Variational
 
 __all__ = ["PPCA", "FactorAnalysis"]
 
-LOG_2PI = math.log(2 * math.pi)
-
 
 @dataclass(frozen=True)
-class LinearGaussian(Model):
+class LinearGaussian(LinearDecoder):
     """z ~ N(0, I_H) (or N(0, diag e^λ)), x | z ~ N(Wz + μ, noise), in D observed dimensions.
 
     With the fixed prior the gap direction is v: W ← −W/2, log-variance ← −1, and q is rescaled at
@@ -38,63 +33,17 @@ class LinearGaussian(Model):
     learnable_prior: bool = False
 
     def __post_init__(self) -> None:
-        positive_integer(self.observed, "observed")
-        positive_integer(self.latent, "latent")
+        super().__post_init__()
         if self.latent >= self.observed:
             raise ValueError(
                 f"latent must be smaller than observed for {type(self).__name__}: "
                 f"got latent={self.latent}, observed={self.observed}"
             )
 
-    @abstractmethod
-    def noise_variance(self, parameters: Parameters) -> Tensor:
-        """Noise variances σ² of all observables, ``(D,)``."""
-
-    @property
-    @abstractmethod
-    def _noise_shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def latent_rescaling(self) -> float:
-        return 0.0 if self.learnable_prior else 0.5
-
-    @property
-    def log_scales(self) -> tuple[str, ...]:
-        return ("log_variance", "prior_log_variance")
-
-    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        return {"W": -rate * parameters["W"]}
-
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        draw = partial(normal_draws, generator=generator)
-        parameters = {
-            "W": draw(self.observed, self.latent),
-            "mean": draw(self.observed),
-            "log_variance": 0.3 * draw(*self._noise_shape),
-        }
-        if self.learnable_prior:
-            parameters["prior_log_variance"] = 0.3 * draw(self.latent)
-        return parameters
-
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        direction = {
-            "W": torch.zeros_like(parameters["W"]),
-            "mean": torch.zeros_like(parameters["mean"]),
-            "log_variance": -torch.ones_like(parameters["log_variance"]),
-        }
-        if self.learnable_prior:
-            return direction | prior_direction(parameters)
-        return direction | {"W": -0.5 * parameters["W"]}
-
-    def _prior_variance(self, parameters: Parameters) -> Tensor:
-        if self.learnable_prior:
-            return parameters["prior_log_variance"].exp()
-        return torch.ones(self.latent, dtype=torch.float64)
-
     def covariance(self, parameters: Parameters) -> Tensor:
         """Covariance of the marginal p(x): C = W diag(λ) Wᵀ + noise, ``(D, D)``."""
-        W = parameters["W"]
-        return (W * self._prior_variance(parameters)) @ W.T + self.noise_variance(parameters).diag()
+        W = parameters["weights"]
+        return (W * self.prior_widths(parameters)) @ W.T + self.noise_variance(parameters).diag()
 
     def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
         """(1/N) Σ_n log p(x_n) with p(x) = N(μ, C), in nats per data point."""
@@ -110,19 +59,27 @@ class LinearGaussian(Model):
         S = (diag(1/λ) + Wᵀ noise⁻¹ W)⁻¹, shared by all n, and m_n = S Wᵀ noise⁻¹ (x_n − μ). Its
         nodes are the cubature points, which are exact for this model.
         """
-        W = parameters["W"]
+        W = parameters["weights"]
         weighted = W / self.noise_variance(parameters)[:, None]
-        precision = W.T @ weighted + (1 / self._prior_variance(parameters)).diag()
+        precision = W.T @ weighted + (1 / self.prior_widths(parameters)).diag()
         covariance = positive_definite_inverse(precision)
         mean = (x - parameters["mean"]) @ weighted @ covariance
         scale = torch.linalg.cholesky(covariance).repeat(len(x), 1, 1)
         return Gaussian(mean, scale)
 
-    def closed_form_entropy_sum(self, parameters: Parameters) -> Tensor:
-        """The entropy sum for the exact posterior, at any parameters: −½ log det(2πe C).
+    def prior_entropy(self, parameters: Parameters) -> Tensor:
+        return 0.5 * (1 + LOG_2PI + self.prior_widths(parameters).log()).sum()
 
-        That is −H[p(x)], since x and z are jointly Gaussian: H[p(z|x)] − H[p(z)] − H[p(x|z)].
+    def closed_form_entropy_sum(
+        self, parameters: Parameters, q: Variational | None = None
+    ) -> Tensor:
+        """The entropy sum at any parameters; for the exact posterior, ``None``, −½ log det(2πe C).
+
+        That is −H[p(x)], since x and z are jointly Gaussian: H[p(z|x)] − H[p(z)] − H[p(x|z)]. For
+        another ``q`` it is mean H[q] − H[p(z)] − ½ Σ_d log(2πeσ_d²). No nodes, no data.
         """
+        if q is not None:
+            return super().closed_form_entropy_sum(parameters, q)
         factor = torch.linalg.cholesky(self.covariance(parameters))
         return -factor.diagonal().log().sum() - 0.5 * self.observed * (1 + LOG_2PI)
 
@@ -130,7 +87,7 @@ class LinearGaussian(Model):
 class PPCA(LinearGaussian):
     """Probabilistic PCA: x | z ~ N(Wz + μ, σ²I).
 
-    Parameters: ``W`` ``(D, H)``, ``mean`` ``(D,)``, ``log_variance`` ``()``; with
+    Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
     ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
 
     Source: Tipping & Bishop (1999); Lücke & Warnken (arXiv:2209.03077), where it is an example.
@@ -138,29 +95,8 @@ class PPCA(LinearGaussian):
     >>> model = PPCA(observed=3, latent=1)
     >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
     >>> sorted(parameters)
-    ['W', 'log_variance', 'mean']
+    ['log_variance', 'mean', 'weights']
     """
-
-    @property
-    def _noise_shape(self) -> tuple[int, ...]:
-        return ()
-
-    def noise_variance(self, parameters: Parameters) -> Tensor:
-        return parameters["log_variance"].exp().expand(self.observed)
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        family = SphericalGaussian()
-
-        def natural(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["W"].T + parameters["mean"]
-            variance = parameters["log_variance"].exp().expand(mean.shape[:-1])
-            return family.natural_parameters(mean, variance)
-
-        return (
-            gaussian_prior(self.latent, self.learnable_prior),
-            Factor("observable", family, natural),
-        )
 
     def maximum_likelihood(self, x: Any) -> dict[str, Tensor]:
         """The global maximum: the H leading eigenvectors of the data covariance (Tipping & Bishop).
@@ -192,13 +128,11 @@ class PPCA(LinearGaussian):
         """
         data = as_data(x, columns=self.observed)
         chosen = list(eigenvectors)
-        if len(set(chosen)) != len(chosen) or len(chosen) > self.latent:
+        valid = set(chosen) & set(range(self.observed))
+        if len(valid) < len(chosen) or len(chosen) > self.latent:
             raise ValueError(
-                f"eigenvectors must be at most {self.latent} different indices: got {chosen}"
-            )
-        if any(not 0 <= index < self.observed for index in chosen):
-            raise ValueError(
-                f"eigenvectors must lie between 0 and {self.observed - 1}: got {chosen}"
+                f"eigenvectors must be at most {self.latent} different indices between 0 and "
+                f"{self.observed - 1}: got {chosen}"
             )
         mean, covariance = mean_and_covariance(data)
         values, vectors = torch.linalg.eigh(covariance)
@@ -220,38 +154,18 @@ class PPCA(LinearGaussian):
             )
         W = torch.zeros(self.observed, self.latent, dtype=data.dtype)
         W[:, : len(chosen)] = vectors[:, chosen] * excess.sqrt()
-        parameters = {"W": W, "mean": mean, "log_variance": variance.log()}
-        if self.learnable_prior:
-            parameters["prior_log_variance"] = torch.zeros(self.latent, dtype=data.dtype)
-        return parameters
+        parameters = {"weights": W, "mean": mean, "log_variance": variance.log()}
+        return parameters | self.unit_prior()
 
 
 class FactorAnalysis(LinearGaussian):
     """Factor analysis: x | z ~ N(Wz + μ, diag ψ), one noise variance for each observable.
 
-    Parameters: ``W`` ``(D, H)``, ``mean`` ``(D,)``, ``log_variance`` ``(D,)``; with
+    Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log ψ ``(D,)``; with
     ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
     """
 
-    @property
-    def _noise_shape(self) -> tuple[int, ...]:
-        return (self.observed,)
-
-    def noise_variance(self, parameters: Parameters) -> Tensor:
-        return parameters["log_variance"].exp()
-
-    @property
-    def factors(self) -> tuple[Factor, ...]:
-        family = DiagonalGaussian()
-
-        def natural(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["W"].T + parameters["mean"]
-            return family.natural_parameters(mean, parameters["log_variance"].exp())
-
-        return (
-            gaussian_prior(self.latent, self.learnable_prior),
-            Factor("observable", family, natural),
-        )
+    noise_family = DiagonalGaussian()
 
     def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
@@ -266,10 +180,12 @@ class FactorAnalysis(LinearGaussian):
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             noise = data.next_noise(parameters["log_variance"].exp())
-            updated = {"W": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
-            if self.learnable_prior:
-                updated["prior_log_variance"] = torch.zeros_like(parameters["prior_log_variance"])
+            updated = {
+                "weights": data.loadings(noise),
+                "mean": data.mean,
+                "log_variance": noise.log(),
+            }
             before = data.log_likelihood(parameters["mean"], self.covariance(parameters))
-            return before, updated
+            return before, updated | self.unit_prior()
 
         return step

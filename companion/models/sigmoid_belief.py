@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.families import Bernoulli
-from companion.models.priors import normalized
+from companion.models.enumerated import Enumerated, normalized
 from companion.support.checks import positive_integer
-from companion.theory.model import Factor, Model, Parameters, normal_draws
-from companion.theory.variational import Tabulated, binary_states
+from companion.theory.model import Factor, Parameters, normal_draws
+from companion.theory.variational import binary_states
 
 __all__ = ["DeepSigmoidBeliefNet", "SigmoidBeliefNet"]
 
@@ -21,54 +21,86 @@ __all__ = ["DeepSigmoidBeliefNet", "SigmoidBeliefNet"]
 _BLOCK = 2**18
 
 
+def log_odds(parameters: Parameters, above: Tensor, layer: str = "") -> Tensor:
+    """Wz + b, ``(..., H)`` → ``(..., D)``, with weights and biases by the prefix of their layer."""
+    return above @ parameters[f"{layer}weights"].T + parameters[f"{layer}bias"]
+
+
+class BeliefNet(Enumerated):
+    """Binary units in layers, with log-odds that are linear in the layer above.
+
+    All natural parameters are linear in the parameters, so v is the vector of parameters itself.
+    All latent states are listed, at most 2¹⁶.
+    """
+
+    latent: int
+
+    def __post_init__(self) -> None:
+        for name, size in vars(self).items():
+            positive_integer(size, name)
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the parameters."""
+
+    @property
+    def latent_size(self) -> int:
+        return self.latent
+
+    @property
+    def states(self) -> Tensor:
+        """All states z, ``(2**H, H)``.
+
+        Raises
+        ------
+        ValueError
+            If there are more than 16 latents in all.
+        """
+        return binary_states(self.latent_size)
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Standard-normal draws."""
+        return {
+            name: normal_draws(*shape, generator=generator) for name, shape in self.shapes.items()
+        }
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        return dict(parameters)
+
+
 @dataclass(frozen=True)
-class SigmoidBeliefNet(Model):
+class SigmoidBeliefNet(BeliefNet):
     """z_h ~ Bern(σ(ψ_h)), x_d | z ~ Bern(σ((Wz + b)_d)).
 
-    Parameters: ``prior_logits`` ψ ``(H,)``, ``W`` ``(D, H)``, ``b`` ``(D,)``. The gap direction is
-    the parameter vector itself, v = (ψ, W, b), since all natural parameters are linear in it.
+    Parameters: ``prior_logits`` ψ ``(H,)``, ``weights`` W ``(D, H)``, ``bias`` b ``(D,)``. The gap
+    direction is the parameter vector itself, v = (ψ, W, b), since all natural parameters are linear
+    in it.
 
     Source: Neal (1992); Lücke & Warnken (arXiv:2209.03077), where it is an example.
 
     >>> model = SigmoidBeliefNet(observed=4, latent=2)
-    >>> model.initial_parameters(torch.Generator().manual_seed(0))["W"].shape
+    >>> model.initial_parameters(torch.Generator().manual_seed(0))["weights"].shape
     torch.Size([4, 2])
     """
 
     observed: int
     latent: int
 
-    def __post_init__(self) -> None:
-        positive_integer(self.observed, "observed")
-        positive_integer(self.latent, "latent")
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {
+            "prior_logits": (self.latent,),
+            "weights": (self.observed, self.latent),
+            "bias": (self.observed,),
+        }
 
     @property
     def factors(self) -> tuple[Factor, ...]:
         return (
             Factor("prior", Bernoulli(), lambda p, z: p["prior_logits"], lambda z: z),
-            Factor("observable", Bernoulli(), lambda p, z: z @ p["W"].T + p["b"]),
+            Factor("observable", Bernoulli(), log_odds),
         )
-
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        draw = partial(normal_draws, generator=generator)
-        return {
-            "prior_logits": draw(self.latent),
-            "W": draw(self.observed, self.latent),
-            "b": draw(self.observed),
-        }
-
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        return dict(parameters)
-
-    def posterior(self, parameters: Parameters, x: Tensor) -> Tabulated:
-        """The exact posterior p(z | x_n) over all 2ᴴ states; H at most 16."""
-        states = binary_states(self.latent)
-        return Tabulated(states, torch.log_softmax(self.log_joint(parameters, x, states), -1))
-
-    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
-        """(1/N) Σ_n log Σ_z p(x_n, z), in nats per data point; H at most 16."""
-        states = binary_states(self.latent)
-        return torch.logsumexp(self.log_joint(parameters, x, states), -1).mean()
 
     def likelihood_gradient(
         self, parameters: Parameters, x: Any
@@ -90,11 +122,10 @@ class SigmoidBeliefNet(Model):
             For invalid data or parameters (see :meth:`companion.theory.model.Model.check`).
         """
         data = self.check(parameters, x)
-        states, family = binary_states(self.latent), Bernoulli()
-        logits = states @ parameters["W"].T + parameters["b"]
-        constant = family.log_prob(states, parameters["prior_logits"]) - family.log_partition(
-            logits
-        )
+        states, family = self.states, Bernoulli()
+        logits = log_odds(parameters, states)
+        log_prior = family.log_prob(states, parameters["prior_logits"])
+        constant = log_prior - family.log_partition(logits)
         shares, sums = torch.zeros_like(constant), torch.zeros_like(logits)
         total = torch.zeros_like(constant[0])
         for block in data.split(max(1, _BLOCK // len(states))):
@@ -106,22 +137,23 @@ class SigmoidBeliefNet(Model):
         errors = (sums - shares[:, None] * torch.sigmoid(logits)) / points
         return total / points, {
             "prior_logits": shares @ states / points - torch.sigmoid(parameters["prior_logits"]),
-            "W": errors.T @ states,
-            "b": errors.sum(0),
+            "weights": errors.T @ states,
+            "bias": errors.sum(0),
         }
 
 
 @dataclass(frozen=True)
-class DeepSigmoidBeliefNet(Model):
+class DeepSigmoidBeliefNet(BeliefNet):
     """z₂ ~ Bern(σ(ψ)), z₁ | z₂ ~ Bern(σ(Vz₂ + c)), x | z₁ ~ Bern(σ(Wz₁ + b)).
 
     ``latent`` is the size of the top layer z₂, ``hidden`` that of the layer z₁ between it and x. A
     latent state is the row z = (z₁, z₂), ``(hidden + latent,)``; see :meth:`layers`.
 
-    Parameters: ``prior_logits`` ψ ``(latent,)``, ``V`` ``(hidden, latent)``, ``c`` ``(hidden,)``,
-    ``W`` ``(observed, hidden)``, ``b`` ``(observed,)``. The gap direction is the parameter vector
-    itself, v = (ψ, V, c, W, b), since the natural parameters of all three factors are linear in it.
-    The entropy sum has one term for each layer:
+    Parameters: ``prior_logits`` ψ ``(latent,)``, ``hidden.weights`` V ``(hidden, latent)``,
+    ``hidden.bias`` c ``(hidden,)``, ``weights`` W ``(observed, hidden)``, ``bias`` b
+    ``(observed,)``. The gap direction is the parameter vector itself, v = (ψ, V, c, W, b), since
+    the natural parameters of all three factors are linear in it. The entropy sum has one term for
+    each layer:
     mean H[q] − H[p(z₂)] − E_q̄ H[p(z₁|z₂)] − E_q̄ H[p(x|z₁)].
 
     Source: Neal (1992) for the model; Lücke & Warnken (arXiv:2209.03077) for the theorem.
@@ -135,15 +167,20 @@ class DeepSigmoidBeliefNet(Model):
     hidden: int
     latent: int
 
-    def __post_init__(self) -> None:
-        positive_integer(self.observed, "observed")
-        positive_integer(self.hidden, "hidden")
-        positive_integer(self.latent, "latent")
-
     @property
     def latent_size(self) -> int:
         """Number of binary latents in both layers."""
         return self.hidden + self.latent
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {
+            "prior_logits": (self.latent,),
+            "hidden.weights": (self.hidden, self.latent),
+            "hidden.bias": (self.hidden,),
+            "weights": (self.observed, self.hidden),
+            "bias": (self.observed,),
+        }
 
     def layers(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """z₁ ``(..., hidden)`` and z₂ ``(..., latent)`` of the states z = (z₁, z₂)."""
@@ -151,48 +188,14 @@ class DeepSigmoidBeliefNet(Model):
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        bernoulli = Bernoulli()
+        def lower(z: Tensor) -> Tensor:
+            return self.layers(z)[0]
 
-        def hidden_natural(parameters: Parameters, z: Tensor) -> Tensor:
-            return self.layers(z)[1] @ parameters["V"].T + parameters["c"]
-
-        def observable_natural(parameters: Parameters, z: Tensor) -> Tensor:
-            return self.layers(z)[0] @ parameters["W"].T + parameters["b"]
+        def top(z: Tensor) -> Tensor:
+            return self.layers(z)[1]
 
         return (
-            Factor("prior", bernoulli, lambda p, z: p["prior_logits"], lambda z: self.layers(z)[1]),
-            Factor("hidden", bernoulli, hidden_natural, lambda z: self.layers(z)[0]),
-            Factor("observable", bernoulli, observable_natural),
+            Factor("prior", Bernoulli(), lambda p, z: p["prior_logits"], top),
+            Factor("hidden", Bernoulli(), lambda p, z: log_odds(p, top(z), "hidden."), lower),
+            Factor("observable", Bernoulli(), lambda p, z: log_odds(p, lower(z))),
         )
-
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        draw = partial(normal_draws, generator=generator)
-        return {
-            "prior_logits": draw(self.latent),
-            "V": draw(self.hidden, self.latent),
-            "c": draw(self.hidden),
-            "W": draw(self.observed, self.hidden),
-            "b": draw(self.observed),
-        }
-
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        return dict(parameters)
-
-    def states(self) -> Tensor:
-        """All states z = (z₁, z₂), ``(2**(hidden + latent), hidden + latent)``.
-
-        Raises
-        ------
-        ValueError
-            If there are more than 16 latents in all.
-        """
-        return binary_states(self.latent_size)
-
-    def posterior(self, parameters: Parameters, x: Tensor) -> Tabulated:
-        """The exact posterior p(z₁, z₂ | x_n) over all states; at most 16 latents in all."""
-        states = self.states()
-        return Tabulated(states, torch.log_softmax(self.log_joint(parameters, x, states), -1))
-
-    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
-        """(1/N) Σ_n log Σ_z p(x_n, z), in nats per data point; at most 16 latents in all."""
-        return torch.logsumexp(self.log_joint(parameters, x, self.states()), -1).mean()

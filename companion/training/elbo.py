@@ -58,7 +58,7 @@ def _errors(
     model: GaussianVAE, parameters: Parameters, x: Tensor, z: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Means over data and z, ``(D,)`` each: (x − μ(z))²/σ²(z) and log σ²(z)."""
-    centre, variance = model.decode(parameters, z)
+    centre, variance = model.moments(parameters, z)
     constant = model.noise in ("scalar", "pixel")
     squares = (x[:, None] - centre) ** 2
     error = (weights[:, None] * (squares if constant else squares / variance)).sum(-2).mean(0)
@@ -96,7 +96,7 @@ def with_best_variances(
     z, weights = q.nodes()
     if "noise" in profile:
         best = _pooled(model, _errors(model, parameters, x, z, weights)[0]).log()
-        name = "variance.bias" if model.noise == "head" else "log_variance"
+        name = "log_variance.bias" if model.noise == "head" else "log_variance"
         result[name] = parameters[name] + (best[0] if model.noise == "scalar" else best)
     if "prior" in profile:
         moment = (weights[:, None] * z**2).sum(-2).mean(0)

@@ -11,10 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from companion import elbo, families, fit, models
 from companion.models import sigmoid_belief
+from companion.models.enumerated import normalized
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
 from companion.models.mixtures import gaussian as gaussian_mixture
-from companion.models.priors import normalized
 from companion.support.checks import as_data
 from tests.cases import draw, generator
 
@@ -207,10 +207,13 @@ def test_factor_analysis_rises_to_a_stationary_point(learnable):
 def test_the_best_loadings_are_stationary_and_of_falling_length():
     x, noise = noisy_factors(), torch.linspace(0.3, 1.2, 6, dtype=torch.float64)
     data, model = FactorEM.of(x, 2), models.FactorAnalysis(6, 2)
-    parameters = {"W": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
+    parameters = {"weights": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
     gradient = torch.func.grad(model.log_likelihood)(parameters, x)
-    assert float(gradient["W"].abs().max()) < 1e-13 and float(gradient["log_variance"].norm()) > 0.1
-    lengths = (parameters["W"] ** 2 / noise[:, None]).sum(0)
+    assert (
+        float(gradient["weights"].abs().max()) < 1e-13
+        and float(gradient["log_variance"].norm()) > 0.1
+    )
+    lengths = (parameters["weights"] ** 2 / noise[:, None]).sum(0)
     assert lengths[0] > lengths[1] > 0
 
 
@@ -261,7 +264,7 @@ def test_the_gradient_refuses_what_the_model_does():
     with pytest.raises(ValueError, match="x must be binary"):
         model.likelihood_gradient(parameters, 0.5 * torch.ones(3, 4).double())
     with pytest.raises(ValueError, match="parameters must be exactly"):
-        model.likelihood_gradient({"W": parameters["W"]}, torch.ones(3, 4).double())
+        model.likelihood_gradient({"weights": parameters["weights"]}, torch.ones(3, 4).double())
 
 
 # --- data -----------------------------------------------------------------------------------------

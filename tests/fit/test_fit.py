@@ -352,9 +352,9 @@ def problem_sbn():
     model = models.SigmoidBeliefNet(6, 1)
     # Well apart and well balanced: otherwise the maximum lies at infinity.
     W = torch.tensor([[2.0], [2], [2], [-2], [-2], [-2]], dtype=torch.float64)
-    truth = {"prior_logits": torch.zeros(1).double(), "W": W, "b": -W[:, 0] / 2}
+    truth = {"prior_logits": torch.zeros(1).double(), "weights": W, "bias": -W[:, 0] / 2}
     z = torch.bernoulli(torch.sigmoid(truth["prior_logits"]).expand(300, -1), generator=g)
-    x = torch.bernoulli(torch.sigmoid(z @ truth["W"].T + truth["b"]), generator=g)
+    x = torch.bernoulli(torch.sigmoid(z @ truth["weights"].T + truth["bias"]), generator=g)
     return model, perturbed(truth, g), x, None
 
 
@@ -455,7 +455,7 @@ def test_newton_stays_at_a_stationary_point():
     saddle = model.stationary_point(x, (0, 2))
     result = fit.newton(model, saddle, None, x)
     assert result.converged and result.trace.steps == (0,)
-    torch.testing.assert_close(result.parameters["W"], saddle["W"], rtol=0, atol=0)
+    torch.testing.assert_close(result.parameters["weights"], saddle["weights"], rtol=0, atol=0)
 
 
 # --- Adam -----------------------------------------------------------------------------------------
@@ -485,7 +485,7 @@ def test_adam_with_fresh_samples_and_mini_batches_learns_and_repeats():
     first, second, other = run(0), run(0), run(1)
     assert first.final.elbo > first.trace.records[0].elbo + 0.3
     assert all(torch.equal(first.parameters[k], second.parameters[k]) for k in first.parameters)
-    assert not torch.equal(first.parameters["mean.weight"], other.parameters["mean.weight"])
+    assert not torch.equal(first.parameters["mean.weights"], other.parameters["mean.weights"])
     # The trace is taken on all data with q's own rule, so that it is comparable over steps.
     again = verify(model, first.parameters, first.q, x)
     assert again.elbo == pytest.approx(first.final.elbo, rel=1e-13)

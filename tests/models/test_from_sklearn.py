@@ -34,7 +34,7 @@ def test_pca_is_off_by_its_n_minus_one(latent):
     assert report.relative_residual <= 1e-12
     shrink = (N - 1) / N
     rescaled = parameters | {
-        "W": parameters["W"] * shrink**0.5,
+        "weights": parameters["weights"] * shrink**0.5,
         "log_variance": parameters["log_variance"] + np.log(shrink),
     }
     report = verify(model, rescaled, model.posterior(rescaled, IRIS), IRIS)

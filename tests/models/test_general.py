@@ -18,16 +18,16 @@ def draw(*shape, name="general"):
 def counts_model(**options):
     return models.GenerativeModel(
         families.Bernoulli(),
-        lambda p: p["a"],
+        lambda p: p["prior_logits"],
         families.Poisson(),
-        lambda p, z: z @ p["W"].T + p["b"],
+        lambda p, z: z @ p["weights"].T + p["bias"],
         states=STATES,
         **options,
     )
 
 
 def counts_case():
-    p = {"a": draw(2), "W": draw(3, 2), "b": draw(3)}
+    p = {"prior_logits": draw(2), "weights": draw(3, 2), "bias": draw(3)}
     x = torch.poisson(torch.full((20, 3), 2.0, dtype=torch.float64), generator=generator("counts"))
     return p, x
 
@@ -51,7 +51,7 @@ def test_it_equals_the_model_that_the_package_ships():
         families.Bernoulli(),
         lambda p: p["prior_logits"],
         families.Bernoulli(),
-        lambda p, z: z @ p["W"].T + p["b"],
+        lambda p, z: z @ p["weights"].T + p["bias"],
         states=STATES,
     )
     q = own.posterior(p, x)
@@ -69,31 +69,34 @@ def test_it_is_learned_to_the_equality():
 
 def test_a_continuous_latent_takes_its_nodes_from_the_prior():
     def natural(p, z):
-        mean = z @ p["W"].T
+        mean = z @ p["weights"].T
         return families.SphericalGaussian().natural_parameters(
             mean, p["log_variance"].exp().expand(mean.shape[:-1])
         )
 
     def prior(p):
         return families.DiagonalGaussian().natural_parameters(
-            torch.zeros(2, dtype=torch.float64), p["prior"].exp()
+            torch.zeros(2, dtype=torch.float64), p["prior_log_variance"].exp()
         )
 
     gaussian, spherical = families.DiagonalGaussian(), families.SphericalGaussian()
     model = models.GenerativeModel(gaussian, prior, spherical, natural)
-    p = {"W": draw(4, 2), "log_variance": draw()[()], "prior": draw(2)}
+    p = {"weights": draw(4, 2), "log_variance": draw()[()], "prior_log_variance": draw(2)}
     x = draw(11, 4)
     q = variational.Gaussian(draw(11, 2), draw(11, 2).abs() + 0.1)
     assert verify(model, p, q, x).relative_residual < 1e-12
     fixed = models.GenerativeModel(
         gaussian,
-        lambda p: prior({"prior": torch.zeros(2, dtype=torch.float64)}),
+        lambda p: prior({"prior_log_variance": torch.zeros(2, dtype=torch.float64)}),
         spherical,
         natural,
-        direction=lambda p: {"W": -p["W"] / 2, "log_variance": -torch.ones(()).double()},
+        direction=lambda p: {
+            "weights": -p["weights"] / 2,
+            "log_variance": -torch.ones(()).double(),
+        },
         rescaling=0.5,
     )
-    p = {name: p[name] for name in ("W", "log_variance")}
+    p = {name: p[name] for name in ("weights", "log_variance")}
     assert verify(fixed, p, q, x).relative_residual < 1e-12
 
 
@@ -103,7 +106,7 @@ def test_bad_models_are_named():
         families.Bernoulli(),
         lambda p: torch.ones(2, dtype=torch.float64),
         families.Poisson(),
-        lambda p, z: z @ p["W"].T + p["b"],
+        lambda p, z: z @ p["weights"].T + p["bias"],
         states=STATES,
     )
     with pytest.raises(ValueError, match="no gap direction was found"):

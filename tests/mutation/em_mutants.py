@@ -65,7 +65,7 @@ MISTAKES = (
     ),
     (
         "EM: subnormal responsibilities",
-        "models/priors.py",
+        "models/enumerated.py",
         "_LOG_TINY = -500.0",
         "_LOG_TINY = -800.0",
         "not_subnormal",

@@ -7,35 +7,37 @@ from typing import TypeVar
 
 M = TypeVar("M")
 
-MORE = "tests/models/test_more_models.py"
-DISCRETE = "models/vae/discrete.py"
+VAES = "tests/models/vae/test_discrete.py"
+CODING = "tests/models/sparse/test_coding.py"
+SCALED = "models/scaled.py"
+NETWORKS = "models/vae/networks.py"
 SPARSE = "models/sparse/coding.py"
 INFERENCE = "models/sparse/inference.py"
 MOMENTS = "models/sparse/expectations.py"
 GENERAL = "models/general.py"
 OWN = "tests/models/test_general.py"
 
-#: Name, file, old text, new text, tests (of MORE) that must fail.
-MISTAKES = (
+#: Name, file, old text, new text, tests (of VAES) that must fail.
+VAE_MISTAKES = (
     (
         "last layer left out of v where it reads z",
-        DISCRETE,
-        "direction[reads_z] = direction[reads_z] - 0.5",
-        "direction[reads_z] = -0.5",
+        SCALED,
+        "{name: direction[name] + part for",
+        "{name: part for",
         "test_vae_identity",
     ),
     (
         "sign of the logits' biases in v",
-        DISCRETE,
-        'direction["logits.bias"] = parameters["logits.bias"]',
-        'direction["logits.bias"] = -parameters["logits.bias"]',
+        NETWORKS,
+        "return {name: parameters[name] for name in",
+        "return {name: parameters[name] * (1 - 2 * ('logits.bias' == name)) for name in",
         "test_vae_identity",
     ),
     (
         "biases left out of v of VAE-0",
-        "models/vae/gaussian.py",
-        '            direction["mean.bias"] = parameters["mean.bias"]\n',
-        "",
+        NETWORKS,
+        'in (f"{head}.weights", f"{head}.bias")}',
+        'in (f"{head}.weights",)}',
         "test_vae_identity and vae-0",
     ),
     (
@@ -59,11 +61,15 @@ MISTAKES = (
         ".pseudo_entropy(self.split(natural)).mean(-1)",
         "test_vae_identity and categorical",
     ),
+)
+
+#: The same for sparse coding, with tests of CODING.
+CODING_MISTAKES = (
     (
         "q of sparse coding rescaled at the Gaussian rate",
         SPARSE,
-        "0.0 if self.learnable_scale else 1.0",
-        "0.0 if self.learnable_scale else 0.5",
+        "fixed_rate: ClassVar[float] = 1.0",
+        "fixed_rate: ClassVar[float] = 0.5",
         "identity_in_closed_form and unit",
     ),
     (
@@ -90,14 +96,14 @@ MISTAKES = (
     (
         "E-step that ignores the prior's weight",
         INFERENCE,
-        "weights.prior / scale\n",
-        "1 / scale\n",
+        "self.weights.prior / self.scale\n",
+        "1 / self.scale\n",
         "weights_change",
     ),
     (
         "E-step that ignores the weight of q's entropy",
         INFERENCE,
-        "best / weights.posterior",
+        "best / self.weights.posterior",
         "best",
         "weights_change",
     ),
@@ -173,6 +179,9 @@ OWN_MISTAKES = (
 
 def model_mutants(mutant: Callable[..., M]) -> tuple[M, ...]:
     """One mutant of the given class for every mistake above."""
-    shipped = [mutant(name, file, old, new, MORE, only) for name, file, old, new, only in MISTAKES]
-    own = [mutant(name, file, old, new, OWN, only) for name, file, old, new, only in OWN_MISTAKES]
-    return (*shipped, *own)
+    lists = ((VAES, VAE_MISTAKES), (CODING, CODING_MISTAKES), (OWN, OWN_MISTAKES))
+    return tuple(
+        mutant(name, file, old, new, tests, only)
+        for tests, mistakes in lists
+        for name, file, old, new, only in mistakes
+    )

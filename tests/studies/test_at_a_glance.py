@@ -28,8 +28,8 @@ def data():
 @pytest.fixture(scope="module")
 def plane(data):
     u = torch.full((2, 1), 0.5, dtype=torch.float64).sqrt()
-    origin = {"W": 0 * u, "mean": data.mean(0), "log_variance": ZERO}
-    return Plane(models.PPCA(2, 1), data, origin, {"W": u}, {"log_variance": ZERO + 1})
+    origin = {"weights": 0 * u, "mean": data.mean(0), "log_variance": ZERO}
+    return Plane(models.PPCA(2, 1), data, origin, {"weights": u}, {"log_variance": ZERO + 1})
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_ascent_in_one_coordinate_leaves_the_predicted_gap(plane, eigenvalues):
     ("call", "sentence"),
     [
         (lambda p: Plane(p.model, p.x, p.origin, {"V": ZERO}, p.second), "first must have"),
-        (lambda p: Plane(p.model, p.x, p.origin, p.first, {"W": ZERO}), "second must have"),
+        (lambda p: Plane(p.model, p.x, p.origin, p.first, {"weights": ZERO}), "second must have"),
         (lambda p: Plane(p.model, p.x, p.origin, p.first, p.first), "must span a plane"),
         (lambda p: Plane(p.model, p.x[:, :1], p.origin, p.first, p.second), "must have 2 columns"),
         (lambda p: p.evaluate(math.nan, 0.0), "a and b must be finite"),

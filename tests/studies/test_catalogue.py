@@ -129,7 +129,7 @@ def test_words_are_what_the_theory_says(rows):
     assert (ppca.prior, ppca.observable) == ("Diagonal Gaussian, fixed", "Spherical Gaussian")
     assert (ppca.base, ppca.sum) == ("constant", "H[q] − H[z] − H[x|z]")
     assert ppca.direction == {
-        **{"W": "−θ/2", "mean": "0", "log_variance": "−1"},
+        **{"weights": "−θ/2", "mean": "0", "log_variance": "−1"},
         **{"q.mean": "θ/2", "q.scale": "θ/2"},
     }
     poisson = found["mixture, Poisson", "exact posterior"]
@@ -145,7 +145,7 @@ def test_words_are_what_the_theory_says(rows):
     assert deep.sum == "H[q] − H[z] − E H[hidden] − E H[x|z]"
     assert found["VAE-3", "Gaussian, encoder"].sum == "H[q] − H[z] − E H[x|z]"
     assert found["VAE-2", "Gaussian, encoder"].prior == "Diagonal Gaussian, learned"
-    assert found["sparse coding, unit scale", "Gaussian, full"].direction["W"] == "−θ"
+    assert found["sparse coding, unit scale", "Gaussian, full"].direction["weights"] == "−θ"
 
 
 def test_learning_reaches_stationary_points_where_the_gap_is_gone():

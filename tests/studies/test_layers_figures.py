@@ -7,7 +7,11 @@ import torch
 from companion import fit, models
 from companion.studies.layers import figures
 
-LAYERS = {"top": ["prior_logits"], "hidden": ["V", "c"], "pixels": ["W", "b"]}
+LAYERS = {
+    "top": ["prior_logits"],
+    "hidden": ["hidden.weights", "hidden.bias"],
+    "pixels": ["weights", "bias"],
+}
 
 
 @pytest.fixture(autouse=True)

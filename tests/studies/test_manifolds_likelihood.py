@@ -29,7 +29,7 @@ def test_likelihood_and_posterior_of_a_linear_decoder_are_exact(learnable):
     p = model.initial_parameters(torch.Generator().manual_seed(3))
     p = {name: value + 0.3 * draw(*value.shape, seed=4) for name, value in p.items()}
     found = marginal(model, p, some_q(), X)
-    w, variance = p["mean.weight"], p["log_variance"].exp()
+    w, variance = p["mean.weights"], p["log_variance"].exp()
     prior = p["prior_log_variance"].exp() if learnable else torch.ones(2, dtype=torch.float64)
     covariance = w @ torch.diag(prior) @ w.T + variance * torch.eye(3, dtype=torch.float64)
     normal = torch.distributions.MultivariateNormal(p["mean.bias"], covariance)

@@ -37,7 +37,7 @@ def draw(observed, latent, points, seed):
     own["log_variance"] = torch.randn((), dtype=torch.float64, generator=g)
     phi["mean.bias"] = torch.randn(latent, dtype=torch.float64, generator=g)
     phi["log_std.bias"] = 0.3 * torch.randn(latent, dtype=torch.float64, generator=g)
-    phi["log_std.weight"] = torch.zeros(latent, observed, dtype=torch.float64)
+    phi["log_std.weights"] = torch.zeros(latent, observed, dtype=torch.float64)
     x = 2 * torch.randn(points, observed, dtype=torch.float64, generator=g) + 0.5
     return vae, encoder, own, phi, x
 
@@ -54,7 +54,7 @@ def start(stream, latent, seed=0):
         models.Encoder(stream.observed, latent),
     )
     own, phi = vae.initial_parameters(g), encoder.initial_parameters(g)
-    return vae, encoder, own, phi | {"log_std.weight": torch.zeros_like(phi["log_std.weight"])}
+    return vae, encoder, own, phi | {"log_std.weights": torch.zeros_like(phi["log_std.weights"])}
 
 
 @pytest.mark.parametrize(("observed", "latent", "points"), [(4, 1, 9), (10, 6, 10), (7, 2, 1)])
@@ -71,7 +71,7 @@ def test_by_hand_and_by_autograd(observed, latent, points):
         return elbo(vae, own, encoder.posterior(phi, x), x)
 
     of_own, of_phi = torch.func.grad(objective, argnums=(0, 1))(own, phi)
-    expected = of_own | {f"q.{k}": g for k, g in of_phi.items() if k != "log_std.weight"}
+    expected = of_own | {f"q.{k}": g for k, g in of_phi.items() if k != "log_std.weights"}
     assert set(ours.gradient) == set(expected)
     for name, gradient in expected.items():
         scale = 1 + float(gradient.abs().max())
@@ -88,8 +88,8 @@ def test_the_identity_at_random_parameters(seed, latent, points):
 
 def test_a_std_that_depends_on_the_data_is_refused():
     *_, own, phi, x = draw(4, 2, 5, 0)
-    phi["log_std.weight"][0, 0] = 0.1
-    with pytest.raises(ValueError, match=r"must have log_std\.weight = 0"):
+    phi["log_std.weights"][0, 0] = 0.1
+    with pytest.raises(ValueError, match=r"must have log_std\.weights = 0"):
         closed_form(own, phi, x)
 
 
@@ -108,7 +108,11 @@ def test_the_scores_are_those_of_the_model_classes():
     closed = verify(vae, *project(vae, own, q, x), x)
     assert abs(closed.gap) < 1e-11
     assert runs.projected[0, 0, 0] == pytest.approx(closed.elbo, rel=1e-11)
-    ppca = {"W": own["mean.weight"], "mean": own["mean.bias"], "log_variance": own["log_variance"]}
+    ppca = {
+        "weights": own["mean.weights"],
+        "mean": own["mean.bias"],
+        "log_variance": own["log_variance"],
+    }
     likelihood = models.PPCA(6, 3).log_likelihood(ppca, x)
     assert runs.log_likelihood[0, 0, 0] == pytest.approx(float(likelihood), rel=1e-12)
 
@@ -120,7 +124,7 @@ def test_the_log_likelihood_from_moments_is_that_of_the_points():
     ours = log_likelihood_of(decoder, noise, moments(x))
     for row in range(5):
         W, mean = torch.from_numpy(decoder[row, :, :3]), torch.from_numpy(decoder[row, :, 3])
-        parameters = {"W": W, "mean": mean, "log_variance": torch.tensor(noise[row])}
+        parameters = {"weights": W, "mean": mean, "log_variance": torch.tensor(noise[row])}
         expected = models.PPCA(6, 3).log_likelihood(parameters, torch.from_numpy(x[row]))
         assert ours[row] == pytest.approx(float(expected), rel=1e-11)
 
@@ -134,13 +138,13 @@ def test_the_bounds_are_in_order_all_along():
 def test_the_steps_are_adams_along_autograds_gradient():
     stream = SwitchingStream(truth=(2,), batches=25, observed=5)
     vae, encoder, own, phi = start(stream, 2)
-    variables = {**own, **{f"q.{k}": v for k, v in phi.items() if k != "log_std.weight"}}
+    variables = {**own, **{f"q.{k}": v for k, v in phi.items() if k != "log_std.weights"}}
     leaves = {k: v.clone().requires_grad_() for k, v in variables.items()}
     optimizer = torch.optim.Adam(list(leaves.values()), lr=3e-2)
     for x in torch.from_numpy(next(stream.blocks(0))):
         optimizer.zero_grad()
         inner = {k.removeprefix("q."): v for k, v in leaves.items() if k.startswith("q.")}
-        q = encoder.posterior(inner | {"log_std.weight": phi["log_std.weight"]}, x)
+        q = encoder.posterior(inner | {"log_std.weights": phi["log_std.weights"]}, x)
         outer = {k: v for k, v in leaves.items() if not k.startswith("q.")}
         (-elbo(vae, outer, q, x)).backward()
         optimizer.step()

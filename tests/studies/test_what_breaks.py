@@ -56,7 +56,7 @@ MAKERS = {
     "mixing weights": (lambda: breaks.constant_weights("", SCALED, (0.6, 0.3, 0.1), 0), 0.1),
     "floor": (lambda: breaks.variance_floor("", IRIS, 3, 0.1, 0), 0.1),
     "only b": (
-        lambda: breaks.frozen_net("", DOTS, (1.0, -0.5), ["prior_logits", "W"], 0),
+        lambda: breaks.frozen_net("", DOTS, (1.0, -0.5), ["prior_logits", "weights"], 0),
         5e-3,
     ),
     "fixed prior": (lambda: breaks.frozen_net("", DOTS, (1.0,), ["prior_logits"], 0), 1e-3),

@@ -138,13 +138,14 @@ def test_parameters_in_training_can_be_verified():
     ("change", "sentence"),
     (
         (
-            lambda p: {k: v for k, v in p.items() if k != "W"},
-            r"exactly \['W', 'log_variance', 'mean'\] for PPCA.*missing \['W'\], unknown \[\]",
+            lambda p: {k: v for k, v in p.items() if k != "weights"},
+            r"exactly \['log_variance', 'mean', 'weights'\] for PPCA.*missing \['weights'\], "
+            r"unknown \[\]",
         ),
-        (lambda p: p | {"sigma": p["W"]}, r"missing \[\], unknown \['sigma'\]"),
+        (lambda p: p | {"sigma": p["weights"]}, r"missing \[\], unknown \['sigma'\]"),
         (
-            lambda p: p | {"W": p["W"].T},
-            r"parameters\['W'\] must have shape \(4, 2\): got \(2, 4\)",
+            lambda p: p | {"weights": p["weights"].T},
+            r"parameters\['weights'\] must have shape \(4, 2\): got \(2, 4\)",
         ),
         (
             lambda p: p | {"mean": p["mean"] * NAN},
@@ -155,10 +156,13 @@ def test_parameters_in_training_can_be_verified():
             "must be finite: found NaN or inf",
         ),
         (
-            lambda p: p | {"W": p["W"].float()},
-            r"parameters\['W'\] must be a float64 tensor: got torch.float32",
+            lambda p: p | {"weights": p["weights"].float()},
+            r"parameters\['weights'\] must be a float64 tensor: got torch.float32",
         ),
-        (lambda p: p | {"W": p["W"].numpy()}, r"\['W'\] must be a float64 tensor: got ndarray"),
+        (
+            lambda p: p | {"weights": p["weights"].numpy()},
+            r"\['weights'\] must be a float64 tensor: got ndarray",
+        ),
     ),
 )
 def test_bad_parameters_are_named(change, sentence):
@@ -221,14 +225,17 @@ def test_a_discrete_q_for_a_fixed_gaussian_prior_is_named():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     (
-        (lambda v: v | {"b": v["W"]}, r"direction must have exactly the entries .*got .*'b'"),
+        (
+            lambda v: v | {"bias": v["weights"]},
+            r"direction must have exactly the entries .*got .*'bias'",
+        ),
         (
             lambda v: {k: v[k] for k in v if k != "q.mean"},
             "direction must have exactly the entries",
         ),
         (
-            lambda v: v | {"W": v["W"][:1]},
-            r"direction\['W'\] must have shape \(4, 2\): got \(1, 2\)",
+            lambda v: v | {"weights": v["weights"][:1]},
+            r"direction\['weights'\] must have shape \(4, 2\): got \(1, 2\)",
         ),
     ),
 )
@@ -303,10 +310,16 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     (
-        (lambda m, p, q, x: m.stationary_point(x, (0, 0)), "at most 2 different indices: got"),
-        (lambda m, p, q, x: m.stationary_point(x, (0, 1, 2)), "at most 2 different indices: got"),
-        (lambda m, p, q, x: m.stationary_point(x, (4,)), r"must lie between 0 and 3: got \[4\]"),
-        (lambda m, p, q, x: m.stationary_point(x, (-1,)), r"must lie between 0 and 3: got \[-1\]"),
+        (
+            lambda m, p, q, x: m.stationary_point(x, (0, 0)),
+            "at most 2 different indices between 0 and 3: got",
+        ),
+        (
+            lambda m, p, q, x: m.stationary_point(x, (0, 1, 2)),
+            "at most 2 different indices between 0 and 3: got",
+        ),
+        (lambda m, p, q, x: m.stationary_point(x, (4,)), r"indices between 0 and 3: got \[4\]"),
+        (lambda m, p, q, x: m.stationary_point(x, (-1,)), r"indices between 0 and 3: got \[-1\]"),
         (
             lambda m, p, q, x: m.stationary_point(x, (3,)),
             "give no stationary point: each eigenvalue must exceed the noise variance",

@@ -162,11 +162,11 @@ def test_every_observable_of_the_package_passes_and_v_is_a_solution(name):
     # v itself solves the equations: for a fixed prior without its part on what reads z.
     v = model.gap_direction(parameters)
     if model.latent_rescaling:
-        scales = {"log_variance", "variance.bias"} & v.keys()
+        scales = {"log_variance", "log_variance.bias"} & v.keys()
         v = {k: t if k in scales else 0 * t for k, t in v.items()}
         if not scales:  # logits, or means at a known variance: the last layer itself
             last = "mean" if "mean.bias" in v else "logits"
-            v |= {k: parameters[k] for k in (f"{last}.weight", f"{last}.bias")}
+            v |= {k: parameters[k] for k in (f"{last}.weights", f"{last}.bias")}
     tangent = torch.func.jvp(lambda p: factor.natural(p, z), (parameters,), (v,))[1]
     torch.testing.assert_close(tangent, factor.natural(parameters, z), rtol=1e-10, atol=1e-10)
 
@@ -293,8 +293,8 @@ def test_the_log_variance_alone_is_found():
     g = generator("subsets")
     parameters = perturbed(model.initial_parameters(g), g)
     found = sufficient_subsets(model.factors[-1].natural, parameters, draw(200, H, g=g), largest=2)
-    assert [result.subset for result in found] == [("variance.bias",)]
-    direction = found[0].direction["variance.bias"]
+    assert [result.subset for result in found] == [("log_variance.bias",)]
+    direction = found[0].direction["log_variance.bias"]
     torch.testing.assert_close(direction, -torch.ones_like(direction), rtol=1e-9, atol=0)
 
 
@@ -304,7 +304,7 @@ def test_minimal_subsets_are_minimal():
     z = nodes_of(model, "sbn")
     natural = model.factors[-1].natural
     found = sufficient_subsets(natural, parameters, z)
-    assert [result.subset for result in found] == [("W", "b")]
+    assert [result.subset for result in found] == [("weights", "bias")]
     assert sufficient_subsets(natural, parameters, z, largest=1) == []
 
 

@@ -26,7 +26,7 @@ def log_bernoulli(x, logits):
 @pytest.mark.parametrize("name", ("sbn/tabulated", "sbn/mean-field", "sbn/exact"))
 def test_sbn_elbo_by_brute_force(name):
     _, parameters, q, x = point(name)
-    psi, W, b = (parameters[k].numpy() for k in ("prior_logits", "W", "b"))
+    psi, W, b = (parameters[k].numpy() for k in ("prior_logits", "weights", "bias"))
     logits = q.logits.numpy()
     total = 0.0
     for n, row in enumerate(x.numpy()):
@@ -51,8 +51,8 @@ def test_deep_sbn_elbo_by_brute_force():
             middle, top = np.array(z[:2]), np.array(z[2:])
             total += math.exp(lq) * (
                 log_bernoulli(top, p["prior_logits"])
-                + log_bernoulli(middle, p["V"] @ top + p["c"])
-                + log_bernoulli(row, p["W"] @ middle + p["b"])
+                + log_bernoulli(middle, p["hidden.weights"] @ top + p["hidden.bias"])
+                + log_bernoulli(row, p["weights"] @ middle + p["bias"])
                 - lq
             )
     assert float(elbo(model, parameters, q, x)) == pytest.approx(total / len(x), rel=1e-12)
@@ -111,9 +111,9 @@ def test_mixture_elbo_and_likelihood_by_brute_force(name):
 def test_linear_gaussian_likelihood_agrees_with_scipy(name):
     model, parameters, _, x = point(name)
     p = {k: v.numpy() for k, v in parameters.items()}
-    prior = np.exp(p.get("prior_log_variance", np.zeros(p["W"].shape[1])))
+    prior = np.exp(p.get("prior_log_variance", np.zeros(p["weights"].shape[1])))
     noise = np.broadcast_to(np.exp(p["log_variance"]), len(p["mean"]))
-    covariance = p["W"] @ np.diag(prior) @ p["W"].T + np.diag(noise)
+    covariance = p["weights"] @ np.diag(prior) @ p["weights"].T + np.diag(noise)
     expected = stats.multivariate_normal(p["mean"], covariance).logpdf(x.numpy()).mean()
     assert float(model.log_likelihood(parameters, x)) == pytest.approx(expected, rel=1e-12)
 
@@ -126,13 +126,13 @@ def test_linear_gaussian_elbo_is_the_likelihood_less_the_divergence(name):
     """F = log p(x) − KL(q ‖ posterior) for rules that integrate squares exactly."""
     model, parameters, q, x = point(name)
     p = {k: v.numpy() for k, v in parameters.items()}
-    prior = np.exp(p.get("prior_log_variance", np.zeros(p["W"].shape[1])))
+    prior = np.exp(p.get("prior_log_variance", np.zeros(p["weights"].shape[1])))
     precision_noise = np.diag(1 / np.broadcast_to(np.exp(p["log_variance"]), len(p["mean"])))
-    precision = np.diag(1 / prior) + p["W"].T @ precision_noise @ p["W"]
+    precision = np.diag(1 / prior) + p["weights"].T @ precision_noise @ p["weights"]
     q = q.gaussian() if hasattr(q, "gaussian") else q
     divergence = 0.0
     for n, row in enumerate(x.numpy()):
-        center = np.linalg.solve(precision, p["W"].T @ precision_noise @ (row - p["mean"]))
+        center = np.linalg.solve(precision, p["weights"].T @ precision_noise @ (row - p["mean"]))
         factor = q.scale[n].diag().numpy() if q.diagonal else q.scale[n].numpy()
         covariance, offset = factor @ factor.T, q.mean[n].numpy() - center
         divergence += 0.5 * (
@@ -162,10 +162,11 @@ def decode(p, model, z):
     """Mean and variance of x for one number z, in NumPy."""
     layer = np.array([z])
     for i in range(len(model.hidden)):
-        layer = np.tanh(p[f"hidden{i}.weight"] @ layer + p[f"hidden{i}.bias"])
-    mean = p["mean.weight"] @ layer + p["mean.bias"]
+        layer = np.tanh(p[f"hidden{i}.weights"] @ layer + p[f"hidden{i}.bias"])
+    mean = p["mean.weights"] @ layer + p["mean.bias"]
     if model.noise in ("head", "softplus"):
-        output = p["variance.weight"] @ layer + p["variance.bias"]
+        head = "log_variance" if model.noise == "head" else "std"
+        output = p[f"{head}.weights"] @ layer + p[f"{head}.bias"]
         return mean, np.exp(output) if model.noise == "head" else np.logaddexp(0, output) ** 2
     return mean, np.broadcast_to(np.exp(p["log_variance"]), mean.shape)
 
@@ -214,7 +215,7 @@ def test_a_linear_vae_is_ppca():
     g = generator("linear vae")
     ppca, vae = models.PPCA(4, 2), models.GaussianVAE(4, 2)
     parameters, x = ppca.initial_parameters(g), draw(6, 4, g=g)
-    new_names = {"W": "mean.weight", "mean": "mean.bias", "log_variance": "log_variance"}
+    new_names = {"weights": "mean.weights", "mean": "mean.bias", "log_variance": "log_variance"}
     renamed = {new_names[k]: v for k, v in parameters.items()}
     q = ppca.posterior(parameters, x)
     for quantity in ("elbo", "entropy_sum", "gap", "slope", "gradient_norm"):

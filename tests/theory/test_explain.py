@@ -45,11 +45,11 @@ def test_weight_decay_is_predicted_without_the_gradient(net):
     model, start, x = net
     problem = Problem.of(model, start, None, x)
     decay = 0.01
-    end = ascend(problem, lambda p: decay / 2 * (p["W"] ** 2).sum(), list(start))
+    end = ascend(problem, lambda p: decay / 2 * (p["weights"] ** 2).sum(), list(start))
     q = model.posterior(end, x)
-    parts = explain_gap(model, end, q, x, weight_decay=decay, decayed=["W"])
+    parts = explain_gap(model, end, q, x, weight_decay=decay, decayed=["weights"])
     assert abs(parts.gap) > 1e-3
-    assert parts.weight_decay == pytest.approx(decay * float((end["W"] ** 2).sum()))
+    assert parts.weight_decay == pytest.approx(decay * float((end["weights"] ** 2).sum()))
     assert abs(parts.not_converged) < 1e-7
 
 
@@ -58,9 +58,9 @@ def test_a_fixed_prior_is_found_as_the_cause(net):
     start = start | {"prior_logits": torch.tensor([1.0, -0.5], dtype=torch.float64)}
     problem = Problem.of(model, start, None, x)
     decay = 0.02  # keeps the optimum finite
-    end = ascend(problem, lambda p: decay / 2 * (p["W"] ** 2).sum(), ["W", "b"])
+    end = ascend(problem, lambda p: decay / 2 * (p["weights"] ** 2).sum(), ["weights", "bias"])
     q = model.posterior(end, x)
-    arguments = {"weight_decay": decay, "decayed": ["W"]}
+    arguments = {"weight_decay": decay, "decayed": ["weights"]}
     parts = explain_gap(model, end, q, x, fixed=["prior_logits"], **arguments)
     assert abs(parts.fixed["prior_logits"]) > 1e-3
     assert abs(parts.not_converged) < 1e-7
@@ -89,8 +89,8 @@ def test_an_active_variance_floor_is_found():
 def test_early_stopping_is_what_is_left_and_the_parts_add_up(net):
     model, start, x = net
     q = model.posterior(start, x)
-    parts = explain_gap(model, start, q, x, weight_decay=0.1, decayed=["W"], fixed=["b"])
-    total = parts.weight_decay + parts.fixed["b"] + parts.not_converged
+    parts = explain_gap(model, start, q, x, weight_decay=0.1, decayed=["weights"], fixed=["bias"])
+    total = parts.weight_decay + parts.fixed["bias"] + parts.not_converged
     assert total == pytest.approx(parts.gap, abs=1e-12)
     assert abs(parts.not_converged) > 1e-2
     assert "not converged" in str(parts)
@@ -103,8 +103,8 @@ def test_bad_input_is_named(net):
     with pytest.raises(ValueError, match="parameters must be among"):
         explain_gap(model, start, q, x, fixed=["V"])
     with pytest.raises(ValueError, match="one cause"):
-        explain_gap(model, start, q, x, fixed=["W"], weight_decay=0.1, decayed=["W"])
+        explain_gap(model, start, q, x, fixed=["weights"], weight_decay=0.1, decayed=["weights"])
     with pytest.raises(ValueError, match="weight_decay must be at least 0"):
         explain_gap(model, start, q, x, weight_decay=-1.0)
     with pytest.raises(ValueError, match="boolean mask"):
-        explain_gap(model, start, q, x, at_bound={"W": torch.ones(2)})
+        explain_gap(model, start, q, x, at_bound={"weights": torch.ones(2)})

@@ -74,7 +74,9 @@ def test_the_terms_are_those_of_a_sum_written_out():
     weights, on = q.probabilities, torch.sigmoid(parameters["prior_logits"])
     log_prior = (q.states * on.log() + (1 - q.states) * (1 - on).log()).sum(1)
     assert math.isclose(prior.cross_entropy, -float((weights @ log_prior).mean()), rel_tol=1e-12)
-    coins = torch.distributions.Bernoulli(logits=q.states @ parameters["W"].T + parameters["b"])
+    coins = torch.distributions.Bernoulli(
+        logits=q.states @ parameters["weights"].T + parameters["bias"]
+    )
     expected = float((weights @ coins.entropy().sum(1)).mean())
     assert math.isclose(observable.entropy, expected, rel_tol=1e-12)
     assert prior.base_measure == observable.base_measure == 0

@@ -19,12 +19,12 @@ def setting():
 
 def test_a_fixed_parameter_keeps_its_value_and_explains_the_gap(setting):
     x, parameters, _ = setting
-    result = fit.newton(MODEL, parameters, None, x, fixed=["W", "prior_logits"])
-    assert torch.equal(result.parameters["W"], parameters["W"])
+    result = fit.newton(MODEL, parameters, None, x, fixed=["weights", "prior_logits"])
+    assert torch.equal(result.parameters["weights"], parameters["weights"])
     assert torch.equal(result.parameters["prior_logits"], parameters["prior_logits"])
-    assert not torch.equal(result.parameters["b"], parameters["b"])
+    assert not torch.equal(result.parameters["bias"], parameters["bias"])
     assert result.converged and result.gradient_norm <= 1e-12
-    left = result.final.blocks["W"] + result.final.blocks["prior_logits"]
+    left = result.final.blocks["weights"] + result.final.blocks["prior_logits"]
     assert abs(result.final.gap) > 1e-3
     assert abs(result.final.gap - left) < 1e-13
 
@@ -42,14 +42,14 @@ def test_q_can_be_fixed_and_the_equality_still_holds(setting):
 
 def test_one_name_may_be_given_as_a_plain_string(setting):
     x, parameters, q = setting
-    one = verify(MODEL, parameters, q, x, fixed="W")
-    assert one == verify(MODEL, parameters, q, x, fixed=["W"])
+    one = verify(MODEL, parameters, q, x, fixed="weights")
+    assert one == verify(MODEL, parameters, q, x, fixed=["weights"])
 
 
 def test_unknown_names_and_nothing_to_learn_are_refused(setting):
     x, parameters, _ = setting
-    with pytest.raises(ValueError, match=r"fixed must name some of .*'b'.*: got \['bias'\]"):
-        fit.newton(MODEL, parameters, None, x, fixed=["bias"])
+    with pytest.raises(ValueError, match=r"fixed must name some of .*'bias'.*: got \['offset'\]"):
+        fit.newton(MODEL, parameters, None, x, fixed=["offset"])
     with pytest.raises(ValueError, match=r"fixed must name some of .*: got \['q.logits'\]"):
         fit.lbfgs(MODEL, parameters, None, x, fixed=["q.logits"])
     with pytest.raises(ValueError, match="at least one parameter to learn"):

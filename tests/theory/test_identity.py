@@ -104,11 +104,11 @@ def test_the_true_form_is_the_sum_of_the_named_terms(name):
 
 def _on_prior(name: str, model) -> bool:
     """Whether the block of v for this parameter belongs to the prior's factor."""
-    if name in ("prior_logits", "logits", "log_rate", "log_scale", "prior_log_variance"):
+    if name in ("prior_logits", "logits", "log_rate", "prior_log_scale", "prior_log_variance"):
         return True
-    scales = ["log_variance", "variance.bias", "logits.weight", "logits.bias"]
+    scales = ["log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
     if getattr(model, "noise", "") == "fixed":
-        scales += ["mean.weight", "mean.bias"]
+        scales += ["mean.weights", "mean.bias"]
     return name.startswith("q.") or (model.latent_rescaling != 0 and name not in scales)
 
 
@@ -130,7 +130,7 @@ def test_every_factor_has_an_identity_of_its_own(name):
         left[factor.name] = float(log_probs[factor.name] + expectation(weights, rest))
     right = {factor: 0.0 for factor in left}
     for block, value in report.blocks.items():
-        if block in ("V", "c"):
+        if block in ("hidden.weights", "hidden.bias"):
             right["hidden"] += value
         else:
             right["prior" if _on_prior(block, model) else "observable"] += value
@@ -225,8 +225,10 @@ def test_without_a_direction_nothing_is_claimed():
     assert math.isnan(report.certificate) and report.blocks == {}
     with pytest.raises(ValueError, match='noise="softplus" has no gap direction'):
         model.gap_direction(parameters)
-    like_a_head = models.GaussianVAE(4, 2, (3,), noise="head").gap_direction(parameters)
-    v = tree.merge(like_a_head, q.rescaling(model.latent_rescaling))
+    renamed = {name.replace("std", "log_variance"): value for name, value in parameters.items()}
+    like_a_head = models.GaussianVAE(4, 2, (3,), noise="head").gap_direction(renamed)
+    own = {name.replace("log_variance", "std"): value for name, value in like_a_head.items()}
+    v = tree.merge(own, q.rescaling(model.latent_rescaling))
     assert verify(model, parameters, q, x, v).relative_residual > 1e-3
 
 
@@ -237,7 +239,7 @@ def test_without_a_direction_nothing_is_claimed():
 def test_linear_gaussian_with_the_exact_posterior_sums_to_minus_the_entropy_of_x(name):
     """S = −½ log det(2πe C) for the exact posterior, at any parameters."""
     model, parameters, _, x = point(name)
-    W = parameters["W"].numpy()
+    W = parameters["weights"].numpy()
     prior = np.exp(parameters.get("prior_log_variance", torch.zeros(W.shape[1])).numpy())
     noise = np.broadcast_to(np.exp(parameters["log_variance"].numpy()), W.shape[0])
     covariance = W * prior @ W.T + np.diag(noise)
@@ -287,10 +289,13 @@ def test_vae_3_averages_the_log_variances_of_its_head(name):
     _, parameters, q, _ = point(name)
     z, weights = (t.numpy() for t in q.nodes())
     hidden, layer = z, 0
-    while f"hidden{layer}.weight" in parameters:
-        weight, bias = (parameters[f"hidden{layer}.{part}"].numpy() for part in ("weight", "bias"))
-        hidden, layer = np.tanh(hidden @ weight.T + bias), layer + 1
-    head = hidden @ parameters["variance.weight"].numpy().T + parameters["variance.bias"].numpy()
+    while f"hidden{layer}.weights" in parameters:
+        W, bias = (parameters[f"hidden{layer}.{part}"].numpy() for part in ("weights", "bias"))
+        hidden, layer = np.tanh(hidden @ W.T + bias), layer + 1
+    head = (
+        hidden @ parameters["log_variance.weights"].numpy().T
+        + parameters["log_variance.bias"].numpy()
+    )
     each = 0.5 * (np.log(2 * np.pi * np.e) + head).sum(-1)
     expected = (each * weights).sum(-1).mean()
     report = report_of(name)

@@ -34,15 +34,15 @@ def test_the_dictionary_finds_a_last_linear_layer():
     model, parameters, z = large()
 
     def mean(p, nodes):
-        return model.decode(parameters | p, nodes)[0]
+        return model.decode(parameters | p, nodes)
 
     chosen = {k: v for k, v in parameters.items() if k != "log_variance"}
     half = solvers.from_dictionary(
         lambda p: mean(p, z[:32]).reshape(-1), lambda p: mean(p, z[32:]).reshape(-1), chosen
     )
     assert half.held_out < 1e-10
-    torch.testing.assert_close(half.direction["mean.weight"], parameters["mean.weight"])
-    assert float(half.direction["hidden0.weight"].norm()) < 1e-8
+    torch.testing.assert_close(half.direction["mean.weights"], parameters["mean.weights"])
+    assert float(half.direction["hidden0.weights"].norm()) < 1e-8
 
 
 def test_a_small_tensor_outside_the_dictionary_is_found_with_its_own_jacobian(monkeypatch):
@@ -57,7 +57,7 @@ def test_a_small_tensor_outside_the_dictionary_is_found_with_its_own_jacobian(mo
 
     def natural(p, nodes):
         scale = torch.exp(exponents @ p["a"]).repeat(6)[:16]
-        return model.decode(fixed, nodes)[0] * scale * (1 + 0 * p["unused"].sum())
+        return model.decode(fixed, nodes) * scale * (1 + 0 * p["unused"].sum())
 
     found = check_criterion(natural, {"a": a, "unused": unused}, z)
     assert (found.verdict, found.method) == ("pass", "dense")

@@ -202,10 +202,10 @@ def test_an_encoder_is_the_network_that_it_says(hidden):
     layer = x.numpy()
     weights = {k: v.numpy() for k, v in phi.items()}
     for i in range(len(hidden)):
-        layer = np.tanh(layer @ weights[f"hidden{i}.weight"].T + weights[f"hidden{i}.bias"])
+        layer = np.tanh(layer @ weights[f"hidden{i}.weights"].T + weights[f"hidden{i}.bias"])
     mean, std = encoder(phi, x)
-    np.testing.assert_allclose(mean, layer @ weights["mean.weight"].T + weights["mean.bias"])
-    log_std = layer @ weights["log_std.weight"].T + weights["log_std.bias"]
+    np.testing.assert_allclose(mean, layer @ weights["mean.weights"].T + weights["mean.bias"])
+    log_std = layer @ weights["log_std.weights"].T + weights["log_std.bias"]
     np.testing.assert_allclose(std, np.exp(log_std))
     q = encoder.posterior(phi, x)
     assert torch.equal(q.gaussian().mean, mean) and torch.equal(q.gaussian().scale, std)

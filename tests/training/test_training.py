@@ -56,7 +56,7 @@ def test_a_profiled_variance_is_the_best_one(x, noise, learnable_prior, profile)
     phi = {name: value + 0.3 for name, value in phi.items()}
     q = encoder.posterior(phi, x, cubature(2))
     best = float(batch_elbo(model, own, q, x, profile=profile))
-    names = {"noise": "variance.bias" if noise == "head" else "log_variance"}
+    names = {"noise": "log_variance.bias" if noise == "head" else "log_variance"}
     names["prior"] = "prior_log_variance"
     free = {names[scale] for scale in profile}
 
@@ -97,7 +97,7 @@ def test_a_seed_learns_the_same_alone_and_among_others(x, noise, learnable_prior
         for name, value in alone.encoder_parameters(0, t).items():
             assert torch.allclose(value, together.encoder_parameters(1, t)[name], atol=1e-10)
     assert torch.allclose(together.column("elbo")[1:2], alone.column("elbo"), atol=1e-9)
-    seeds = [together.parameters(s)["mean.weight"] for s in range(3)]
+    seeds = [together.parameters(s)["mean.weights"] for s in range(3)]
     assert all(not torch.allclose(a, b) for a, b in itertools.combinations(seeds, 2))
 
 
@@ -149,7 +149,7 @@ def test_a_gpu_learns_what_a_cpu_learns(x):
     cpu = train_vae(model, encoder, x, range(3), plan, nodes=3).column("elbo")
     plan = dataclasses.replace(SHORT, device="cuda")
     gpu = train_vae(model, encoder, x, range(3), plan, nodes=3)
-    assert gpu.parameters(0)["mean.weight"].device.type == "cpu"
+    assert gpu.parameters(0)["mean.weights"].device.type == "cpu"
     assert torch.allclose(cpu, gpu.column("elbo"), atol=1e-8)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
-from companion.models.priors import normalized
+from companion.models.enumerated import normalized
 
 __all__ = ["Moments", "QuadraticStatistics"]
 

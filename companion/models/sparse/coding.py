@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from companion.families import SphericalGaussian, ZeroLaplace
+from companion.families import ZeroLaplace
 from companion.families.laplace import folded_normal_mean
+from companion.models.linear_decoder import LOG_2PI, LinearDecoder
 from companion.models.sparse.expectations import (
     exact_gaussian,
     expected_square_error,
     marginal_std,
     summed_covariance,
 )
-from companion.models.sparse.inference import EntropyWeights, ascend
+from companion.models.sparse.inference import EntropyWeights, WeightedELBO
 from companion.support.checks import as_data, positive_integer
-from companion.theory.model import Factor, Model, Parameters, normal_draws
+from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Gaussian, Variational
 
 __all__ = ["SparseCoding"]
 
-LOG_2PI = math.log(2 * math.pi)
-
 
 @dataclass(frozen=True)
-class SparseCoding(Model):
+class SparseCoding(LinearDecoder):
     """z_h ~ Laplace(0, λ_h), x | z ~ N(Wz + μ, σ²I).
 
-    Parameters: ``W`` ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
-    ``learnable_scale`` also ``log_scale`` log λ ``(H,)``, otherwise λ = 1.
+    Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
+    ``learnable_prior`` also ``prior_log_scale`` log λ ``(H,)``, otherwise λ = 1.
 
     Direction v: −1 on log σ² and, if λ is learnable, −1 on log λ. For λ = 1, −W on the dictionary
     instead, with q rescaled at rate 1. The entropy sum is
@@ -47,56 +45,35 @@ class SparseCoding(Model):
 
     >>> model = SparseCoding(observed=4, latent=6)
     >>> sorted(model.initial_parameters(torch.Generator().manual_seed(0)))
-    ['W', 'log_scale', 'log_variance', 'mean']
+    ['log_variance', 'mean', 'prior_log_scale', 'weights']
     """
 
     observed: int
     latent: int
-    learnable_scale: bool = True
+    learnable_prior: bool = True
 
-    def __post_init__(self) -> None:
-        positive_integer(self.observed, "observed")
-        positive_integer(self.latent, "latent")
-
-    @property
-    def latent_rescaling(self) -> float:
-        return 0.0 if self.learnable_scale else 1.0
+    prior_parameter: ClassVar[str] = "prior_log_scale"
+    fixed_rate: ClassVar[float] = 1.0
 
     @property
-    def log_scales(self) -> tuple[str, ...]:
-        return ("log_variance", "log_scale")
+    def prior(self) -> Factor:
+        laplace = ZeroLaplace()
 
-    def absorption(self, parameters: Parameters, rate: Tensor) -> dict[str, Tensor]:
-        return {"W": -rate * parameters["W"]}
+        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+            return laplace.natural_parameters(self.prior_widths(parameters))
 
-    def scale(self, parameters: Parameters) -> Tensor:
-        """Scales λ of the prior, ``(H,)``."""
-        if self.learnable_scale:
-            return parameters["log_scale"].exp()
-        return torch.ones(self.latent, dtype=torch.float64)
+        return Factor("prior", laplace, natural, lambda z: z, self._expected_prior)
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        laplace, gaussian = ZeroLaplace(), SphericalGaussian()
-
-        def prior(parameters: Parameters, z: Tensor) -> Tensor:
-            return laplace.natural_parameters(self.scale(parameters))
-
-        def observable(parameters: Parameters, z: Tensor) -> Tensor:
-            mean = z @ parameters["W"].T + parameters["mean"]
-            variance = parameters["log_variance"].exp().expand(mean.shape[:-1])
-            return gaussian.natural_parameters(mean, variance)
-
-        return (
-            Factor("prior", laplace, prior, lambda z: z, self._expected_prior),
-            Factor("observable", gaussian, observable, closed_form=self._expected_observable),
-        )
+        prior, observable = super().factors
+        return prior, replace(observable, closed_form=self._expected_observable)
 
     def _expected_prior(self, parameters: Parameters, q: Variational, x: Tensor) -> Tensor | None:
         gaussian = exact_gaussian(q)
         if gaussian is None:
             return None
-        scale = self.scale(parameters)
+        scale = self.prior_widths(parameters)
         size = folded_normal_mean(gaussian.mean, marginal_std(gaussian))
         return -(size / scale).sum(-1) - (2 * scale).log().sum()
 
@@ -111,29 +88,8 @@ class SparseCoding(Model):
         normalisation = self.observed * (LOG_2PI + log_variance)
         return -0.5 * (error * (-log_variance).exp() + normalisation)
 
-    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        draw = partial(normal_draws, generator=generator)
-        parameters = {
-            "W": draw(self.observed, self.latent),
-            "mean": draw(self.observed),
-            "log_variance": 0.3 * draw(),
-        }
-        if self.learnable_scale:
-            parameters["log_scale"] = 0.3 * draw(self.latent)
-        return parameters
-
-    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        direction["log_variance"] = -torch.ones_like(parameters["log_variance"])
-        if self.learnable_scale:
-            return direction | {"log_scale": -torch.ones_like(parameters["log_scale"])}
-        return direction | {"W": -parameters["W"]}
-
-    def closed_form_entropy_sum(self, parameters: Parameters, q: Variational) -> Tensor:
-        """mean H[q] − Σ_h log(2eλ_h) − (D/2) log(2πeσ²): no nodes, no data."""
-        prior = (1 + math.log(2) + self.scale(parameters).log()).sum()
-        observable = 0.5 * self.observed * (1 + LOG_2PI + parameters["log_variance"])
-        return q.entropy().mean() - prior - observable
+    def prior_entropy(self, parameters: Parameters) -> Tensor:
+        return (1 + math.log(2) + self.prior_widths(parameters).log()).sum()
 
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Parameters to start learning from: random dictionary, the data's mean, half its variance.
@@ -147,13 +103,11 @@ class SparseCoding(Model):
         W = normal_draws(self.observed, self.latent, generator=generator)
         length = (self.observed * variance / (4 * self.latent)).sqrt()
         parameters = {
-            "W": length * W / W.norm(dim=0),
+            "weights": length * W / W.norm(dim=0),
             "mean": data.mean(0),
             "log_variance": (variance / 2).log(),
         }
-        if self.learnable_scale:
-            parameters["log_scale"] = torch.zeros(self.latent, dtype=torch.float64)
-        return parameters
+        return parameters | self.unit_prior()
 
     def prior_q(self, points: int, full: bool = False) -> Gaussian:
         """q_n = N(0, I) for all n, diagonal or with a full covariance: where learning may start."""
@@ -171,10 +125,10 @@ class SparseCoding(Model):
         ValueError
             If a latent has died: its column of W or its scale λ_h has all but vanished.
         """
-        if not self.learnable_scale:
+        if not self.learnable_prior:
             return dict(parameters), q
-        length = parameters["W"].norm(dim=0)
-        reach = length * parameters["log_scale"].exp()
+        length = parameters["weights"].norm(dim=0)
+        reach = length * self.prior_widths(parameters)
         noise = (0.5 * parameters["log_variance"]).exp()
         if not bool((reach > 1e-8 * noise).all()):
             raise ValueError(
@@ -183,8 +137,8 @@ class SparseCoding(Model):
                 "closer to 1"
             )
         scaled = {
-            "W": parameters["W"] / length,
-            "log_scale": parameters["log_scale"] + length.log(),
+            "weights": parameters["weights"] / length,
+            "prior_log_scale": parameters["prior_log_scale"] + length.log(),
         }
         stretch = length if q.diagonal else length[:, None]
         moved = q.with_parameters({"mean": length * q.mean, "scale": stretch * q.scale})
@@ -201,8 +155,20 @@ class SparseCoding(Model):
         """``steps`` damped Newton steps of q at fixed parameters, for all data points at once.
 
         The ELBO never falls for any data point, and as it is concave in the mean and the scale of
-        q_n, enough steps find its maximum. ``weights`` put weights on the terms whose entropies
-        they name: H[q], E log p(z) and E log p(x|z).
+        q_n, enough steps find its maximum.
+
+        Parameters
+        ----------
+        parameters
+            The point at which the model is held.
+        q
+            Free Gaussians, diagonal or full, to start from.
+        x
+            Data, ``(N, D)``, not checked here.
+        weights
+            Weights on the terms whose entropies they name: H[q], E log p(z) and E log p(x|z).
+        steps
+            How many steps are taken.
 
         Raises
         ------
@@ -214,9 +180,9 @@ class SparseCoding(Model):
                 "q must be a free Gaussian that is not integrated by samples for e_step: "
                 f"got {type(q).__name__}"
             )
-        positive_integer(steps, "steps")
         weights = EntropyWeights() if weights is None else weights
-        return ascend(parameters, self.scale(parameters), q, x, weights, steps)
+        objective = WeightedELBO(parameters, self.prior_widths(parameters), x, weights)
+        return objective.raised(q, positive_integer(steps, "steps"))
 
     def m_step(
         self, parameters: Parameters, q: Variational, x: Tensor, stretch: float = 1.0
@@ -225,8 +191,19 @@ class SparseCoding(Model):
 
         (W, μ) by least squares with the moments of q, σ² = E‖x − Wz − μ‖²/D, λ_h = E|z_h|, each
         averaged over the data. With a learnable λ the ELBO then equals the entropy sum: the slope
-        along v, −∂/∂log λ − ∂/∂log σ², is zero. With a ``stretch`` other than 1, (W, μ) go that
-        many times the way to their best values, and σ² is the best for where they end.
+        along v, −∂/∂log λ − ∂/∂log σ², is zero.
+
+        Parameters
+        ----------
+        parameters
+            Where a stretched step starts; the best parameters do not depend on them.
+        q
+            Gaussians, free or from an encoder.
+        x
+            Data, ``(N, D)``, not checked here.
+        stretch
+            (W, μ) go so many times the way to their best values, and σ² is the best for where they
+            end.
 
         Raises
         ------
@@ -240,7 +217,7 @@ class SparseCoding(Model):
         centered, center = mean - mean.mean(0), x.mean(0)
         second = centered.T @ centered + summed_covariance(gaussian)
         W = torch.linalg.solve(second, centered.T @ (x - center)).T
-        best = {"W": W, "mean": center - W @ mean.mean(0)}
+        best = {"weights": W, "mean": center - W @ mean.mean(0)}
         updated = dict(parameters) | {
             name: parameters[name] + stretch * (value - parameters[name])
             for name, value in best.items()
@@ -249,6 +226,8 @@ class SparseCoding(Model):
         if not variance > 0:
             raise ValueError("x is fitted without any error: use fewer latents or more data")
         updated["log_variance"] = variance.log()
-        if self.learnable_scale:
-            updated["log_scale"] = folded_normal_mean(mean, marginal_std(gaussian)).mean(0).log()
+        if self.learnable_prior:
+            updated["prior_log_scale"] = (
+                folded_normal_mean(mean, marginal_std(gaussian)).mean(0).log()
+            )
         return updated

@@ -34,7 +34,7 @@ def summed_covariance(q: Gaussian) -> Tensor:
 
 def expected_square_error(parameters: Parameters, x: Tensor, q: Gaussian) -> Tensor:
     """E_{q_n} ‖x_n − Wz − μ‖² = ‖x_n − Wm_n − μ‖² + tr(W S_n Wᵀ), ``(N,)``."""
-    W = parameters["W"]
+    W = parameters["weights"]
     error = x - parameters["mean"] - q.mean @ W.T
     if q.diagonal:
         spread = (q.scale * q.scale) @ (W * W).sum(0)

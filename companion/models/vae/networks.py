@@ -1,49 +1,62 @@
-"""Networks of variational autoencoders: tanh layers, and the encoder of a Gaussian q."""
+"""Networks of variational autoencoders: tanh layers, then linear heads; encoder and decoder."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from companion.models.scaled import ScaledLatents
 from companion.support.checks import positive_integer
-from companion.theory.model import Parameters
+from companion.theory.model import Parameters, normal_draws
 from companion.theory.variational import Amortized, Nodes
 
-__all__ = ["Encoder"]
+__all__ = ["Decoder", "Encoder"]
+
+Shapes = dict[str, tuple[int, ...]]
+
+#: Heads that give scales start with weights a tenth as large, so that scales start close to 1.
+_HEADS_OF_SCALES = ("log_std.weights", "log_variance.weights", "std.weights")
 
 
-def linear_layer(
-    inputs: int, outputs: int, generator: torch.Generator | None
-) -> tuple[Tensor, Tensor]:
-    """Weights ``(outputs, inputs)`` with variance 1/inputs, and zero biases."""
-    weight = torch.randn(outputs, inputs, dtype=torch.float64, generator=generator)
-    return weight / math.sqrt(inputs), torch.zeros(outputs, dtype=torch.float64)
+def network_shapes(sizes: tuple[int, ...], heads: Iterable[str], outputs: int) -> Shapes:
+    """Layers ``hidden0``, ``hidden1``, … between consecutive ``sizes``, then ``heads``."""
+    layers = {f"hidden{index}": pair for index, pair in enumerate(pairwise(sizes))}
+    layers |= {head: (sizes[-1], outputs) for head in heads}
+    shapes: Shapes = {}
+    for name, (inputs, size) in layers.items():
+        shapes |= {f"{name}.weights": (size, inputs), f"{name}.bias": (size,)}
+    return shapes
 
 
-def apply_linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
-    """The layer ``name``: inputs Wᵀ + b."""
-    return inputs @ parameters[f"{name}.weight"].T + parameters[f"{name}.bias"]
-
-
-def hidden_layers(sizes: tuple[int, ...], generator: torch.Generator | None) -> dict[str, Tensor]:
-    """Parameters of tanh layers ``hidden0``, ``hidden1``, … between consecutive ``sizes``."""
+def initial_network(shapes: Shapes, generator: torch.Generator | None) -> dict[str, Tensor]:
+    """Random weights of variance 1/inputs, a hundredth of that for scales; all else zero."""
     parameters: dict[str, Tensor] = {}
-    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
-        weight, bias = linear_layer(inputs, outputs, generator)
-        parameters |= {f"hidden{index}.weight": weight, f"hidden{index}.bias": bias}
+    for name, shape in shapes.items():
+        if name.endswith(".weights"):
+            weights = normal_draws(*shape, generator=generator) / math.sqrt(shape[1])
+            parameters[name] = 0.1 * weights if name in _HEADS_OF_SCALES else weights
+        else:
+            parameters[name] = torch.zeros(shape, dtype=torch.float64)
     return parameters
 
 
-def apply_hidden(parameters: Parameters, count: int, inputs: Tensor) -> Tensor:
-    """tanh of each hidden layer in turn; the inputs themselves if there is none."""
-    for index in range(count):
-        inputs = torch.tanh(apply_linear(parameters, f"hidden{index}", inputs))
-    return inputs
+def apply_network(
+    parameters: Parameters, hidden: int, heads: Iterable[str], inputs: Tensor
+) -> list[Tensor]:
+    """The linear ``heads`` on top of so many ``hidden`` layers: tanh(inputs Wᵀ + b) in turn."""
+
+    def linear(name: str, inputs: Tensor) -> Tensor:
+        return inputs @ parameters[f"{name}.weights"].T + parameters[f"{name}.bias"]
+
+    for index in range(hidden):
+        inputs = torch.tanh(linear(f"hidden{index}", inputs))
+    return [linear(head, inputs) for head in heads]
 
 
 def check_hidden(hidden: tuple[int, ...]) -> None:
@@ -54,13 +67,55 @@ def check_hidden(hidden: tuple[int, ...]) -> None:
         positive_integer(size, "every entry of hidden")
 
 
+class Decoder(ScaledLatents):
+    """A network z ↦ the parameters of p(x|z), with a Gaussian prior of z.
+
+    Parameters: ``hidden0``, ``hidden1``, … and the :attr:`heads`, each with ``.weights`` and
+    ``.bias``; with ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``. ``hidden=()``
+    is a linear decoder. For the fixed prior v has −½ of every weight matrix that reads z.
+    """
+
+    hidden: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_hidden(self.hidden)
+
+    @property
+    @abstractmethod
+    def heads(self) -> tuple[str, ...]:
+        """Names of the linear layers at the end, with D outputs each."""
+
+    @property
+    def observable_shapes(self) -> Shapes:
+        return network_shapes((self.latent, *self.hidden), self.heads, self.observed)
+
+    @property
+    def reads_latents(self) -> tuple[str, ...]:
+        first = ("hidden0",) if self.hidden else self.heads
+        return tuple(f"{layer}.weights" for layer in first)
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Random weights of variance 1/inputs, all else zero."""
+        return initial_network(self.shapes, generator)
+
+    def outputs(self, parameters: Parameters, z: Tensor) -> list[Tensor]:
+        """The outputs of all heads, ``(..., H)`` → ``(..., D)`` each."""
+        return apply_network(parameters, len(self.hidden), self.heads, z)
+
+    def tempered(self, parameters: Parameters, head: str) -> dict[str, Tensor]:
+        """Block of v that multiplies the output of one head: its weights and biases, times +1."""
+        return {name: parameters[name] for name in (f"{head}.weights", f"{head}.bias")}
+
+
 @dataclass(frozen=True)
 class Encoder:
     """A network x ↦ (m(x), s(x)) for q(z|x) = N(m, diag s²): tanh layers, then two linear heads.
 
     The heads give the mean and the *logarithm* of the standard deviation, so that rescaling the
     latent space is a step of the mean head and of the bias of the log-std head. ``hidden=()`` is a
-    linear encoder.
+    linear encoder. Parameters: ``hidden0``, ``hidden1``, …, ``mean`` and ``log_std``, each with
+    ``.weights`` and ``.bias``.
 
     >>> encoder = Encoder(observed=4, latent=2)
     >>> phi = encoder.initial_parameters(torch.Generator().manual_seed(0))
@@ -78,21 +133,19 @@ class Encoder:
         positive_integer(self.latent, "latent")
         check_hidden(self.hidden)
 
+    @property
+    def shapes(self) -> Shapes:
+        """Names and shapes of all parameters."""
+        return network_shapes((self.observed, *self.hidden), ("mean", "log_std"), self.latent)
+
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Random weights of variance 1/inputs, zero biases."""
-        sizes = (self.observed, *self.hidden)
-        parameters = hidden_layers(sizes, generator)
-        for head in ("mean", "log_std"):
-            weight, bias = linear_layer(sizes[-1], self.latent, generator)
-            parameters |= {f"{head}.weight": weight, f"{head}.bias": bias}
-        parameters["log_std.weight"] = 0.1 * parameters["log_std.weight"]
-        return parameters
+        return initial_network(self.shapes, generator)
 
     def __call__(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z | x_n), both ``(N, H)``."""
-        hidden = apply_hidden(parameters, len(self.hidden), x)
-        log_std = apply_linear(parameters, "log_std", hidden)
-        return apply_linear(parameters, "mean", hidden), log_std.exp()
+        mean, log_std = apply_network(parameters, len(self.hidden), ("mean", "log_std"), x)
+        return mean, log_std.exp()
 
     def rescaling(self, parameters: Parameters, rate: float | Tensor) -> dict[str, Tensor]:
         """Direction of φ along which z is rescaled: rate × mean head, rate on the log-std bias.
@@ -102,7 +155,7 @@ class Encoder:
         rates = torch.as_tensor(rate, dtype=torch.float64).expand(self.latent)
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return direction | {
-            "mean.weight": rates[:, None] * parameters["mean.weight"],
+            "mean.weights": rates[:, None] * parameters["mean.weights"],
             "mean.bias": rates * parameters["mean.bias"],
             "log_std.bias": rates * torch.ones_like(parameters["log_std.bias"]),
         }

@@ -77,7 +77,8 @@ class Plane:
     >>> model = models.PPCA(observed=2, latent=1)
     >>> origin = model.stationary_point(x, [])
     >>> up = torch.ones(2, 1, dtype=torch.float64)
-    >>> plane = Plane(model, x, origin, {"W": up}, {"log_variance": torch.ones_like(up[0, 0])})
+    >>> one = torch.ones_like(up[0, 0])
+    >>> plane = Plane(model, x, origin, {"weights": up}, {"log_variance": one})
     >>> plane.evaluate([0.0, 1.0], 0.0).relative_residual.max() < 1e-12
     np.True_
     """

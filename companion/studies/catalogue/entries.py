@@ -223,7 +223,7 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     some = torch.full((x.shape[1],), 0.5, dtype=x.dtype)
 
     def noisy_multiple(p: Mapping[str, Tensor], z: Tensor) -> Tensor:
-        mean = z * p["w"] + p["b"]
+        mean = z * p["weights"] + p["bias"]
         return gaussian.natural_parameters(mean, p["log_variance"].exp().expand(mean.shape[:-1]))
 
     def direction(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -233,7 +233,7 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     poisson = models.GenerativeModel(
         families.Poisson(), lambda p: p["log_rate"], gaussian, noisy_multiple, direction
     )
-    start = {"log_rate": some[:1], "w": some, "b": some, "log_variance": some[0]}
+    start = {"log_rate": some[:1], "weights": some, "bias": some, "log_variance": some[0]}
     first = torch.arange(4, dtype=x.dtype)[:, None]
     yield Entry(
         "own model, Poisson latent", _OWN, poisson, x, _tabulated(first, len(x)), start=start
@@ -242,12 +242,12 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     counts = data["counts"]
     switch = models.GenerativeModel(
         families.Bernoulli(),
-        lambda p: p["a"],
+        lambda p: p["prior_logits"],
         families.Poisson(),
-        lambda p, z: z @ p["W"].T + p["b"],
+        lambda p, z: z @ p["weights"].T + p["bias"],
         states=first[:2],
     )
-    start = {"a": some[:1], "W": some[:2, None], "b": some[:2]}
+    start = {"prior_logits": some[:1], "weights": some[:2, None], "bias": some[:2]}
     yield Entry("own model, binary latent", _OWN, switch, counts, start=start)
     free = _tabulated(first[:2], len(counts))
     yield Entry("own model, binary latent", _OWN, switch, counts, free, True, start=start)

@@ -71,10 +71,10 @@ def _equal(block: Tensor, form: Tensor) -> bool:
 
 
 def in_words(forms: Mapping[str, str]) -> str:
-    """Blocks of v by form, for example ``"−θ/2: W; −1: log_variance"``; zeros are left out.
+    """Blocks of v by form, for example ``"−θ/2: weights; −1: log_variance"``; zeros are left out.
 
-    >>> in_words({"W": "−θ/2", "mean": "0", "log_variance": "−1"})
-    '−θ/2: W; −1: log_variance'
+    >>> in_words({"weights": "−θ/2", "mean": "0", "log_variance": "−1"})
+    '−θ/2: weights; −1: log_variance'
     """
     names: dict[str, list[str]] = {}
     for name, form in forms.items():

@@ -1,1 +1,1 @@
-"""Posterior collapse: figures of what each latent carries."""
+"""Posterior collapse: what each latent carries, where it collapses; figures of it."""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.models.vae.diagonal import diagonal_moments, prior_variance
+from companion.models.vae.latents import diagonal_moments, prior_variance
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Nodes, Variational
 

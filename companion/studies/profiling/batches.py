@@ -117,7 +117,7 @@ def _spread(
     """The constant of :func:`batch_bias`: relative variances of residuals and latents, over 4."""
     mean, std = q.encoder(q.parameters, x)
     z, weights = q.nodes()
-    squares = ((x[:, None] - model.decode(parameters, z)[0]) ** 2).sum(-1)
+    squares = ((x[:, None] - model.decode(parameters, z)) ** 2).sum(-1)
     total = 0.0
     if "noise" in profile:
         total += model.observed * float(_relative_variance((weights * squares).sum(-1)))

@@ -69,10 +69,10 @@ class Layout:
 
     def pack(self, theta: Array, own: Mapping[str, Any], phi: Mapping[str, Any]) -> None:
         """Write one VAE, named as by GaussianVAE and Encoder, into the zero row ``theta``."""
-        view, used = self.views(theta), own["mean.weight"].shape[1]
-        view.decoder[:, :used] = own["mean.weight"]
+        view, used = self.views(theta), own["mean.weights"].shape[1]
+        view.decoder[:, :used] = own["mean.weights"]
         view.decoder[:, -1] = own["mean.bias"]
-        view.encoder[:used, :-1] = phi["mean.weight"]
+        view.encoder[:used, :-1] = phi["mean.weights"]
         view.encoder[:used, -1] = phi["mean.bias"]
         view.encoder[-1, -1] = 1
         view.log_std[:used] = phi["log_std.bias"]
@@ -82,14 +82,14 @@ class Layout:
         """The first ``used`` latents of one row, under the names of GaussianVAE and Encoder."""
         view = self.views(theta)
         own = {
-            "mean.weight": view.decoder[:, :used],
+            "mean.weights": view.decoder[:, :used],
             "mean.bias": view.decoder[:, -1],
             "log_variance": view.log_variance,
         }
         phi = {
-            "mean.weight": view.encoder[:used, :-1],
+            "mean.weights": view.encoder[:used, :-1],
             "mean.bias": view.encoder[:used, -1],
-            "log_std.weight": np.zeros((used, self.observed)),
+            "log_std.weights": np.zeros((used, self.observed)),
             "log_std.bias": view.log_std[:used],
         }
         return _tensors(own), _tensors(phi)
@@ -194,7 +194,7 @@ def closed_form(
     """The linear VAE z ~ N(0, I), x | z ~ N(Wz + μ, σ²I), q = N(Ax + a, diag τ²) on a batch ``x``.
 
     Parameters as of ``GaussianVAE(D, H)`` and ``Encoder(D, H)``, where τ does not depend on x: the
-    encoder's ``log_std.weight`` must be zero, and has no entry in the gradient. Names in the
+    encoder's ``log_std.weights`` must be zero, and has no entry in the gradient. Names in the
     gradient that begin with ``q.`` are the encoder's.
 
     Raises
@@ -208,17 +208,17 @@ def closed_form(
     >>> generator = torch.Generator().manual_seed(0)
     >>> own = GaussianVAE(4, 2).initial_parameters(generator)
     >>> phi = Encoder(4, 2).initial_parameters(generator)
-    >>> phi["log_std.weight"] = torch.zeros(2, 4)
+    >>> phi["log_std.weights"] = torch.zeros(2, 4)
     >>> report = closed_form(own, phi, torch.randn(9, 4, generator=generator))
     >>> report.relative_residual < 1e-12, abs(report.gap) > 0.1
     (True, True)
     """
-    if bool(encoder_parameters["log_std.weight"].any()):
+    if bool(encoder_parameters["log_std.weights"].any()):
         raise ValueError(
-            "encoder_parameters must have log_std.weight = 0, a standard deviation that does not "
+            "encoder_parameters must have log_std.weights = 0, a standard deviation that does not "
             "depend on x: got weights that are not zero"
         )
-    D, H = parameters["mean.weight"].shape
+    D, H = parameters["mean.weights"].shape
     data = GaussianVAE(D, H).check(parameters, x)
     layout = Layout(D, H)
     theta = layout.zeros(1)
@@ -230,7 +230,7 @@ def closed_form(
     along -= 0.5 * (slopes.decoder[0, :, :-1] * at.decoder[0, :, :-1]).sum()
     along -= slopes.log_variance[0]
     own, phi = layout.unpack(gradient.value[0], H)
-    del phi["log_std.weight"]
+    del phi["log_std.weights"]
     return ClosedForm(
         elbo=float(elbo_of(at.log_std, at.log_variance, r, e, D)[0]),
         entropy_sum=float(entropy_sum_of(at.log_std, at.log_variance, D)[0]),

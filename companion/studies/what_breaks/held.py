@@ -111,14 +111,14 @@ def frozen_net(
     start |= {"prior_logits": torch.tensor(prior_logits, dtype=x.dtype)}
     rough = fit.lbfgs(model, start, None, x, fixed=fixed, tolerance=1e-5)
     end = fit.newton(model, rough.parameters, None, x, fixed=fixed, tolerance=1e-10, steps=100)
-    psi, W, b = (end.parameters[name] for name in ("prior_logits", "W", "b"))
+    psi, W, b = (end.parameters[name] for name in ("prior_logits", "weights", "bias"))
     z, q = model.posterior(end.parameters, x).nodes()
     means = torch.sigmoid(z @ W.T + b)
     share = q.mean(0)
     parts = {
         "prior_logits": psi * (share @ z - torch.sigmoid(psi)),
-        "W": W * (x.T @ (q @ z) / len(x) - (means * share[:, None]).T @ z),
-        "b": b * (x.mean(0) - share @ means),
+        "weights": W * (x.T @ (q @ z) / len(x) - (means * share[:, None]).T @ z),
+        "bias": b * (x.mean(0) - share @ means),
     }
     predicted = sum(float(parts[name].sum()) for name in fixed)
     return Counterexample(case, end.final.gap, predicted, end.gradient_norm)

@@ -100,7 +100,7 @@ def known_noise(
     end = fit.newton(model, rough.parameters, rough.q, x, tolerance=1e-10)
     true = float(entropy_sum(model, end.parameters, end.q, x, form="true").total)
     z, weights = end.q.nodes()
-    mean, _ = model.decode(end.parameters, z)
+    mean = model.decode(end.parameters, z)
     residual = float(expectation(weights, ((x[:, None] - mean) ** 2).mean(-1)))
     predicted = size / 2 * (1 - residual / variance)
     return Counterexample(case, end.final.elbo - true, predicted, end.gradient_norm)

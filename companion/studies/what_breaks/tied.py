@@ -38,7 +38,7 @@ def shared_parameters(case: str, x: Tensor, latent: int, seed: int) -> Counterex
     model = SigmoidBeliefNet(x.shape[-1], latent)
 
     def q(p: Mapping[str, Tensor]) -> MeanFieldBernoulli:
-        return MeanFieldBernoulli(p["prior_logits"] + (x - torch.sigmoid(p["b"])) @ p["W"])
+        return MeanFieldBernoulli(p["prior_logits"] + (x - torch.sigmoid(p["bias"])) @ p["weights"])
 
     start = model.initial_parameters(torch.Generator().manual_seed(seed))
     end, norm = climb(lambda p: elbo(model, p, q(p), x), start)
@@ -70,14 +70,17 @@ def tied_encoder(
     model = PPCA(x.shape[-1], latent, learnable_prior=learnable_prior)
 
     def q(p: Mapping[str, Tensor]) -> Gaussian:
-        mean = (x - p["mean"]) @ p["W"]
+        mean = (x - p["mean"]) @ p["weights"]
         return Gaussian(mean, p["log_std"].exp().expand(mean.shape))
 
     start = model.initial_parameters(torch.Generator().manual_seed(seed))
-    start |= {"W": 0.3 * start["W"], "log_std": torch.zeros(latent, dtype=x.dtype)}
-    end, norm = climb(lambda p: elbo(model, p, q(p), x), start)
-    own = {name: value for name, value in end.items() if name != "log_std"}
-    nu, W, centered = q(end).mean, end["W"], x - end["mean"]
+    start |= {"weights": 0.3 * start["weights"], "log_std": torch.zeros(latent, dtype=x.dtype)}
+
+    def own(p: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value for name, value in p.items() if name != "log_std"}
+
+    end, norm = climb(lambda p: elbo(model, own(p), q(p), x), start)
+    nu, W, centered = q(end).mean, end["weights"], x - end["mean"]
     pull = (centered - nu @ W.T) @ W / end["log_variance"].exp() - nu
     predicted = 0.0 if learnable_prior else float((nu * pull).sum(-1).mean())
     return Counterexample(case, verify(model, own, q(end), x).gap, predicted, norm)
@@ -105,8 +108,8 @@ def softplus_encoder(case: str, x: Tensor, hidden: tuple[int, ...], seed: int) -
     rule = gauss_hermite(1, 20)
 
     def q(p: Mapping[str, Tensor], stretch: Tensor) -> Gaussian:
-        mean = x @ p["mean.weight"].T + p["mean.bias"]
-        std = softplus(x @ p["log_std.weight"].T + p["log_std.bias"])
+        mean = x @ p["mean.weights"].T + p["mean.bias"]
+        std = softplus(x @ p["log_std.weights"].T + p["log_std.bias"])
         return Gaussian(mean, std * stretch.exp(), rule)
 
     one = torch.zeros((), dtype=x.dtype)
