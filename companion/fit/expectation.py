@@ -169,7 +169,7 @@ def _step_maker(model: Learnable, floor: float) -> Callable[[Tensor], Step]:
             f"floor must be 0 for a {type(model).__name__}, it is for variances of Gaussian "
             f"components: got {floor}"
         )
-    if isinstance(model, FamilyMixture) and not model.component.exact:
+    if isinstance(model, FamilyMixture) and not model.family.has_m_step:
         raise ValueError(
             f"em needs a closed-form M-step, which {type(model.family).__name__} lacks: learn with "
             "fit.lbfgs and fit.newton"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ __all__ = ["Survey", "Surveyed", "survey"]
 class Surveyed:
     """A mixture of one family, verified at random parameters and at a converged point.
 
-    ``direction`` is v as the documentation of :class:`companion.models.FamilyMixture` gives it;
+    ``direction`` is v in the family's own words (:class:`companion.families.Family`);
     ``pointwise`` the relative error of log(p/h) + H̃ = ⟨∇ log p, v⟩ over data and components;
     ``random`` and ``converged`` the two verifications; ``held`` the parameters kept fixed in
     learning (none, or locations with a kink in the density).
@@ -51,7 +50,7 @@ class Survey:
             (*columns, "|gap|", "‖∇F‖"),
             [
                 (
-                    type(row.family).__name__,
+                    repr(row.family).removesuffix("()"),
                     _base_measure(row.family),
                     row.direction,
                     row.pointwise,
@@ -85,8 +84,8 @@ def survey(
     The data are ``points`` draws, in turn from the components of a mixture at random parameters.
     The identity is checked on them at other random parameters with a random q. Then the mixture is
     learned with L-BFGS and Newton's method down to round-off, from the parameters that made the
-    data; the row says how small the gradient has become. Locations of
-    :class:`companion.families.Laplace` stay there: at the kinks the ELBO has no gradient.
+    data; the row says how small the gradient has become. Coordinates in which the density has kinks
+    (locations of :class:`companion.families.Laplace`) stay there: the ELBO has no gradient at them.
 
     Raises
     ------
@@ -109,29 +108,19 @@ def _one(model: FamilyMixture, points: int, seed: int) -> Surveyed:
     component = torch.arange(points) % model.components
     x = model.family.sample(model.component_natural(truth)[component], generator)
     logits = torch.randn(points, model.components, dtype=x.dtype, generator=generator)
-    held = ("locations",) if type(model.family).__name__ == "Laplace" else ()
+    held = model.family.kinks
     with warnings.catch_warnings():  # more than can be reached is asked for: to round-off
         warnings.simplefilter("ignore", fit.ConvergenceWarning)
         climb = fit.lbfgs(model, truth, x, steps=500, tolerance=1e-4, fixed=held)
         learned = fit.newton(model, climb.parameters, x, tolerance=1e-15, fixed=held)
     return Surveyed(
         family=model.family,
-        direction=_direction(model.family),
+        direction=model.family.in_words,
         pointwise=pointwise_residual(model, guess, x),
         random=verify(model, guess, Tabulated(model.states, logits), x),
         converged=learned.final,
         held=held,
     )
-
-
-def _direction(family: Family) -> str:
-    """The line about ``family`` in the documentation of FamilyMixture: names; v."""
-    for kinds, names, block in re.findall(
-        r"\* ([\w, ]+): (.+); v: (.+)", FamilyMixture.__doc__ or ""
-    ):
-        if type(family).__name__ in kinds.split(", "):
-            return f"{names.replace('`', '')}; {block}"
-    raise ValueError(f"{type(family).__name__} is not in the documentation of FamilyMixture")
 
 
 def _base_measure(family: Family) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from companion.models import PPCA, Encoder, GaussianVAE, SigmoidBeliefNet
 from companion.studies.what_breaks.record import Counterexample, climb
 from companion.support import tree
