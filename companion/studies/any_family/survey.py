@@ -23,18 +23,15 @@ __all__ = ["Survey", "Surveyed", "survey"]
 class Surveyed:
     """A mixture of one family, verified at random parameters and at a converged point.
 
-    ``direction`` is v in the family's own words (:class:`companion.families.Family`);
-    ``pointwise`` the relative error of log(p/h) + H̃ = ⟨∇ log p, v⟩ over data and components;
-    ``random`` and ``converged`` the two verifications; ``held`` the parameters kept fixed in
-    learning (none, or locations with a kink in the density).
+    ``pointwise`` is the relative error of log(p/h) + H̃ = ⟨∇ log p, v⟩ over data and components;
+    ``random`` and ``converged`` are the two verifications. The ``family`` says its v in words
+    (``in_words``), and which parameters were kept fixed in learning (``kinks``).
     """
 
     family: Family
-    direction: str
     pointwise: float
     random: Verification
     converged: Verification
-    held: tuple[str, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +49,7 @@ class Survey:
                 (
                     repr(row.family).removesuffix("()"),
                     _base_measure(row.family),
-                    row.direction,
+                    row.family.in_words,
                     row.pointwise,
                     row.random.relative_residual,
                     abs(row.converged.gap),
@@ -94,7 +91,7 @@ def survey(
 
     >>> from companion.families import Poisson
     >>> row = survey([Poisson()], points=100).rows[0]
-    >>> row.direction, row.random.relative_residual < 1e-12, abs(row.converged.gap) < 1e-9
+    >>> row.family.in_words, row.random.relative_residual < 1e-12, abs(row.converged.gap) < 1e-9
     ('log_rates t; t', True, True)
     """
     return Survey([_one(FamilyMixture(f, observed, components), points, seed) for f in families])
@@ -106,20 +103,18 @@ def _one(model: FamilyMixture, points: int, seed: int) -> Surveyed:
     # Twice as far apart, and equally many of each component: a maximum that is well determined.
     truth = {name: 2 * value for name, value in truth.items()} | {"logits": 0 * truth["logits"]}
     component = torch.arange(points) % model.components
-    x = model.family.sample(model.component_natural(truth)[component], generator)
+    family, kinks = model.family, model.family.kinks
+    x = family.sample(model.component_natural(truth)[component], generator)
     logits = torch.randn(points, model.components, dtype=x.dtype, generator=generator)
-    held = model.family.kinks
     with warnings.catch_warnings():  # more than can be reached is asked for: to round-off
         warnings.simplefilter("ignore", fit.ConvergenceWarning)
-        climb = fit.lbfgs(model, truth, x, steps=500, tolerance=1e-4, fixed=held)
-        learned = fit.newton(model, climb.parameters, x, tolerance=1e-15, fixed=held)
+        climb = fit.lbfgs(model, truth, x, steps=500, tolerance=1e-4, fixed=kinks)
+        learned = fit.newton(model, climb.parameters, x, tolerance=1e-15, fixed=kinks)
     return Surveyed(
-        family=model.family,
-        direction=model.family.in_words,
+        family=family,
         pointwise=pointwise_residual(model, guess, x),
         random=verify(model, guess, Tabulated(model.states, logits), x),
         converged=learned.final,
-        held=held,
     )
 
 
