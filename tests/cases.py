@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from companion import families, models, variational
-from companion.families import ExponentialFamily, Family, Poisson, SphericalGaussian
+from companion.families import ExponentialFamily, Poisson, SphericalGaussian
 from companion.theory.model import Factor, Model, Parameters
 from companion.theory.variational import Nodes, Variational
 
@@ -45,25 +45,7 @@ def draw(*shape: int, g: torch.Generator) -> Tensor:
 
 
 #: One family of each kind, with values for what a family holds fixed.
-FAMILIES: tuple[Family, ...] = (
-    families.Bernoulli(),
-    families.Categorical(),
-    families.CategoricalProduct(groups=2),
-    families.Multinomial(trials=6),
-    families.Poisson(),
-    families.Geometric(),
-    families.NegativeBinomial(successes=2.5),
-    families.Exponential(),
-    families.Gamma(),
-    families.GammaFixedShape(shape=2.5),
-    families.InverseGaussian(),
-    families.LogNormal(),
-    families.Beta(),
-    families.VonMises(),
-    families.ZeroLaplace(),
-    families.Laplace(),
-    families.StudentT(),
-)
+FAMILIES = families.EVERY_FAMILY
 
 
 # --- models that a reader might add --------------------------------------------------------------

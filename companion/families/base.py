@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["ExponentialFamily", "Family"]
+from companion.support.checks import all_finite
+
+__all__ = ["Average", "Blocks", "ExponentialFamily", "Family", "PositiveVariables"]
+
+#: One tensor for each of a family's coordinates, in their order.
+Blocks = tuple[Tensor, ...]
+#: Maps values of a function of the data, ``(N, K)``, to weighted averages of them, ``(C, K)``.
+Average = Callable[[Tensor], Tensor]
 
 
 class Family(ABC):
@@ -18,10 +26,27 @@ class Family(ABC):
     every method that returns a density or an entropy returns ``(...)``, in nats. For an
     :class:`ExponentialFamily` η are the natural parameters; for any other family they are those
     that it documents.
+
+    A mixture learns unconstrained ``coordinates`` θ of the family, each ``(..., D)``:
+    ``from_coordinates`` gives η(θ), ``direction`` the block of v, ``estimate`` a start and, where
+    it has a closed form, ``maximum_likelihood`` the M-step of EM.
     """
 
-    #: Whether h is constant (then h ≡ 1 here). If not, entropy and pseudo-entropy differ.
-    constant_base_measure: ClassVar[bool] = True
+    #: What values must be, in words that follow "must be": those that ``support`` allows.
+    requirement: str = "finite"
+    #: Whether columns of x are independent, each with its own column of every coordinate.
+    independent_columns: bool = False
+    #: Names of the coordinates θ; a family that names none has no mixtures.
+    coordinates: tuple[str, ...] = ()
+    #: The coordinates and their block of v as tables show them: "names; v".
+    in_words: str = ""
+    #: Coordinates in which the density has kinks, where the ELBO has no gradient.
+    kinks: tuple[str, ...] = ()
+
+    @property
+    def constant_base_measure(self) -> bool:
+        """Whether h ≡ 1: no :meth:`log_base_measure` is given. If not, H̃ is not the entropy."""
+        return type(self).log_base_measure is Family.log_base_measure
 
     @abstractmethod
     def log_prob(self, x: Tensor, natural: Tensor) -> Tensor:
@@ -35,9 +60,16 @@ class Family(ABC):
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw one value per row of parameters, ``(..., L)`` → ``(..., D)``."""
 
-    @abstractmethod
+    def support(self, x: Tensor) -> Tensor:
+        """Which finite values are allowed: truth values of any shape, all true if ``x`` is."""
+        return torch.ones((), dtype=torch.bool)
+
     def invalid(self, x: Tensor) -> str | None:
         """Say in a clause why ``x`` is outside the support, or return ``None``."""
+        if all_finite(x) and bool(self.support(x).all()):
+            return None
+        found = f"found values in [{float(x.min()):g}, {float(x.max()):g}]"
+        return f"must be {self.requirement} for {self!r}: {found}"
 
     def log_base_measure(self, x: Tensor) -> Tensor:
         """log h(x), ``(..., D)`` → ``(...)``; zero for a constant base measure."""
@@ -65,6 +97,71 @@ class Family(ABC):
             )
         return self.pseudo_entropy(natural)
 
+    def log_tempered_normaliser(self, natural: Tensor, t: Tensor) -> Tensor:
+        """log Z_t = log ∫ p(x | η)ᵗ h(x)¹⁻ᵗ dx, ``(..., L)`` → ``(...)``; finite where Z_t is.
+
+        Raises
+        ------
+        ValueError
+            If the family is not exponential and gives no closed form.
+        """
+        raise ValueError(
+            f"{type(self).__name__} is not an exponential family and not known to be closed under "
+            "tempering"
+        )
+
+    def coordinate_size(self, observed: int) -> int:
+        """Entries of each coordinate for values with ``observed`` columns D: as many.
+
+        Raises
+        ------
+        ValueError
+            If values can't have this number of columns.
+        """
+        return observed
+
+    def from_coordinates(self, *theta: Any, **named: Any) -> Tensor:
+        """Parameters η(θ), ``(..., L)``, from one argument for each coordinate."""
+        raise NotImplementedError
+
+    def direction(self, *theta: Any, **named: Any) -> Blocks:
+        """The block of v on each coordinate, with log(p/h) + H̃ = ⟨∇_θ log p, v⟩ for all x.
+
+        For an exponential family this means η = (∂η/∂θᵀ) v.
+        """
+        raise NotImplementedError
+
+    @property
+    def has_m_step(self) -> bool:
+        """Whether the family gives :meth:`maximum_likelihood`."""
+        return type(self).maximum_likelihood is not Family.maximum_likelihood
+
+    def maximum_likelihood(self, x: Tensor, average: Average) -> Blocks:
+        """Coordinates that maximise the average of log p(x | θ), which is the M-step of EM.
+
+        ``x`` is ``(N, D)``; ``average`` maps a function of it to weighted averages, one row for
+        each set of weights: so that the coordinates are ``(C, D)`` for C components.
+
+        Raises
+        ------
+        ValueError
+            If the family gives no closed form.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no closed-form M-step: learn with fit.lbfgs and fit.newton "
+            "from any start, such as initial_parameters"
+        )
+
+    def estimate(self, x: Tensor, average: Average) -> Blocks:
+        """Coordinates to start learning from: :meth:`maximum_likelihood`, or something rougher.
+
+        Raises
+        ------
+        ValueError
+            If the family gives neither.
+        """
+        return self.maximum_likelihood(x, average)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
@@ -74,16 +171,21 @@ class ExponentialFamily(Family):
 
     A value ``x`` is ``(..., D)``; natural parameters η and statistics T(x) are ``(..., L)``.
 
-    A subclass gives T, A and, if it is not constant, h. A constant base measure is written into
-    A, so that h ≡ 1 and pseudo-entropy and entropy coincide.
+    A subclass gives A and, if they are not x and 1, T and h. A constant base measure is written
+    into A, so that h ≡ 1 and pseudo-entropy and entropy coincide; for η outside of its domain, A is
+    not finite. Coordinates θ, unless the subclass gives others and their v, are the natural
+    parameters themselves, with v = θ.
 
     Source: Lücke & Warnken (arXiv:2209.03077), definition of the class of models; Wainwright &
     Jordan (2008) for the general theory.
     """
 
-    @abstractmethod
+    coordinates: tuple[str, ...] = ("natural",)
+    in_words = "natural η; η"
+
     def statistics(self, x: Tensor) -> Tensor:
-        """Sufficient statistics T(x), ``(..., D)`` → ``(..., L)``."""
+        """Sufficient statistics T(x), ``(..., D)`` → ``(..., L)``; x itself unless overridden."""
+        return x
 
     @abstractmethod
     def log_partition(self, natural: Tensor) -> Tensor:
@@ -110,3 +212,30 @@ class ExponentialFamily(Family):
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         """Entropy relative to the base measure, −E[log p/h] = A(η) − ⟨η, ∇A(η)⟩."""
         return self.log_partition(natural) - (natural * self.mean_parameters(natural)).sum(-1)
+
+    def log_tempered_normaliser(self, natural: Tensor, t: Tensor) -> Tensor:
+        """log Z_t = A(tη) − tA(η), since tempering multiplies η by t."""
+        return self.log_partition(t * natural) - t * self.log_partition(natural)
+
+    def coordinate_size(self, observed: int) -> int:
+        if self.coordinates == ExponentialFamily.coordinates:
+            return self.statistics(torch.ones(observed, dtype=torch.float64)).shape[-1]
+        return observed
+
+    def from_coordinates(self, *theta: Any, **named: Any) -> Tensor:
+        """The one coordinate, which is η itself."""
+        (natural,) = (*theta, *named.values())
+        return natural
+
+    def direction(self, *theta: Any, **named: Any) -> Blocks:
+        return (*theta, *named.values())
+
+
+class PositiveVariables(ExponentialFamily):
+    """Independent positive numbers."""
+
+    requirement = "positive and finite"
+    independent_columns = True
+
+    def support(self, x: Tensor) -> Tensor:
+        return x > 0

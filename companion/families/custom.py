@@ -21,8 +21,8 @@ class Custom(ExponentialFamily):
     to A(η) ``(...)``; ``log_base_measure`` maps x to log h(x) ``(...)``, and is left out if h ≡ 1.
     All are torch functions; A is differentiated once for E[T] = ∇A, and once more in learning.
 
-    ``support`` maps x to truth values of any shape, all true where every value is allowed; without
-    it all finite values are. ``sampler(η, generator)`` gives draws ``(..., D)``. ``name`` is used
+    ``support`` maps finite x to truth values of any shape, all true where every value is allowed;
+    without it all are. ``sampler(η, generator)`` gives draws ``(..., D)``. ``name`` is used
     in messages.
 
     The functions are taken at their word: that Σ_x p(x) = 1 is for the caller to check, because
@@ -62,8 +62,10 @@ class Custom(ExponentialFamily):
         self._sampler = sampler
         self.name = name
 
+    requirement = "in the support"
+
     @property
-    def constant_base_measure(self) -> bool:  # type: ignore[override]
+    def constant_base_measure(self) -> bool:
         """Whether no ``log_base_measure`` was given."""
         return self._log_base_measure is None
 
@@ -83,14 +85,8 @@ class Custom(ExponentialFamily):
             raise ValueError(f"the {self.name} family can't be sampled: give it a sampler")
         return self._sampler(natural, generator)
 
-    def invalid(self, x: Tensor) -> str | None:
-        allowed = torch.isfinite(x) if self._support is None else self._support(x)
-        if bool(allowed.all()):
-            return None
-        return (
-            f"must be in the support of the {self.name} family: found values in "
-            f"[{float(x.min()):g}, {float(x.max()):g}]"
-        )
+    def support(self, x: Tensor) -> Tensor:
+        return super().support(x) if self._support is None else self._support(x)
 
     def _one_per_row(self, which: str, value: Tensor, argument: Tensor) -> Tensor:
         if value.shape != argument.shape[:-1]:

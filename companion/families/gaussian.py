@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from companion.families.base import ExponentialFamily
-from companion.support.checks import all_finite
 
 __all__ = ["DiagonalGaussian", "FullGaussian", "GaussianMean", "SphericalGaussian"]
 
@@ -31,7 +29,12 @@ def positive_definite_inverse(matrix: Tensor) -> Tensor:
 
 
 class Gaussian(ExponentialFamily):
-    """What the three Gaussians share: support ℝᴰ, and conversion from mean and (co)variance."""
+    """What the three Gaussians share: support ℝᴰ, and conversion from mean and (co)variance.
+
+    Their mixtures are those of :class:`companion.models.GaussianMixture`.
+    """
+
+    coordinates = ()
 
     @abstractmethod
     def natural_parameters(self, mean: Tensor, variance: Tensor) -> Tensor:
@@ -40,9 +43,6 @@ class Gaussian(ExponentialFamily):
     @abstractmethod
     def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (or covariance matrix) from the natural parameters."""
-
-    def invalid(self, x: Tensor) -> str | None:
-        return None if all_finite(x) else "must be finite for a Gaussian"
 
 
 class SphericalGaussian(Gaussian):
@@ -135,6 +135,12 @@ class FullGaussian(Gaussian):
         second = (-0.5 * precision).flatten(-2).expand(*first.shape[:-1], -1)
         return torch.cat([first, second], -1)
 
+    def _factor(self, natural: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Λm, the Cholesky factor of Λ, and ½ log det Λ."""
+        first, precision = self._precision(natural)
+        factor = torch.linalg.cholesky(precision)
+        return first, factor, factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
     def _precision(self, natural: Tensor) -> tuple[Tensor, Tensor]:
         size = round((math.sqrt(1 + 4 * natural.shape[-1]) - 1) / 2)
         second = natural[..., size:].unflatten(-1, (size, size))
@@ -146,20 +152,13 @@ class FullGaussian(Gaussian):
         return (covariance @ first[..., None])[..., 0], covariance
 
     def log_partition(self, natural: Tensor) -> Tensor:
-        first, precision = self._precision(natural)
-        factor = torch.linalg.cholesky(precision)
+        first, factor, half_log_det = self._factor(natural)
         whitened = torch.linalg.solve_triangular(factor, first[..., None], upper=False)
-        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return (
-            0.5 * (whitened * whitened).sum((-2, -1))
-            - half_log_det
-            + 0.5 * first.shape[-1] * LOG_2PI
-        )
+        square = (whitened * whitened).sum((-2, -1))
+        return 0.5 * square - half_log_det + 0.5 * first.shape[-1] * LOG_2PI
 
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
-        first, precision = self._precision(natural)
-        factor = torch.linalg.cholesky(precision)
-        half_log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        first, _, half_log_det = self._factor(natural)
         return 0.5 * first.shape[-1] * (1 + LOG_2PI) - half_log_det
 
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -183,8 +182,6 @@ class GaussianMean(ExponentialFamily):
 
     variance: float
 
-    constant_base_measure: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         if not 0 < self.variance < math.inf:
             raise ValueError(f"variance must be a positive number: got {self.variance!r}")
@@ -193,18 +190,12 @@ class GaussianMean(ExponentialFamily):
         """η = μ/σ² from ``mean``, ``(..., D)``."""
         return mean / self.variance
 
-    def statistics(self, x: Tensor) -> Tensor:
-        return x
-
     def log_partition(self, natural: Tensor) -> Tensor:
         return 0.5 * self.variance * (natural * natural).sum(-1)
 
     def log_base_measure(self, x: Tensor) -> Tensor:
         square = (x * x).sum(-1) / self.variance
         return -0.5 * (square + x.shape[-1] * (LOG_2PI + math.log(self.variance)))
-
-    def mean_parameters(self, natural: Tensor) -> Tensor:
-        return self.variance * natural
 
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         return -0.5 * self.variance * (natural * natural).sum(-1)
@@ -218,6 +209,3 @@ class GaussianMean(ExponentialFamily):
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         noise = torch.randn(natural.shape, dtype=natural.dtype, generator=generator)
         return self.variance * natural + math.sqrt(self.variance) * noise
-
-    def invalid(self, x: Tensor) -> str | None:
-        return None if all_finite(x) else "must be finite for a Gaussian"

@@ -86,7 +86,7 @@ def em_map(model: Learnable, floor: float = 0.0) -> Callable[[Tensor], Step]:
             "em needs a GaussianMixture, a FamilyMixture or a FactorAnalysis: "
             f"got {type(model).__name__}"
         )
-    if isinstance(model, FamilyMixture) and not model.component.exact:
+    if isinstance(model, FamilyMixture) and not model.family.has_m_step:
         raise ValueError(
             f"em needs a closed-form M-step, which {type(model.family).__name__} lacks: learn with "
             "fit.lbfgs and fit.newton"

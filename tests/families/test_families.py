@@ -21,7 +21,7 @@ from companion.families import (
     FullGaussian,
     SphericalGaussian,
 )
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from tests.cases import Poisson, draw, generator
 
 GAUSSIANS = (SphericalGaussian, DiagonalGaussian, FullGaussian)

@@ -17,7 +17,7 @@ from scipy import integrate, special, stats
 
 from companion import families, models
 from companion.families import ExponentialFamily
-from companion.families.series import log_gamma_ratio_series, polynomial
+from companion.families.numerics import log_gamma_ratio_series, polynomial
 from tests.cases import FAMILIES, D, draw, generator
 from tests.oracles import frozen, log_density
 
@@ -295,7 +295,7 @@ def test_the_direction_tempers_every_density(family):
     target = target + family.pseudo_entropy(model.component_natural(parameters))
     torch.testing.assert_close(slope, target, rtol=1e-11, atol=1e-11)
     # The same direction, found without knowing it: least squares over the scores of one component.
-    names = model.component.names
+    names = family.coordinates
     own = {name: parameters[name] for name in names}
     many = family.sample(model.component_natural(parameters).repeat(60, 1), generator("many"))
 
@@ -425,24 +425,24 @@ def test_draws_without_a_generator_follow_the_global_seed():
 @pytest.mark.parametrize(
     ("family", "bad", "sentence"),
     (
-        (families.Poisson(), [1.0, 2.5], r"counts .* for Poisson variables: .*\[1, 2.5\]"),
+        (families.Poisson(), [1.0, 2.5], r"counts .* for Poisson\(\): .*\[1, 2.5\]"),
         (families.Poisson(), [-1.0, 2.0], "counts"),
-        (families.Geometric(), [0.5, 0.0], "counts .* for geometric"),
-        (families.NegativeBinomial(2.0), [0.0, -3.0], "counts .* for negative-binomial"),
+        (families.Geometric(), [0.5, 0.0], "counts .* for Geometric"),
+        (families.NegativeBinomial(2.0), [0.0, -3.0], "counts .* for NegativeBinomial"),
         (families.Multinomial(4), [1.0, 2.0], "sum to trials = 4 .* sums from 3 to 3"),
-        (families.Multinomial(4), [1.5, 2.5], "counts .* for multinomial"),
-        (families.Exponential(), [0.0, -1e-9], "non-negative and finite for exponential"),
-        (families.Gamma(), [0.0, 1.0], r"positive and finite for gamma variables: .*\[0, 1\]"),
+        (families.Multinomial(4), [1.5, 2.5], "counts .* for Multinomial"),
+        (families.Exponential(), [0.0, -1e-9], "non-negative and finite for Exponential"),
+        (families.Gamma(), [0.0, 1.0], r"positive and finite for Gamma\(\): .*\[0, 1\]"),
         (families.Gamma(), [math.inf, 1.0], "positive and finite"),
-        (families.GammaFixedShape(2.0), [-1.0, 1.0], "positive and finite for gamma"),
-        (families.InverseGaussian(), [0.0, 1.0], "positive and finite for inverse Gaussian"),
-        (families.LogNormal(), [0.0, 1.0], "positive and finite for log-normal"),
-        (families.Beta(), [0.0, 0.5], "strictly between 0 and 1 for beta"),
+        (families.GammaFixedShape(2.0), [-1.0, 1.0], "positive and finite for GammaFixedShape"),
+        (families.InverseGaussian(), [0.0, 1.0], "positive and finite for InverseGaussian"),
+        (families.LogNormal(), [0.0, 1.0], "positive and finite for LogNormal"),
+        (families.Beta(), [0.0, 0.5], "strictly between 0 and 1 for Beta"),
         (families.Beta(), [0.5, 1.0], r"strictly between 0 and 1 .*\[0.5, 1\]"),
         (families.VonMises(), [0.0, 7.0], r"angles in radians.*\[0, 7\]"),
         (families.VonMises(), [math.nan, 1.0], "angles in radians"),
-        (families.Laplace(), [math.nan, 1.0], "finite for a Laplace"),
-        (families.StudentT(), [math.inf, 1.0], "finite for a Student t"),
+        (families.Laplace(), [math.nan, 1.0], "finite for Laplace"),
+        (families.StudentT(), [math.inf, 1.0], "finite for StudentT"),
     ),
 )
 def test_values_outside_the_support_are_named(family, bad, sentence):

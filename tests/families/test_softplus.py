@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 
 from companion.families import Bernoulli
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from companion.theory.variational import MeanFieldBernoulli
 
 POINTS = np.array([-800.0, -40.0, -21.0, -1.0, 0.0, 1.0, 21.0, 40.0, 800.0])

@@ -181,7 +181,7 @@ def test_a_component_that_dies_or_collapses_in_em_is_named():
 
 
 # Components apart enough for EM to be quick; families with an M-step, and those without.
-WITH_M_STEP = [f for f in FAMILIES if models.FamilyMixture(f, D, 2).component.exact]
+WITH_M_STEP = [f for f in FAMILIES if f.has_m_step]
 WITHOUT_M_STEP = [f for f in FAMILIES if f not in WITH_M_STEP]
 
 

@@ -56,7 +56,7 @@ VAE_MISTAKES = (
     ),
     (
         "entropy averaged over categorical variables",
-        "families/discrete.py",
+        "families/categorical.py",
         ".pseudo_entropy(self.split(natural)).sum(-1)",
         ".pseudo_entropy(self.split(natural)).mean(-1)",
         "test_vae_identity and categorical",

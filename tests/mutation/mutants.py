@@ -56,7 +56,7 @@ GAUSSIANS = "models/mixtures/gaussian.py"
 SBN = "models/sigmoid_belief.py"
 SPARSE = "models/sparse/coding.py"
 GAUSSIAN = "families/gaussian.py"
-BINARY = "families/discrete.py"
+BINARY = "families/bernoulli.py"
 
 DIRECTIONS = (
     Mutant(
@@ -375,7 +375,7 @@ TERMS = (
 ENTROPIES = (
     Mutant(
         "PyTorch's softplus, wrong beyond 20",
-        BINARY,
+        "families/numerics.py",
         "    return -torch.nn.functional.logsigmoid(-a)\n",
         "    return torch.nn.functional.softplus(a)\n",
         FAMILIES,
@@ -391,7 +391,7 @@ ENTROPIES = (
     ),
     Mutant(
         "sign of the categorical entropy",
-        BINARY,
+        "families/categorical.py",
         "        return -(log_p.exp() * log_p).sum(-1)\n",
         "        return (log_p.exp() * log_p).sum(-1)\n",
         FAMILIES,
@@ -488,8 +488,8 @@ ENTROPIES = (
     Mutant(
         "log 2π missing in the full log-partition",
         GAUSSIAN,
-        "            + 0.5 * first.shape[-1] * LOG_2PI\n",
-        "",
+        "- half_log_det + 0.5 * first.shape[-1] * LOG_2PI",
+        "- half_log_det",
         FAMILIES,
         "densities_agree",
     ),

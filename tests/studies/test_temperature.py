@@ -7,7 +7,6 @@ import torch
 from scipy import integrate
 
 from companion import elbo, families, models, verify
-from companion.families.coordinates import COMPONENTS
 from companion.studies.temperature.tempering import (
     log_tempered_normaliser,
     rate_of_cooling,
@@ -36,9 +35,8 @@ COUNTS = [
 
 
 def one_dimensional(family):
-    kind = COMPONENTS[type(family)]
-    parameters = [torch.tensor([0.4], dtype=torch.float64) for _ in kind.names]
-    return kind.natural(family, *parameters)
+    theta = [torch.tensor([0.4], dtype=torch.float64) for _ in family.coordinates]
+    return family.from_coordinates(*theta)
 
 
 @pytest.mark.parametrize("t", (0.7, 1.6))
@@ -67,8 +65,8 @@ def test_tempered_counts_sum_to_one(family, t):
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)
 def test_the_derivative_at_one_is_the_density_plus_the_pseudo_entropy(family):
-    kind, g = COMPONENTS[type(family)], generator("tempering " + type(family).__name__)
-    natural = kind.natural(family, *(0.3 * draw(4, g=g) for _ in kind.names))
+    g = generator("tempering " + type(family).__name__)
+    natural = family.from_coordinates(*(0.3 * draw(4, g=g) for _ in family.coordinates))
     x = family.sample(natural.expand(20, -1), g)
     value = tempered_log_prob(family, x, natural, 1.0)
     slope = rate_of_cooling(family, x, natural)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from companion import check_criterion, models
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from companion.theory.criterion import TOLERANCE, sufficient_subsets
 from tests.cases import D, H, draw, generator, names, perturbed, point
 

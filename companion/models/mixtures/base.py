@@ -77,6 +77,13 @@ class Mixture(Model):
         """:meth:`em_step` for these data, as a function of the parameters alone."""
         return partial(self.em_step, x=x)
 
+    def _check_points(self, points: int) -> None:
+        if points < self.components:
+            raise ValueError(
+                f"x must have at least as many points as components: got {points} points for "
+                f"{self.components} components"
+            )
+
     def _check_responsibilities(self, responsibilities: Tensor, points: int) -> None:
         shape = (points, self.components)
         if responsibilities.shape != shape or not torch.allclose(

@@ -1,21 +1,16 @@
-"""Mixtures over any family of the package: Poisson, gamma, von Mises, Student t, …"""
+"""Mixtures over any family: Poisson, gamma, von Mises, Student t, a reader's own, …"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from companion.families import (
-    Categorical,
-    CategoricalProduct,
-    ExponentialFamily,
-    Family,
-    Multinomial,
-)
-from companion.families.coordinates import COMPONENTS, Component
+from companion.families import ExponentialFamily, Family
+from companion.families.base import Average, Blocks
 from companion.models.mixtures.base import Mixture
 from companion.support.checks import as_data, positive_integer
 from companion.theory.model import Parameters, normal_draws
@@ -27,29 +22,22 @@ __all__ = ["FamilyMixture"]
 class FamilyMixture(Mixture):
     """c ~ Cat(softmax a), x | c ~ p(x | η_c) with components ``of`` any family, in D dimensions.
 
-    Parameters: ``logits`` a, ``(C,)``, and those of the components in unconstrained coordinates,
-    each ``(C, D)``; below with their block of v.
+    Parameters: ``logits`` a, ``(C,)``, and the family's own ``coordinates``, with one row for each
+    component: ``log_rates`` ``(C, D)`` for Poisson, ``log_shapes`` and ``log_rates`` for gamma
+    components. Each family says what they are and what v is on them
+    (``companion.families.Gamma().in_words``); :data:`companion.families.EVERY_FAMILY` is a list.
 
-    * Poisson: ``log_rates`` t; v: t
-    * Bernoulli, Categorical, CategoricalProduct, Multinomial: ``component_logits`` l; v: l
-    * Geometric: ``success_logits`` t = log p/(1−p); v: log(1 + eᵗ)/σ(t)
-    * NegativeBinomial: ``failure_logits`` t = log (1−p)/p; v: −log(1 + e⁻ᵗ)/σ(−t)
-    * Exponential, GammaFixedShape: ``log_rates``; v: 1
-    * Gamma: ``log_shapes`` log k, ``log_rates``; v: (k−1)/k, 1
-    * InverseGaussian: ``log_means``, ``log_shapes``; v: 0, 1
-    * LogNormal: ``locations``, ``log_variances`` log σ²; v: −σ², −1
-    * Beta: ``log_alphas`` log α, ``log_betas`` log β; v: (α−1)/α, (β−1)/β
-    * VonMises: ``mean_angles``, ``log_concentrations``; v: 0, 1
-    * ZeroLaplace: ``log_scales``; v: −1
-    * Laplace: ``locations``, ``log_scales``; v: 0, −1
-    * StudentT: ``locations``, ``log_scales``, ``log_dofs`` log ν; v: 0, −(ν+1)/(2ν), (ν+1)/ν
+    A reader's own family is taken too: an instance of :class:`companion.families.Custom`, whose
+    only parameter is ``natural``, or of a class derived from a family or from
+    :class:`companion.families.ExponentialFamily`.
 
     For Gaussian components take :class:`companion.models.GaussianMixture`.
 
     Raises
     ------
     ValueError
-        For a family of which mixtures are not known, or sizes that are not positive integers.
+        For what is no family, for a family without coordinates, or sizes that are not positive
+        integers or do not fit the family.
 
     >>> from companion.families import Poisson
     >>> model = FamilyMixture(Poisson(), observed=5, components=3)
@@ -62,38 +50,40 @@ class FamilyMixture(Mixture):
     components: int
 
     def __post_init__(self) -> None:
-        if type(self.of) not in COMPONENTS:
-            known = ", ".join(sorted(kind.__name__ for kind in COMPONENTS))
+        if not isinstance(self.of, Family) or not self.of.coordinates:
             raise ValueError(
-                f"of must be an instance of one of the families {known}: got {self.of!r}; "
+                f"of must be a family with unconstrained coordinates: got {self.of!r}; "
                 "for Gaussian components use GaussianMixture"
             )
         positive_integer(self.observed, "observed")
         positive_integer(self.components, "components")
-        groups = self.of.groups if isinstance(self.of, CategoricalProduct) else 1
-        if self.observed % groups:
-            raise ValueError(
-                f"observed must be a multiple of the family's {groups} groups: got {self.observed}"
-            )
+        self.of.coordinate_size(self.observed)  # refuses sizes that do not fit
 
     @property
     def family(self) -> Family:
         return self.of
 
-    @property
-    def component(self) -> Component:
-        """How the family is parameterized."""
-        return COMPONENTS[type(self.family)]
-
-    def _values(self, parameters: Parameters) -> list[Tensor]:
-        return [parameters[name] for name in self.component.names]
+    def _coordinates(self, parameters: Parameters) -> list[Tensor]:
+        return [parameters[name] for name in self.of.coordinates]
 
     def component_natural(self, parameters: Parameters) -> Tensor:
-        return self.component.natural(self.family, *self._values(parameters))
+        return self.of.from_coordinates(*self._coordinates(parameters))
 
     def component_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        block = self.component.direction(self.family, *self._values(parameters))
-        return dict(zip(self.component.names, block, strict=True))
+        return self._named(self.of.direction(*self._coordinates(parameters)))
+
+    def _named(self, blocks: Blocks) -> dict[str, Tensor]:
+        return dict(zip(self.of.coordinates, blocks, strict=True))
+
+    def check(self, parameters: Parameters, x: Any) -> Tensor:
+        data = super().check(parameters, x)
+        if isinstance(self.of, ExponentialFamily):
+            if not bool(self.of.log_partition(self.component_natural(parameters)).isfinite().all()):
+                raise ValueError(
+                    f"parameters must be inside the domain of {self.of!r}: "
+                    f"its log-partition is not finite at these {list(self.of.coordinates)}"
+                )
+        return data
 
     def column_densities(self, parameters: Parameters, grid: Tensor, column: int = 0) -> Tensor:
         """π_c p(x_d | c) for the values ``grid`` ``(G,)`` of one ``column`` d: ``(G, C)``.
@@ -105,52 +95,49 @@ class FamilyMixture(Mixture):
         ValueError
             For a family whose columns are not independent, or a column that does not exist.
         """
-        if isinstance(self.family, (Categorical, CategoricalProduct, Multinomial)):
+        if not self.of.independent_columns:
             raise ValueError(
-                f"column_densities needs independent columns: those of {type(self.family).__name__}"
-                " are not"
+                f"column_densities needs independent columns: those of {type(self.of).__name__} "
+                "are not"
             )
         if not 0 <= column < self.observed:
             raise ValueError(f"column must be from 0 to {self.observed - 1}: got {column}")
-        one = {name: parameters[name][:, column : column + 1] for name in self.component.names}
-        single = FamilyMixture(self.family, 1, self.components)
+        single = FamilyMixture(self.of, 1, self.components)
+        one = self._named(tuple(b[:, column, None] for b in self._coordinates(parameters)))
         points = single._data(grid[:, None])
         return single.log_joint({"logits": parameters["logits"], **one}, points, self.states).exp()
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """All parameters at random, standard deviation ½."""
-        shapes: dict[str, tuple[int, ...]] = {"logits": (self.components,)}
-        shapes |= {name: (self.components, self.observed) for name in self.component.names}
+        size = (self.components, self.of.coordinate_size(self.observed))
+        shapes = {"logits": size[:1]} | dict.fromkeys(self.of.coordinates, size)
         return {k: 0.5 * normal_draws(*s, generator=generator) for k, s in shapes.items()}
 
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """A start for learning: every point goes to the nearest of C random data points.
 
-        Distances are those of the standardized sufficient statistics (of x itself for Laplace and
-        Student t); each point is assigned with weight 0.9, the rest is spread evenly, and the
-        components are estimated from these weights.
+        Distances are those of the standardized sufficient statistics (of x itself where there are
+        none); each point is assigned with weight 0.9, the rest is spread evenly, and the components
+        are estimated from these weights.
 
         Raises
         ------
         ValueError
-            For invalid data, fewer data points than components, or a column that does not vary.
+            For invalid data, fewer data points than components, a column that does not vary, or a
+            family that gives no estimate.
         """
         data = self._data(x)
-        if len(data) < self.components:
-            raise ValueError(
-                f"x must have at least as many points as components: got {len(data)} points for "
-                f"{self.components} components"
-            )
+        self._check_points(len(data))
         constant = torch.nonzero((data == data[0]).all(0))[:, 0].tolist()
         if constant:
             raise ValueError(f"x must vary in every column: columns {constant} are constant")
-        family = self.family
+        family = self.of
         features = family.statistics(data) if isinstance(family, ExponentialFamily) else data
         features = (features - features.mean(0)) / features.std(0).clamp(min=1e-12)
         chosen = torch.randperm(len(data), generator=generator)[: self.components]
         nearest = torch.cdist(features, features[chosen]).argmin(1)
         hard = torch.nn.functional.one_hot(nearest, self.components).to(data.dtype)
-        return self._estimate(0.9 * hard + 0.1 / self.components, data)
+        return self._estimated(0.9 * hard + 0.1 / self.components, data, self.of.estimate)
 
     def m_step(self, responsibilities: Tensor, x: Any) -> dict[str, Tensor]:
         """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``.
@@ -160,21 +147,17 @@ class FamilyMixture(Mixture):
         Raises
         ------
         ValueError
-            For a family without a closed-form M-step (beta, von Mises, Laplace, Student t),
-            responsibilities of another shape, or a component that dies or collapses.
+            For a family without a closed-form M-step (``has_m_step``), responsibilities of another
+            shape, or a component that dies or collapses.
         """
-        if not self.component.exact:
-            raise ValueError(
-                f"{type(self.family).__name__} has no closed-form M-step: learn with fit.lbfgs and "
-                "fit.newton"
-            )
         data = self._data(x)
         self._check_responsibilities(responsibilities, len(data))
-        return self._estimate(responsibilities, data)
+        return self._estimated(responsibilities, data, self.of.maximum_likelihood)
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         log_joint = self.log_joint(parameters, x, self.states)
-        updated = self._estimate(torch.softmax(log_joint, -1), x)  # of data that em has checked
+        responsibilities = torch.softmax(log_joint, -1)  # of data that em has checked
+        updated = self._estimated(responsibilities, x, self.of.maximum_likelihood)
         return torch.logsumexp(log_joint, -1).mean(), updated
 
     def _data(self, x: Any) -> Tensor:
@@ -184,12 +167,13 @@ class FamilyMixture(Mixture):
             raise ValueError(f"x {reason}")
         return data
 
-    def _estimate(self, responsibilities: Tensor, data: Tensor) -> dict[str, Tensor]:
+    def _estimated(
+        self, responsibilities: Tensor, data: Tensor, estimate: Callable[[Tensor, Average], Blocks]
+    ) -> dict[str, Tensor]:
         count = responsibilities.sum(0)
         weights = (responsibilities / count).T
-        values = self.component.estimate(self.family, data, lambda f: weights @ f)
         parameters = {"logits": (count / len(data)).log()}
-        parameters |= dict(zip(self.component.names, values, strict=True))
+        parameters |= self._named(estimate(data, lambda f: weights @ f))
         bad = [name for name, value in parameters.items() if not bool(value.isfinite().all())]
         if bad:
             raise ValueError(

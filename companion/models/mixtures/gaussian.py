@@ -158,11 +158,7 @@ class GaussianMixture(Mixture):
             If there are fewer data points than components.
         """
         data = as_data(x, columns=self.observed)
-        if len(data) < self.components:
-            raise ValueError(
-                f"x must have at least as many points as components: got {len(data)} points for "
-                f"{self.components} components"
-            )
+        self._check_points(len(data))
         uniform = torch.full((len(data), self.components), 1 / self.components, dtype=data.dtype)
         chosen = torch.randperm(len(data), generator=generator)[: self.components]
         return self.m_step(uniform, data) | {"means": data[chosen]}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian, GaussianMean, SphericalGaussian
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from companion.models.vae.networks import Decoder
 from companion.theory.model import Factor, Parameters
 

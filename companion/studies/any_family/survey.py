@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,18 +23,15 @@ __all__ = ["Survey", "Surveyed", "survey"]
 class Surveyed:
     """A mixture of one family, verified at random parameters and at a converged point.
 
-    ``direction`` is v as the documentation of :class:`companion.models.FamilyMixture` gives it;
-    ``pointwise`` the relative error of log(p/h) + H̃ = ⟨∇ log p, v⟩ over data and components;
-    ``random`` and ``converged`` the two verifications; ``held`` the parameters kept fixed in
-    learning (none, or locations with a kink in the density).
+    ``pointwise`` is the relative error of log(p/h) + H̃ = ⟨∇ log p, v⟩ over data and components;
+    ``random`` and ``converged`` are the two verifications. The ``family`` says its v in words
+    (``in_words``), and which parameters were kept fixed in learning (``kinks``).
     """
 
     family: Family
-    direction: str
     pointwise: float
     random: Verification
     converged: Verification
-    held: tuple[str, ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,9 +47,9 @@ class Survey:
             (*columns, "|gap|", "‖∇F‖"),
             [
                 (
-                    type(row.family).__name__,
+                    repr(row.family).removesuffix("()"),
                     _base_measure(row.family),
-                    row.direction,
+                    row.family.in_words,
                     row.pointwise,
                     row.random.relative_residual,
                     abs(row.converged.gap),
@@ -85,8 +81,8 @@ def survey(
     The data are ``points`` draws, in turn from the components of a mixture at random parameters.
     The identity is checked on them at other random parameters with a random q. Then the mixture is
     learned with L-BFGS and Newton's method down to round-off, from the parameters that made the
-    data; the row says how small the gradient has become. Locations of
-    :class:`companion.families.Laplace` stay there: at the kinks the ELBO has no gradient.
+    data; the row says how small the gradient has become. Coordinates in which the density has kinks
+    (locations of :class:`companion.families.Laplace`) stay there: the ELBO has no gradient at them.
 
     Raises
     ------
@@ -95,7 +91,7 @@ def survey(
 
     >>> from companion.families import Poisson
     >>> row = survey([Poisson()], points=100).rows[0]
-    >>> row.direction, row.random.relative_residual < 1e-12, abs(row.converged.gap) < 1e-9
+    >>> row.family.in_words, row.random.relative_residual < 1e-12, abs(row.converged.gap) < 1e-9
     ('log_rates t; t', True, True)
     """
     return Survey([_one(FamilyMixture(f, observed, components), points, seed) for f in families])
@@ -107,31 +103,19 @@ def _one(model: FamilyMixture, points: int, seed: int) -> Surveyed:
     # Twice as far apart, and equally many of each component: a maximum that is well determined.
     truth = {name: 2 * value for name, value in truth.items()} | {"logits": 0 * truth["logits"]}
     component = torch.arange(points) % model.components
-    x = model.family.sample(model.component_natural(truth)[component], generator)
+    family, kinks = model.family, model.family.kinks
+    x = family.sample(model.component_natural(truth)[component], generator)
     logits = torch.randn(points, model.components, dtype=x.dtype, generator=generator)
-    held = ("locations",) if type(model.family).__name__ == "Laplace" else ()
     with warnings.catch_warnings():  # more than can be reached is asked for: to round-off
         warnings.simplefilter("ignore", fit.ConvergenceWarning)
-        climb = fit.lbfgs(model, truth, None, x, steps=500, tolerance=1e-4, fixed=held)
-        learned = fit.newton(model, climb.parameters, None, x, tolerance=1e-15, fixed=held)
+        climb = fit.lbfgs(model, truth, None, x, steps=500, tolerance=1e-4, fixed=kinks)
+        learned = fit.newton(model, climb.parameters, None, x, tolerance=1e-15, fixed=kinks)
     return Surveyed(
-        family=model.family,
-        direction=_direction(model.family),
+        family=family,
         pointwise=pointwise_residual(model, guess, x),
         random=verify(model, guess, Tabulated(model.states, logits), x),
         converged=learned.final,
-        held=held,
     )
-
-
-def _direction(family: Family) -> str:
-    """The line about ``family`` in the documentation of FamilyMixture: names; v."""
-    for kinds, names, block in re.findall(
-        r"\* ([\w, ]+): (.+); v: (.+)", FamilyMixture.__doc__ or ""
-    ):
-        if type(family).__name__ in kinds.split(", "):
-            return f"{names.replace('`', '')}; {block}"
-    raise ValueError(f"{type(family).__name__} is not in the documentation of FamilyMixture")
 
 
 def _base_measure(family: Family) -> str:

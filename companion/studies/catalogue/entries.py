@@ -208,13 +208,9 @@ def _mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         x = data[chosen]
         model = FamilyMixture(family, x.shape[1], 2)
         name = f"mixture, {type(family).__name__}"
-        # At the kinks of a Laplace density in its location the ELBO has no gradient.
-        fixed = ("locations",) if isinstance(family, families.Laplace) else ()
-        yield Entry(name, "mixtures-of-any-family", model, x, fixed=fixed)
+        yield Entry(name, "mixtures-of-any-family", model, x, fixed=family.kinks)
         free = _tabulated(model.states, len(x))
-        yield Entry(
-            name, "mixtures-of-any-family", model, x, free, contains_posterior=True, fixed=fixed
-        )
+        yield Entry(name, "mixtures-of-any-family", model, x, free, True, fixed=family.kinks)
 
 
 def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:

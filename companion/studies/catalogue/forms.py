@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 
 __all__ = ["FORMS", "OTHER", "in_words", "matching_forms"]
 

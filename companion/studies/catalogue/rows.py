@@ -139,7 +139,7 @@ def _learned(entry: Entry, steps: int) -> Verification:
     with warnings.catch_warnings():  # more than can be reached is asked for: to round-off
         warnings.simplefilter("ignore", fit.ConvergenceWarning)
         if isinstance(model, GaussianMixture) or (
-            isinstance(model, FamilyMixture) and model.component.exact
+            isinstance(model, FamilyMixture) and model.family.has_m_step
         ):
             rough = fit.em(model, start, x, steps=steps, tolerance=1e-8, log_every=50)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.families import Beta, ExponentialFamily, Family, Gamma, Laplace, StudentT
+from companion.families import Family
 from companion.theory.elbo import expectation, expected_log_probs
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
@@ -27,7 +27,7 @@ Temperature = float | Tensor
 def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> Tensor:
     """log Z_t = log ∫ p(x | η)ᵗ g(x)¹⁻ᵗ dx, ``(..., L)`` → ``(...)``; a convex function of t.
 
-    For an exponential family it is A(tη) − tA(η).
+    For an exponential family it is A(tη) − tA(η); others that are closed under tempering know it.
 
     Raises
     ------
@@ -43,19 +43,7 @@ def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> 
     0.0
     """
     t = torch.as_tensor(t, dtype=natural.dtype, device=natural.device)
-    if isinstance(family, ExponentialFamily):
-        value = family.log_partition(t * natural) - t * family.log_partition(natural)
-        value = torch.where(_outside(family, t * natural), torch.nan, value)
-    elif isinstance(family, (Laplace, StudentT)):
-        # Both densities have their mode at the location, where Z_t = pᵗ/p_t.
-        location = natural.chunk(2 if isinstance(family, Laplace) else 3, -1)[0]
-        value = t * family.log_prob(location, natural)
-        value = value - family.log_prob(location, _moved(family, natural, t))
-    else:
-        raise ValueError(
-            f"{type(family).__name__} is not an exponential family and not known to be closed "
-            "under tempering"
-        )
+    value = family.log_tempered_normaliser(natural, t)
     if not bool(torch.isfinite(value).all()):
         raise ValueError(
             f"the tempered density of {type(family).__name__} can't be normalised at t = {float(t)}"
@@ -167,22 +155,3 @@ def tempering_slopes(
         return tempered_elbo(model, parameters, q, x, temperatures)
 
     return {name: float(slope) for name, slope in torch.func.grad(objective)(ones).items()}
-
-
-def _outside(family: ExponentialFamily, natural: Tensor) -> Tensor:
-    """Where η has left its domain without A(η) saying so: negative shapes, ``(...)``."""
-    if isinstance(family, Gamma):
-        natural = natural.chunk(2, -1)[0]
-    elif not isinstance(family, Beta):
-        return torch.zeros_like(natural[..., 0], dtype=torch.bool)
-    return (natural <= -1).any(-1)
-
-
-def _moved(family: Laplace | StudentT, natural: Tensor, t: Tensor) -> Tensor:
-    """The parameters of the tempered density, in the same family."""
-    if isinstance(family, Laplace):
-        location, scale = natural.chunk(2, -1)
-        return family.parameters(location, scale / t)
-    location, scale, dof = natural.chunk(3, -1)
-    moved = t * (dof + 1) - 1
-    return family.parameters(location, scale * torch.sqrt(dof / moved), moved)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from companion.theory.criterion import Criterion, check_criterion
 
 __all__ = ["HEADS", "check_head"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from companion.families.discrete import softplus
+from companion.families.numerics import softplus
 from companion.models import PPCA, Encoder, GaussianVAE, SigmoidBeliefNet
 from companion.studies.what_breaks.record import Counterexample, climb
 from companion.support import tree
@@ -83,7 +83,7 @@ def tied_encoder(
     nu, W, centered = q(end).mean, end["weights"], x - end["mean"]
     pull = (centered - nu @ W.T) @ W / end["log_variance"].exp() - nu
     predicted = 0.0 if learnable_prior else float((nu * pull).sum(-1).mean())
-    return Counterexample(case, verify(model, own, q(end), x).gap, predicted, norm)
+    return Counterexample(case, verify(model, own(end), q(end), x).gap, predicted, norm)
 
 
 def softplus_encoder(case: str, x: Tensor, hidden: tuple[int, ...], seed: int) -> Counterexample:

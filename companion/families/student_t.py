@@ -1,4 +1,4 @@
-"""Laplace and Student t: no exponential families in their location, closed under tempering."""
+"""Student t variables: no exponential family, but closed under tempering."""
 
 from __future__ import annotations
 
@@ -7,45 +7,13 @@ import math
 import torch
 from torch import Tensor
 
-from companion.families.base import Family
-from companion.families.sampling import numpy_draw
-from companion.families.series import log_gamma_ratio_series, polynomial
+from companion.families.base import Average, Blocks, Family
+from companion.families.numerics import log_gamma_ratio_series, numpy_draw, polynomial
 
-__all__ = ["Laplace", "StudentT"]
+__all__ = ["StudentT"]
 
 #: Degrees of freedom from which on asymptotic series replace differences of (log-)gamma functions.
 _SWITCH = 20.0
-
-
-class Laplace(Family):
-    """Independent Laplace variables, p(x_d) = exp(−|x_d − m_d|/s_d)/(2s_d).
-
-    Parameters: location m and scale s, as one vector (m, s); L = 2D. H = Σ_d log(2es_d).
-
-    With m learnable this is not an exponential family. A power pᵗ of the density is again Laplace,
-    with scale s/t: so the identity of this companion holds with v = −1 on log s, 0 on m.
-
-    >>> family = Laplace()
-    >>> family.entropy(family.parameters(torch.zeros(1), torch.ones(1))) - 1 - math.log(2)
-    tensor(0.)
-    """
-
-    def parameters(self, location: Tensor, scale: Tensor) -> Tensor:
-        """The vector (m, s) from ``location`` m and ``scale`` s > 0, both ``(..., D)``."""
-        return torch.cat(torch.broadcast_tensors(location, scale), -1)
-
-    def log_prob(self, x: Tensor, natural: Tensor) -> Tensor:
-        location, scale = natural.chunk(2, -1)
-        return -((x - location).abs() / scale + torch.log(2 * scale)).sum(-1)
-
-    def pseudo_entropy(self, natural: Tensor) -> Tensor:
-        return (1 + torch.log(2 * natural.chunk(2, -1)[1])).sum(-1)
-
-    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return numpy_draw("laplace", *natural.chunk(2, -1), generator=generator)
-
-    def invalid(self, x: Tensor) -> str | None:
-        return None if bool(torch.isfinite(x).all()) else "must be finite for a Laplace variable"
 
 
 class StudentT(Family):
@@ -57,7 +25,7 @@ class StudentT(Family):
 
     Not an exponential family. A power pᵗ of the density is again Student t, with t(ν + 1) − 1
     degrees of freedom and the same νs²: so the identity of this companion holds if both ν and s
-    are learnable, with v = (ν + 1)/ν on log ν, −(ν + 1)/(2ν) on log s, and 0 on m.
+    are learnable. Coordinates are m, log s and log ν: v = 0, −(ν + 1)/(2ν) and (ν + 1)/ν.
 
     >>> family = StudentT()
     >>> one = torch.ones(1, dtype=torch.float64)
@@ -65,9 +33,26 @@ class StudentT(Family):
     tensor(0., dtype=torch.float64)
     """
 
+    independent_columns = True
+    coordinates = ("locations", "log_scales", "log_dofs")
+    in_words = "locations, log_scales, log_dofs log ν; 0, −(ν+1)/(2ν), (ν+1)/ν"
+
     def parameters(self, location: Tensor, scale: Tensor, dof: Tensor) -> Tensor:
         """The vector (m, s, ν) from ``location``, ``scale`` and ``dof`` > 0, all ``(..., D)``."""
         return torch.cat(torch.broadcast_tensors(location, scale, dof), -1)
+
+    def from_coordinates(self, locations: Tensor, log_scales: Tensor, log_dofs: Tensor) -> Tensor:
+        return self.parameters(locations, log_scales.exp(), log_dofs.exp())
+
+    def direction(self, locations: Tensor, log_scales: Tensor, log_dofs: Tensor) -> Blocks:
+        ratio = 1 + torch.exp(-log_dofs)
+        return torch.zeros_like(locations), -0.5 * ratio, ratio
+
+    def estimate(self, x: Tensor, average: Average) -> Blocks:
+        """Mean and variance of the data, with three degrees of freedom."""
+        location = average(x)
+        variance = average(x * x) - location**2
+        return location, 0.5 * (variance / 3).log(), torch.full_like(location, 3.0).log()
 
     def log_prob(self, x: Tensor, natural: Tensor) -> Tensor:
         location, scale, dof = natural.chunk(3, -1)
@@ -80,12 +65,16 @@ class StudentT(Family):
         tail = 0.5 * (dof + 1) * _digamma_difference(dof)
         return (tail + _log_normaliser(dof) + scale.log()).sum(-1)
 
+    def log_tempered_normaliser(self, natural: Tensor, t: Tensor) -> Tensor:
+        """log Z_t = pᵗ/p_t at the location, where p_t has t(ν + 1) − 1 degrees of freedom."""
+        _, scale, dof = natural.chunk(3, -1)
+        moved = t * (dof + 1) - 1
+        there = _log_normaliser(moved) + torch.log(scale * torch.sqrt(dof / moved))
+        return (there - t * (_log_normaliser(dof) + scale.log())).sum(-1)
+
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         location, scale, dof = natural.chunk(3, -1)
         return location + scale * numpy_draw("standard_t", dof, generator=generator)
-
-    def invalid(self, x: Tensor) -> str | None:
-        return None if bool(torch.isfinite(x).all()) else "must be finite for a Student t variable"
 
 
 def _split(dof: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Distributions on bounded sets: beta on the unit interval, von Mises on the circle."""
+"""Von Mises variables, on the circle."""
 
 from __future__ import annotations
 
@@ -9,63 +9,21 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from companion.families.base import ExponentialFamily
-from companion.families.sampling import numpy_draw
-from companion.families.series import polynomial, slopes
+from companion.families.base import Average, Blocks, ExponentialFamily
+from companion.families.numerics import numpy_draw, polynomial, slopes
 
-__all__ = ["Beta", "VonMises"]
+__all__ = ["VonMises"]
 
 #: Concentrations up to this are computed with the power series of I₀, larger ones with the
 #: asymptotic series of log I₀; there both are exact to round-off.
 _SWITCH = 30.0
 
 
-class Beta(ExponentialFamily):
-    """Independent beta variables, p(x_d) ∝ x_d^{α−1} (1 − x_d)^{β−1}, 0 < x_d < 1.
-
-    T(x) = (log x, log(1 − x)), η = (α − 1, β − 1), A(η) = Σ_d log B(α_d, β_d), h = 1; L = 2D.
-    H = Σ_d log B(α, β) − (α − 1)ψ(α) − (β − 1)ψ(β) + (α + β − 2)ψ(α + β).
-
-    >>> Beta().entropy(torch.zeros(2, dtype=torch.float64))   # α = β = 1: uniform
-    tensor(0., dtype=torch.float64)
-    """
-
-    def natural_parameters(self, alpha: Tensor, beta: Tensor) -> Tensor:
-        """η = (α − 1, β − 1) from ``alpha`` α > 0 and ``beta`` β > 0, both ``(..., D)``."""
-        alpha, beta = torch.broadcast_tensors(alpha, beta)
-        return torch.cat([alpha - 1, beta - 1], -1)
-
-    def statistics(self, x: Tensor) -> Tensor:
-        return torch.cat([x.log(), torch.log1p(-x)], -1)
-
-    def log_partition(self, natural: Tensor) -> Tensor:
-        alpha, beta = (natural + 1).chunk(2, -1)
-        each = torch.lgamma(alpha) + torch.lgamma(beta) - torch.lgamma(alpha + beta)
-        return each.sum(-1)
-
-    def mean_parameters(self, natural: Tensor) -> Tensor:
-        alpha, beta = (natural + 1).chunk(2, -1)
-        total = torch.digamma(alpha + beta)
-        return torch.cat([torch.digamma(alpha) - total, torch.digamma(beta) - total], -1)
-
-    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        alpha, beta = (natural + 1).chunk(2, -1)
-        return numpy_draw("beta", alpha, beta, generator=generator)
-
-    def invalid(self, x: Tensor) -> str | None:
-        if bool(((x > 0) & (x < 1)).all()):
-            return None
-        return (
-            "must lie strictly between 0 and 1 for beta variables: found values in "
-            f"[{float(x.min()):g}, {float(x.max()):g}]"
-        )
-
-
 class VonMises(ExponentialFamily):
     """Independent angles on the circle, p(x_d) ∝ exp(κ cos(x_d − m_d)), in radians.
 
     T(x) = (cos x, sin x), η = κ(cos m, sin m), A(η) = Σ_d log 2πI₀(κ_d), h = 1; L = 2D.
-    H = Σ_d log 2πI₀(κ) − κI₁(κ)/I₀(κ).
+    H = Σ_d log 2πI₀(κ) − κI₁(κ)/I₀(κ). Coordinates are m and log κ: v = 0 and 1.
 
     I₀ is evaluated through its power series in κ² = ‖η‖², which is smooth at κ = 0, and for large
     κ through the asymptotic series of log I₀, in which nothing cancels; so all derivatives of A
@@ -75,9 +33,27 @@ class VonMises(ExponentialFamily):
     tensor(2., dtype=torch.float64)
     """
 
+    independent_columns = True
+    requirement = "angles in radians, between −2π and 2π"
+    coordinates = ("mean_angles", "log_concentrations")
+    in_words = "mean_angles, log_concentrations; 0, 1"
+
     def natural_parameters(self, mean: Tensor, concentration: Tensor) -> Tensor:
         """η from the ``mean`` angle m and the ``concentration`` κ > 0, both ``(..., D)``."""
         return torch.cat([concentration * mean.cos(), concentration * mean.sin()], -1)
+
+    def from_coordinates(self, mean_angles: Tensor, log_concentrations: Tensor) -> Tensor:
+        return self.natural_parameters(mean_angles, log_concentrations.exp())
+
+    def direction(self, mean_angles: Tensor, log_concentrations: Tensor) -> Blocks:
+        return torch.zeros_like(mean_angles), torch.ones_like(log_concentrations)
+
+    def estimate(self, x: Tensor, average: Average) -> Blocks:
+        """Mean angle, and κ ≈ R(2 − R²)/(1 − R²) from the length R of the mean vector."""
+        cosine, sine = average(x.cos()), average(x.sin())
+        square = (cosine**2 + sine**2).clamp(1e-6, 1 - 1e-9)
+        concentration = square.sqrt() * (2 - square) / (1 - square)
+        return torch.atan2(sine, cosine), concentration.log()
 
     def statistics(self, x: Tensor) -> Tensor:
         return torch.cat([x.cos(), x.sin()], -1)
@@ -88,15 +64,6 @@ class VonMises(ExponentialFamily):
         asymptotic = large - 0.5 * torch.log(2 * math.pi * large) + polynomial(_log_series(), u)
         log_bessel = torch.where(concentrated, asymptotic, polynomial(_series(), small).log())
         return (log_bessel + math.log(2 * math.pi)).sum(-1)
-
-    def mean_parameters(self, natural: Tensor) -> Tensor:
-        small, large, concentrated = _split(natural)
-        u = 1 / large
-        # I₁/(κI₀): 2 d log I₀/d(κ²) of the power series, or the derivative of the asymptotic one.
-        series = 2 * polynomial(slopes(_series()), small) / polynomial(_series(), small)
-        asymptotic = (1 - 0.5 * u - u * u * polynomial(slopes(_log_series()), u)) * u
-        ratio = torch.where(concentrated, asymptotic, series)
-        return natural * torch.cat([ratio, ratio], -1)
 
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         small, large, concentrated = _split(natural)
@@ -113,13 +80,8 @@ class VonMises(ExponentialFamily):
         mean, concentration = torch.atan2(second, first), torch.hypot(first, second)
         return numpy_draw("vonmises", mean, concentration, generator=generator)
 
-    def invalid(self, x: Tensor) -> str | None:
-        if bool((x.abs() <= 2 * math.pi).all()):
-            return None
-        return (
-            "must be angles in radians, between −2π and 2π, for von Mises variables: found values "
-            f"in [{float(x.min()):g}, {float(x.max()):g}]"
-        )
+    def support(self, x: Tensor) -> Tensor:
+        return x.abs() <= 2 * math.pi
 
 
 def _split(natural: Tensor) -> tuple[Tensor, Tensor, Tensor]:
