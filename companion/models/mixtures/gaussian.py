@@ -29,7 +29,7 @@ NARROW = 1e-4
 class GaussianMixture(Mixture):
     """Mixture of C Gaussians in D dimensions with one of four covariance types.
 
-    Parameters: ``logits`` ``(C,)``, ``means`` ``(C, D)``, and
+    Parameters: ``prior_logits`` ``(C,)``, ``means`` ``(C, D)``, and
 
     * ``"spherical"``: ``log_variance`` ``(C,)``;   v: −1
     * ``"diagonal"``: ``log_variance`` ``(C, D)``;   v: −1
@@ -78,7 +78,7 @@ class GaussianMixture(Mixture):
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         draw = partial(normal_draws, generator=generator)
         parameters = {
-            "logits": draw(self.components),
+            "prior_logits": draw(self.components),
             "means": draw(self.components, self.observed),
         }
         if self._triangular:
@@ -134,7 +134,7 @@ class GaussianMixture(Mixture):
         """
         if not bool((weights > 0).all()):
             raise ValueError(f"weights must be positive: got {weights.tolist()}")
-        parameters = {"logits": weights.log(), "means": means}
+        parameters = {"prior_logits": weights.log(), "means": means}
         if not self._triangular:
             if not bool((covariances > 0).all()):
                 raise ValueError(
@@ -197,7 +197,7 @@ class GaussianMixture(Mixture):
         scale = statistics.variances.mean()
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
-            log_weights = torch.log_softmax(parameters["logits"], -1)
+            log_weights = torch.log_softmax(parameters["prior_logits"], -1)
             covariances = self.component_covariance(parameters)
             found = statistics.moments(log_weights, parameters["means"], covariances)
             regular = self._regular(found.counts, found.covariances, floor)
