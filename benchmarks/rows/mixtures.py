@@ -118,7 +118,7 @@ def _pyro_gradient(x: Tensor, model: GaussianMixture, parameters: dict[str, Tens
 
     covariances = model.covariance_matrices(parameters)
     leaves = {
-        "logits": parameters["logits"],
+        "prior_logits": parameters["prior_logits"],
         "means": parameters["means"],
         "scale": torch.linalg.cholesky(covariances),
     }
@@ -126,7 +126,7 @@ def _pyro_gradient(x: Tensor, model: GaussianMixture, parameters: dict[str, Tens
 
     def mixture() -> None:
         with pyro.plate("data", len(x)):
-            component = dist.Categorical(logits=leaves["logits"])
+            component = dist.Categorical(logits=leaves["prior_logits"])
             z = pyro.sample("z", component, infer={"enumerate": "parallel"})
             observed = dist.MultivariateNormal(leaves["means"][z], scale_tril=leaves["scale"][z])
             pyro.sample("x", observed, obs=x)
@@ -159,8 +159,8 @@ def against_pyro(setting: Setting) -> Measured:
     value, slope = pair.results[1][0]
     ours = em_steps(model, parameters, x, steps=1, floor=FLOOR)
     # d log p / d logits = Σ_n r_nc − N π_c, so that it gives the weights after an EM step.
-    weights = torch.softmax(parameters["logits"], 0) + slope / points
-    apart = float((torch.softmax(ours.parameters["logits"], 0) - weights).abs().max())
+    weights = torch.softmax(parameters["prior_logits"], 0) + slope / points
+    apart = float((torch.softmax(ours.parameters["prior_logits"], 0) - weights).abs().max())
     return Measured(
         {"ratio": pair.ratio},
         [
@@ -188,7 +188,7 @@ def against_pomegranate(setting: Setting) -> Measured:
             Normal(mean, covariance, covariance_type="full")
             for mean, covariance in zip(parameters["means"], covariances, strict=True)
         ]
-        priors = torch.softmax(parameters["logits"], 0)
+        priors = torch.softmax(parameters["prior_logits"], 0)
         return GeneralMixtureModel(parts, priors=priors, max_iter=steps, tol=-1.0).fit(x)
 
     pair = alternate(lambda: em_steps(model, parameters, x, steps=steps), theirs, setting.repeats)

@@ -39,7 +39,10 @@ def components(family, count=6):
     """Natural parameters ``(count, L)`` at random, and the unconstrained ones for SciPy."""
     model = models.FamilyMixture(family, D, count)
     parameters = model.initial_parameters(generator("components of " + label(family)))
-    rows = [{k: v[c].numpy() for k, v in parameters.items() if k != "logits"} for c in range(count)]
+    rows = [
+        {k: v[c].numpy() for k, v in parameters.items() if k != "prior_logits"}
+        for c in range(count)
+    ]
     return model.component_natural(parameters), rows
 
 

@@ -120,7 +120,7 @@ def test_it_has_a_row_in_the_survey(family):
     (row,) = found.rows
     assert row.random.relative_residual <= 1e-12 and row.pointwise <= 1e-12
     assert abs(row.converged.gap) <= 1e-7
-    shown = found.table().rows[0]
+    shown = found.table().rows()[0]
     assert shown[0] == repr(family).removesuffix("()") and shown[2] == family.in_words
     assert shown[1] == ("constant" if family.constant_base_measure else "not constant")
 
@@ -176,7 +176,7 @@ def test_with_an_estimate_it_has_em_and_without_one_only_ascent():
 def test_column_densities_are_for_a_family_that_says_its_columns_are_independent():
     mixture, parameters, _, _ = drawn(Maxwell(), "columns")
     grid = torch.linspace(0.1, 4, 9, dtype=torch.float64)
-    weights = torch.softmax(parameters["logits"], 0)
+    weights = torch.softmax(parameters["prior_logits"], 0)
     scale = parameters["log_scales"][:, 2].exp()
     oracle = weights * torch.as_tensor(stats.maxwell.pdf(grid[:, None], scale=scale))
     ours = mixture.column_densities(parameters, grid, column=2)
@@ -189,7 +189,7 @@ def test_column_densities_are_for_a_family_that_says_its_columns_are_independent
 def test_parameters_outside_the_domain_are_named():
     rates = families.Custom(lambda x: x, lambda eta: -(-eta).log().sum(-1), name="rates")
     mixture, x = models.FamilyMixture(rates, 2, 2), torch.ones(3, 2, dtype=torch.float64)
-    parameters = {"logits": torch.zeros(2).double(), "natural": -torch.ones(2, 2).double()}
+    parameters = {"prior_logits": torch.zeros(2).double(), "natural": -torch.ones(2, 2).double()}
     q = mixture.posterior(parameters, x)
     assert verify(mixture, parameters, q, x).relative_residual <= 1e-12
     parameters["natural"][1, 0] = 0.5

@@ -88,7 +88,7 @@ def test_a_floor_and_data_far_from_zero_are_no_different(covariance):
 def test_far_from_zero_the_blocks_are_the_more_accurate_ones():
     model, x = models.GaussianMixture(3, 3), groups(3, offset=1e4)
     start = model.random_start(x, generator("far from zero"))
-    weights, covariances = torch.softmax(start["logits"], 0), model.covariance_matrices(start)
+    weights, covariances = torch.softmax(start["prior_logits"], 0), model.covariance_matrices(start)
     densities = [
         multivariate_normal(mean, covariance).logpdf(x)
         for mean, covariance in zip(start["means"], covariances.numpy(), strict=True)

@@ -238,8 +238,8 @@ DIRECTIONS = (
     Mutant(
         "v of mixtures without the weights",
         MIXTURES,
-        '{"logits": parameters["logits"]} | self',
-        '{"logits": 0 * parameters["logits"]} | self',
+        '{"prior_logits": parameters["prior_logits"]} | self',
+        '{"prior_logits": 0 * parameters["prior_logits"]} | self',
         IDENTITY,
         identity("mixture"),
     ),

@@ -49,7 +49,7 @@ def test_column_densities_are_those_of_scipy_and_integrate_to_the_weights():
     parameters = model.initial_parameters(generator("columns"))
     grid = torch.linspace(0.1, 5, 40, dtype=torch.float64)
     ours = model.column_densities(parameters, grid, column=1)
-    weights = torch.softmax(parameters["logits"], 0)
+    weights = torch.softmax(parameters["prior_logits"], 0)
     shape, rate = (parameters[name][:, 1].exp() for name in ("log_shapes", "log_rates"))
     oracle = weights * torch.as_tensor(stats.gamma.pdf(grid[:, None], shape, scale=1 / rate))
     torch.testing.assert_close(ours, oracle, rtol=1e-10, atol=0)

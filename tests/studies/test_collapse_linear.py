@@ -43,7 +43,7 @@ def test_stationary_points_of_the_likelihood_are_stationary_for_the_elbo(x, eige
 @pytest.mark.parametrize("chosen", [(0, 1, 2), (0, 1), (0, 2), (1,), ()])
 def test_the_number_of_ways_uphill_is_that_of_positive_eigenvalues(x, eigenvalues, chosen):
     model, parameters, q = at(x, chosen)
-    signs = curvature(model, parameters, x, q)
+    signs = curvature(model, parameters, q, x)
     assert signs.positive == uphill_directions(eigenvalues, chosen, H)
     assert (signs.kind == "maximum") == (chosen == (0, 1, 2))
 
@@ -52,7 +52,7 @@ def test_with_the_noise_held_collapse_can_be_the_maximum(x, eigenvalues):
     noise = float(eigenvalues[1:3].mean())
     for chosen, count in (((0, 1), 0), ((0,), 2)):
         model, parameters, q = at(x, chosen, noise)
-        signs = curvature(model, parameters, x, q, fixed=["log_variance"])
+        signs = curvature(model, parameters, q, x, fixed=["log_variance"])
         assert signs.positive == count
         assert uphill_directions(eigenvalues, chosen, H, noise) == count
 

@@ -87,7 +87,7 @@ def component_densities(model, parameters):
 @some_cases("mixture")
 def test_mixture_elbo_and_likelihood_by_brute_force(name):
     model, parameters, q, x = point(name)
-    log_pi = special.log_softmax(parameters["logits"].numpy())
+    log_pi = special.log_softmax(parameters["prior_logits"].numpy())
     densities = component_densities(model, parameters)
     log_joint = np.array(
         [[lp + f(row) for lp, f in zip(log_pi, densities, strict=True)] for row in x.numpy()]

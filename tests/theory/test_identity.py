@@ -104,7 +104,7 @@ def test_the_true_form_is_the_sum_of_the_named_terms(name):
 
 def _on_prior(name: str, model) -> bool:
     """Whether the block of v for this parameter belongs to the prior's factor."""
-    if name in ("prior_logits", "logits", "log_rate", "prior_log_scale", "prior_log_variance"):
+    if name in ("prior_logits", "log_rate", "prior_log_scale", "prior_log_variance"):
         return True
     scales = ["log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
     if getattr(model, "noise", "") == "fixed":
@@ -307,7 +307,7 @@ def test_mixture_entropies_in_numpy(name):
     """S = Hq − H(π) − Σ_c q̄_c ½ log det(2πe Σ_c)."""
     model, parameters, q, _ = point(name)
     r = torch.softmax(q.logits, -1).numpy()
-    weights = torch.softmax(parameters["logits"], -1).numpy()
+    weights = torch.softmax(parameters["prior_logits"], -1).numpy()
     covariance = model.component_covariance(parameters).numpy()
     if model.covariance == "spherical":
         log_det = cases.D * np.log(2 * np.pi * np.e * covariance)

@@ -21,7 +21,7 @@ class Mixture(Model):
     """c ~ Cat(softmax a), x | c ~ p(x | η_c): the latent z is the one-hot vector of c.
 
     A subclass gives the component family, its natural parameters ``(C, L)`` and its block of v. The
-    block of the prior is v = a on the parameter ``logits`` a, ``(C,)``.
+    block of the prior is v = a on the parameter ``prior_logits`` a, ``(C,)``.
     """
 
     components: int
@@ -42,12 +42,12 @@ class Mixture(Model):
     @property
     def factors(self) -> tuple[Factor, ...]:
         return (
-            Factor("prior", Categorical(), lambda p, z: p["logits"], lambda z: z),
+            Factor("prior", Categorical(), lambda p, z: p["prior_logits"], lambda z: z),
             Factor("observable", self.family, lambda p, z: z @ self.component_natural(p)),
         )
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
-        return {"logits": parameters["logits"]} | self.component_direction(parameters)
+        return {"prior_logits": parameters["prior_logits"]} | self.component_direction(parameters)
 
     @property
     def states(self) -> Tensor:

@@ -22,8 +22,8 @@ __all__ = ["FamilyMixture"]
 class FamilyMixture(Mixture):
     """c ~ Cat(softmax a), x | c ~ p(x | η_c) with components ``of`` any family, in D dimensions.
 
-    Parameters: ``logits`` a, ``(C,)``, and the family's own ``coordinates``, with one row for each
-    component: ``log_rates`` ``(C, D)`` for Poisson, ``log_shapes`` and ``log_rates`` for gamma
+    Parameters: ``prior_logits`` a, ``(C,)``, and the family's own ``coordinates``, with one row for
+    each component: ``log_rates`` ``(C, D)`` for Poisson, ``log_shapes`` and ``log_rates`` for gamma
     components. Each family says what they are and what v is on them
     (``companion.families.Gamma().in_words``); :data:`companion.families.EVERY_FAMILY` is a list.
 
@@ -103,14 +103,14 @@ class FamilyMixture(Mixture):
         if not 0 <= column < self.observed:
             raise ValueError(f"column must be from 0 to {self.observed - 1}: got {column}")
         single = FamilyMixture(self.of, 1, self.components)
-        one = self._named(tuple(b[:, column, None] for b in self._coordinates(parameters)))
-        points = single._data(grid[:, None])
-        return single.log_joint({"logits": parameters["logits"], **one}, points, self.states).exp()
+        own = self._named(tuple(b[:, column, None] for b in self._coordinates(parameters)))
+        one = {"prior_logits": parameters["prior_logits"], **own}
+        return single.log_joint(one, single._data(grid[:, None]), self.states).exp()
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """All parameters at random, standard deviation ½."""
         size = (self.components, self.of.coordinate_size(self.observed))
-        shapes = {"logits": size[:1]} | dict.fromkeys(self.of.coordinates, size)
+        shapes = {"prior_logits": size[:1]} | dict.fromkeys(self.of.coordinates, size)
         return {k: 0.5 * normal_draws(*s, generator=generator) for k, s in shapes.items()}
 
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -172,7 +172,7 @@ class FamilyMixture(Mixture):
     ) -> dict[str, Tensor]:
         count = responsibilities.sum(0)
         weights = (responsibilities / count).T
-        parameters = {"logits": (count / len(data)).log()}
+        parameters = {"prior_logits": (count / len(data)).log()}
         parameters |= self._named(estimate(data, lambda f: weights @ f))
         bad = [name for name, value in parameters.items() if not bool(value.isfinite().all())]
         if bad:

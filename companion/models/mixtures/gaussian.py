@@ -28,7 +28,7 @@ NARROW = 1e-4
 class GaussianMixture(Mixture):
     """Mixture of C Gaussians in D dimensions with one of four covariance types.
 
-    Parameters: ``logits`` ``(C,)``, ``means`` ``(C, D)``, and
+    Parameters: ``prior_logits`` ``(C,)``, ``means`` ``(C, D)``, and
 
     * ``"spherical"``: ``log_variance`` ``(C,)``;   v: −1
     * ``"diagonal"``: ``log_variance`` ``(C, D)``;   v: −1
@@ -77,7 +77,7 @@ class GaussianMixture(Mixture):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         each = (self.components, self.observed)
-        shapes = {"logits": (self.components,), "means": each}
+        shapes = {"prior_logits": (self.components,), "means": each}
         if self._triangular:
             size = self._cholesky_shape
             return shapes | {"cholesky": size, "log_diagonal": size[:-1]}
@@ -85,7 +85,7 @@ class GaussianMixture(Mixture):
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         drawn = {k: normal_draws(*s, generator=generator) for k, s in self.shapes.items()}
-        covariances = {k: 0.3 * v for k, v in drawn.items() if k not in ("logits", "means")}
+        covariances = {k: 0.3 * v for k, v in drawn.items() if k not in ("prior_logits", "means")}
         if self._triangular:
             covariances["cholesky"] = torch.tril(covariances["cholesky"], -1)
         return drawn | covariances
@@ -133,7 +133,7 @@ class GaussianMixture(Mixture):
         """
         if not bool((weights > 0).all()):
             raise ValueError(f"weights must be positive: got {weights.tolist()}")
-        parameters = {"logits": weights.log(), "means": means}
+        parameters = {"prior_logits": weights.log(), "means": means}
         if not self._triangular:
             if not bool((covariances > 0).all()):
                 raise ValueError(
@@ -196,7 +196,7 @@ class GaussianMixture(Mixture):
         scale = statistics.variances.mean()
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
-            log_weights = torch.log_softmax(parameters["logits"], -1)
+            log_weights = torch.log_softmax(parameters["prior_logits"], -1)
             covariances = self.component_covariance(parameters)
             found = statistics.moments(log_weights, parameters["means"], covariances)
             regular = self._regular(found.counts, found.covariances, floor)

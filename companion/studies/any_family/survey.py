@@ -101,7 +101,9 @@ def _one(model: FamilyMixture, points: int, seed: int) -> Surveyed:
     generator = torch.Generator().manual_seed(seed)
     truth, guess = (model.initial_parameters(generator) for _ in range(2))
     # Twice as far apart, and equally many of each component: a maximum that is well determined.
-    truth = {name: 2 * value for name, value in truth.items()} | {"logits": 0 * truth["logits"]}
+    truth = {name: 2 * value for name, value in truth.items()} | {
+        "prior_logits": 0 * truth["prior_logits"]
+    }
     component = torch.arange(points) % model.components
     family, kinks = model.family, model.family.kinks
     x = family.sample(model.component_natural(truth)[component], generator)

@@ -43,7 +43,7 @@ def latent_slopes(model: Model, parameters: Parameters, q: Variational, x: Any) 
 
     Source: this companion.
     """
-    problem = Problem.of(model, parameters, x, q)
+    problem = Problem.of(model, parameters, q, x)
     gradient = torch.func.grad(problem.value)(problem.start)
     if "prior_log_variance" in parameters:
         return -gradient["prior_log_variance"]

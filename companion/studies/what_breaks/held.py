@@ -34,9 +34,9 @@ def constant_weights(case: str, x: Tensor, weights: Sequence[float], seed: int) 
     """
     model = GaussianMixture(x.shape[-1], len(weights), "spherical")
     pi = torch.tensor(weights, dtype=x.dtype)
-    start = model.random_start(x, torch.Generator().manual_seed(seed)) | {"logits": pi.log()}
-    rough = fit.lbfgs(model, start, None, x, fixed=["logits"], tolerance=1e-4)
-    end = fit.newton(model, rough.parameters, None, x, fixed=["logits"], tolerance=1e-10)
+    start = model.random_start(x, torch.Generator().manual_seed(seed)) | {"prior_logits": pi.log()}
+    rough = fit.lbfgs(model, start, None, x, fixed=["prior_logits"], tolerance=1e-4)
+    end = fit.newton(model, rough.parameters, None, x, fixed=["prior_logits"], tolerance=1e-10)
     share = model.posterior(end.parameters, x).probabilities.mean(0)
     predicted = float(((share - pi) * pi.log()).sum())
     return Counterexample(case, end.final.gap, predicted, end.gradient_norm)

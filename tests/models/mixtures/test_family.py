@@ -117,7 +117,7 @@ def test_real_data_are_learned_to_a_vanishing_gradient(name):
     assert result.final.elbo > first.trace.records[0].elbo
     for record in first.trace.records + result.trace.records:
         assert record.relative_residual <= 1e-12
-    weights = torch.softmax(result.parameters["logits"], 0)
+    weights = torch.softmax(result.parameters["prior_logits"], 0)
     assert float(weights.min()) > 0.02, "a component without data shows nothing"
 
 
@@ -183,7 +183,7 @@ COUNTS = torch.tensor([[0.0, 3], [1, 2], [4, 1], [2, 2]], dtype=torch.float64)
         ),
         (
             lambda: POISSON.m_step(torch.eye(2).double()[[0, 0, 0, 0]], COUNTS),
-            "a component died or collapsed: ['logits', 'log_rates'] became infinite",
+            "a component died or collapsed: ['prior_logits', 'log_rates'] became infinite",
         ),
     ),
 )

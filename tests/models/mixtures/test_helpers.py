@@ -17,7 +17,7 @@ def test_covariance_matrices_are_those_of_the_density(covariance):
     matrices = model.covariance_matrices(parameters)
     assert matrices.shape == (2, 3, 3)
     oracle = torch.distributions.MultivariateNormal(parameters["means"], matrices)
-    log_prior = torch.log_softmax(parameters["logits"], 0)
+    log_prior = torch.log_softmax(parameters["prior_logits"], 0)
     joint = model.log_joint(parameters, x, model.states)
     torch.testing.assert_close(
         joint, oracle.log_prob(x[:, None, :]) + log_prior, rtol=1e-12, atol=1e-12
@@ -32,7 +32,9 @@ def test_a_random_start_has_means_in_the_data_and_the_covariance_of_all_data(cov
     model.check(start, x)
     assert all(bool((x == mean).all(1).any()) for mean in start["means"])
     assert len(torch.unique(start["means"], dim=0)) == 3
-    torch.testing.assert_close(torch.softmax(start["logits"], 0), torch.full((3,), 1 / 3).double())
+    torch.testing.assert_close(
+        torch.softmax(start["prior_logits"], 0), torch.full((3,), 1 / 3).double()
+    )
     matrix = model.covariance_matrices(start)[0]
     expected = torch.cov(x.T, correction=0)
     if covariance in ("spherical", "diagonal"):

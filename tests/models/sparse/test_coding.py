@@ -240,8 +240,8 @@ def test_alternation_climbs_and_lbfgs_takes_it_to_the_equality(learnable, full):
     model = models.SparseCoding(4, 2, learnable)
     start = model.random_start(x, g)
     untouched = {name: value.clone() for name, value in start.items()}
-    result = alternate(model, start, x, model.prior_q(40, full), steps=60)
-    assert result.converged and result.trace.steps == [0, 10, 20, 30, 40, 50, 60]
+    result = alternate(model, start, model.prior_q(40, full), x, steps=60)
+    assert result.converged and result.trace.steps == (0, 10, 20, 30, 40, 50, 60)
     elbos = result.trace.column("elbo")
     assert (np.diff(elbos) >= -1e-12).all() and elbos[-1] > elbos[0] + 0.5
     assert all(record.relative_residual <= LIMIT for record in result.trace.records)
@@ -263,8 +263,8 @@ def test_annealed_alternation_ends_where_the_weights_are_one():
     model = models.SparseCoding(4, 2)
     start, weights = model.random_start(x, g), EntropyWeights(observable=0.5).ramp(20)
     assert [weights[0].observable, weights[-1].observable] == [0.5, pytest.approx(0.975)]
-    plain = alternate(model, start, x, steps=25, log_every=1)
-    annealed = alternate(model, start, x, steps=25, weights=weights, log_every=1)
+    plain = alternate(model, start, None, x, steps=25, log_every=1)
+    annealed = alternate(model, start, None, x, steps=25, weights=weights, log_every=1)
     noise = [at.parameters["log_variance"] for at in (plain, annealed)]
     assert abs(float(noise[0] - noise[1])) > 1e-4
     assert all(abs(record.gap) <= 1e-11 for record in annealed.trace.records[1:])
@@ -305,13 +305,13 @@ def test_sparse_coding_says_what_is_wrong():
         with pytest.raises(ValueError, match="prior must be a positive weight"):
             EntropyWeights(prior=weight)
     with pytest.raises(ValueError, match="for some of the 2 steps: got 3"):
-        alternate(model, parameters, x, q, steps=2, weights=EntropyWeights().ramp(3))
+        alternate(model, parameters, q, x, steps=2, weights=EntropyWeights().ramp(3))
     with pytest.raises(ValueError, match="needs a SparseCoding model: got PPCA"):
-        alternate(models.PPCA(3, 2), parameters, x, q)
+        alternate(models.PPCA(3, 2), parameters, q, x)
     with pytest.raises(ValueError, match="tolerance must be positive"):
-        alternate(model, parameters, x, q, tolerance=0.0)
+        alternate(model, parameters, q, x, tolerance=0.0)
     with pytest.warns(ConvergenceWarning, match=r"asked for 1\.0e-12"):
-        alternate(model, parameters, x, q, steps=2, tolerance=1e-12)
+        alternate(model, parameters, q, x, steps=2, tolerance=1e-12)
     dead = parameters | {"prior_log_scale": torch.tensor([0.0, -60.0], dtype=torch.float64)}
     with pytest.raises(ValueError, match="latent 1 died"):
         model.normalized(dead, q)
