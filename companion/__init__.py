@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from companion import datasets, families, fit, models
-    from companion.fit.alternation import alternate
     from companion.models.from_sklearn import from_sklearn
     from companion.support.tables import Table
     from companion.theory import variational
@@ -35,7 +34,6 @@ _MODULES = {
 }
 _NAMES = {
     "Table": "support.tables",
-    "alternate": "fit.alternation",
     "check_criterion": "theory.criterion",
     "check_score_criterion": "theory.scores",
     "curvature": "theory.objective",
@@ -51,7 +49,6 @@ _NAMES = {
 
 __all__ = [
     "Table",
-    "alternate",
     "check_criterion",
     "check_score_criterion",
     "curvature",

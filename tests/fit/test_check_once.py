@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 import torch
 
-from companion import alternate, families, fit, models
+from companion import families, fit, models
+from companion.studies.sparse.alternation import alternate
 from companion.support import checks
 from companion.theory import identity
 from companion.theory.model import Model

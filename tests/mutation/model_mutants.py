@@ -109,7 +109,7 @@ CODING_MISTAKES = (
     ),
     (
         "turns that lower the ELBO kept",
-        "fit/alternation.py",
+        "studies/sparse/alternation.py",
         "(current, q), stretch = best, 1.0",
         "pass",
         "alternation",

@@ -12,14 +12,12 @@ import torch
 from scipy import integrate, stats
 
 from companion import (
-    alternate,
     check_criterion,
     elbo,
     models,
     variational,
     verify,
 )
-from companion.fit import ConvergenceWarning, lbfgs
 from companion.models import EntropyWeights
 from companion.models.sparse.expectations import expected_square_error, marginal_std
 from companion.theory.factors import factor_identities
@@ -232,46 +230,6 @@ def test_weights_change_what_the_e_step_maximises():
     assert max(float(value.norm()) for value in plain(q.parameters).values()) > 1e-2
 
 
-@every_sparse
-def test_alternation_climbs_and_lbfgs_takes_it_to_the_equality(learnable, full):
-    g = generator("alternation")
-    z = torch.distributions.Laplace(0.0, 1.0).icdf(torch.rand(40, 2, generator=g).double())
-    x = z @ draw(2, 4, g=g) + 0.3 * draw(40, 4, g=g)
-    model = models.SparseCoding(4, 2, learnable)
-    start = model.random_start(x, g)
-    untouched = {name: value.clone() for name, value in start.items()}
-    result = alternate(model, start, model.prior_q(40, full), x, steps=60)
-    assert result.converged and result.trace.steps == (0, 10, 20, 30, 40, 50, 60)
-    elbos = result.trace.column("elbo")
-    assert (np.diff(elbos) >= -1e-12).all() and elbos[-1] > elbos[0] + 0.5
-    assert all(record.relative_residual <= LIMIT for record in result.trace.records)
-    if learnable:  # F = S at every logged step, and the columns of W have length one
-        assert all(abs(record.gap) <= 1e-11 for record in result.trace.records[1:])
-        lengths = result.parameters["weights"].norm(dim=0)
-        torch.testing.assert_close(lengths, torch.ones(2, dtype=torch.float64))
-    else:
-        assert all(abs(record.gap) > 1e-7 for record in result.trace.records[1:])
-    assert all(torch.equal(start[name], untouched[name]) for name in start)
-    end = lbfgs(model, result.parameters, x, result.q, tolerance=2e-5, log_every=1000)
-    assert end.final.elbo >= result.final.elbo - 1e-12
-    assert abs(end.final.gap) <= end.final.certificate <= 1e-3
-
-
-def test_annealed_alternation_ends_where_the_weights_are_one():
-    g = generator("annealed")
-    x = draw(30, 2, g=g) ** 3 @ draw(2, 4, g=g) + 0.3 * draw(30, 4, g=g)
-    model = models.SparseCoding(4, 2)
-    start, weights = model.random_start(x, g), EntropyWeights(observable=0.5).ramp(20)
-    assert [weights[0].observable, weights[-1].observable] == [0.5, pytest.approx(0.975)]
-    plain = alternate(model, start, None, x, steps=25, log_every=1)
-    annealed = alternate(model, start, None, x, steps=25, weights=weights, log_every=1)
-    noise = [at.parameters["log_variance"] for at in (plain, annealed)]
-    assert abs(float(noise[0] - noise[1])) > 1e-4
-    assert all(abs(record.gap) <= 1e-11 for record in annealed.trace.records[1:])
-    assert annealed.trace.column("elbo")[3] < plain.trace.column("elbo")[3]
-    assert annealed.final.elbo == pytest.approx(plain.final.elbo, abs=0.2)
-
-
 def test_normalising_changes_nothing_that_can_be_seen():
     model, parameters, q, x = sparse_point(True, True)
     moved, moved_q = model.normalized(parameters, q)
@@ -304,14 +262,6 @@ def test_sparse_coding_says_what_is_wrong():
     for weight in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match="prior must be a positive weight"):
             EntropyWeights(prior=weight)
-    with pytest.raises(ValueError, match="for some of the 2 steps: got 3"):
-        alternate(model, parameters, q, x, steps=2, weights=EntropyWeights().ramp(3))
-    with pytest.raises(ValueError, match="needs a SparseCoding model: got PPCA"):
-        alternate(models.PPCA(3, 2), parameters, q, x)
-    with pytest.raises(ValueError, match="tolerance must be positive"):
-        alternate(model, parameters, q, x, tolerance=0.0)
-    with pytest.warns(ConvergenceWarning, match=r"asked for 1\.0e-12"):
-        alternate(model, parameters, q, x, steps=2, tolerance=1e-12)
     dead = parameters | {"prior_log_scale": torch.tensor([0.0, -60.0], dtype=torch.float64)}
     with pytest.raises(ValueError, match="latent 1 died"):
         model.normalized(dead, q)
