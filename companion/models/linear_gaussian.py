@@ -163,6 +163,12 @@ class FactorAnalysis(LinearGaussian):
 
     Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log ψ ``(D,)``; with
     ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
+
+    Source: Lücke & Warnken (arXiv:2209.03077) for the theorem.
+
+    >>> model = FactorAnalysis(observed=3, latent=1)
+    >>> model.shapes
+    {'weights': (3, 1), 'mean': (3,), 'log_variance': (3,)}
     """
 
     noise_family = DiagonalGaussian()
@@ -171,10 +177,10 @@ class FactorAnalysis(LinearGaussian):
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The best W for the noise and the best mean, then EM's step of the noise, then the best W
-        again: all from the covariance of the data, whatever N
-        (``companion.models.factor_em``). Of the parameters only the noise matters for
-        those after the step; with ``learnable_prior=True`` W absorbs the prior's variances. ``x``
-        is ``(N, D)``; it is not checked here (the functions of :mod:`companion.fit` check it).
+        again: all from the covariance of the data, whatever N (``companion.models.factor_em``). Of
+        the parameters only the noise matters for those after the step; with
+        ``learnable_prior=True`` W absorbs the prior's variances. ``x`` is ``(N, D)``; it is not
+        checked here (the functions of :mod:`companion.fit` check it).
         """
         data = FactorEM.of(x, self.latent)
 

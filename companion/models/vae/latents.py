@@ -75,12 +75,10 @@ class LatentEntropies:
     def table(self) -> Table:
         """One row for each latent, the largest KL first."""
         columns = ("latent", "entropy of q", "entropy of prior", "difference", "KL", "own gap")
-        parts = (self.posterior, self.prior, self.difference, self.kl, self.gap)
-        numbers = torch.stack(parts, 1)[self.order].tolist()
-        states = ["active" if on else "collapsed" for on in self.active[self.order]]
+        parts = torch.stack((self.posterior, self.prior, self.difference, self.kl, self.gap), 1)
         rows = [
-            (str(h), *row, state)
-            for h, row, state in zip(self.order.tolist(), numbers, states, strict=True)
+            (str(h), *parts[h].tolist(), "active" if self.active[h] else "collapsed")
+            for h in self.order.tolist()
         ]
         return Table((*columns, "state"), rows)
 
