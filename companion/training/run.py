@@ -36,16 +36,16 @@ def train_vae(
     Parameters
     ----------
     model, encoder
-        p(x | z) and q(z | x), of the same sizes.
+        A VAE and the encoder of its q, of the same sizes.
     x
-        ``(N, D)``, or ``(S, N, D)`` with data for each seed.
+        Data for all seeds, ``(N, D)``, or for each seed its own, ``(S, N, D)``.
     seeds
-        One run for each: it draws initial parameters, batches and noise.
+        S numbers; from each come the initial parameters, the batches and the noise of one run.
     plan
-        How to train.
+        How to train, by default as :class:`Plan` says.
     nodes
         The logged values integrate over z with so many draws per data point, frozen for each seed;
-        for a linear decoder with constant noise by cubature, which is exact.
+        for a linear decoder with constant noise by cubature instead, which is exact.
 
     Raises
     ------
