@@ -103,7 +103,7 @@ def test_the_book_knows_no_model():
     [
         ("theory.elbo", "from companion.support.tree import inner", 0),
         ("theory.elbo", "from companion import fit", 1),
-        ("theory.elbo", "def f():\n    import companion.fit.records", 1),
+        ("theory.elbo", "def f():\n    import companion.fit.maximise", 1),
         ("theory.elbo", "from ..models.scaled import ScaledLatents", 1),
         ("theory.elbo", "import importlib\nimportlib.import_module('companion.fit')", 1),
         ("theory.elbo", "from companion.studies import layers", 2),
