@@ -178,6 +178,21 @@ class ExponentialFamily(Family):
 
     Source: Lücke & Warnken (arXiv:2209.03077), definition of the class of models; Wainwright &
     Jordan (2008) for the general theory.
+
+    A family of one's own, p(x_d) ∝ e^{η_d x_d} on x_d ∈ {−1, 0, 1}:
+
+    >>> class Sign(ExponentialFamily):
+    ...     def log_partition(self, natural):
+    ...         return torch.log1p(2 * natural.cosh()).sum(-1)
+    ...     def sample(self, natural, generator=None):
+    ...         values = torch.tensor([-1.0, 0.0, 1.0])
+    ...         weights = torch.exp(natural[..., None] * values)
+    ...         return values[torch.multinomial(weights, 1, generator=generator)[..., 0]]
+    >>> Sign().entropy(torch.zeros(1)).exp()     # three values, equally probable
+    tensor(3.)
+    >>> from companion.models import FamilyMixture
+    >>> FamilyMixture(Sign(), observed=5, components=2).shapes
+    {'prior_logits': (2,), 'natural': (2, 5)}
     """
 
     coordinates: tuple[str, ...] = ("natural",)

@@ -17,16 +17,26 @@ Function = Callable[[Tensor], Tensor]
 class Custom(ExponentialFamily):
     """p(x | η) = h(x) exp(⟨η, T(x)⟩ − A(η)) from functions for T, A and log h.
 
-    ``statistics`` maps x ``(..., D)`` to T(x) ``(..., L)``; ``log_partition`` maps η ``(..., L)``
-    to A(η) ``(...)``; ``log_base_measure`` maps x to log h(x) ``(...)``, and is left out if h ≡ 1.
     All are torch functions; A is differentiated once for E[T] = ∇A, and once more in learning.
+    :class:`companion.models.FamilyMixture` learns its natural parameters themselves. The functions
+    are taken at their word: that Σ_x p(x) = 1 is for the caller to check, because *the identity
+    holds for any A*, a wrong one included.
 
-    ``support`` maps finite x to truth values of any shape, all true where every value is allowed;
-    without it all are. ``sampler(η, generator)`` gives draws ``(..., D)``. ``name`` is used
-    in messages.
-
-    The functions are taken at their word: that Σ_x p(x) = 1 is for the caller to check, because
-    *the identity holds for any A*, a wrong one included.
+    Parameters
+    ----------
+    statistics
+        x ``(..., D)`` ↦ T(x) ``(..., L)``.
+    log_partition
+        η ``(..., L)`` ↦ A(η) ``(...)``, not finite outside of the domain of η.
+    log_base_measure
+        x ↦ log h(x) ``(...)``; left out if h ≡ 1.
+    support
+        Finite x ↦ truth values of any shape, all true where every value is allowed; without it
+        all are.
+    sampler
+        ``(η, generator)`` ↦ draws ``(..., D)``.
+    name
+        Used in messages.
 
     Raises
     ------
@@ -45,6 +55,8 @@ class Custom(ExponentialFamily):
     Custom(Rayleigh)
     """
 
+    requirement = "in the support"
+
     def __init__(
         self,
         statistics: Function,
@@ -61,8 +73,6 @@ class Custom(ExponentialFamily):
         self._support = support
         self._sampler = sampler
         self.name = name
-
-    requirement = "in the support"
 
     @property
     def constant_base_measure(self) -> bool:

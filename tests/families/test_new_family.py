@@ -117,10 +117,10 @@ def test_its_mixture_obeys_the_identity(family):
 @every_new
 def test_it_has_a_row_in_the_survey(family):
     found = survey([family], points=60)
-    (row,) = found.rows
+    (row,) = found
     assert row.random.relative_residual <= 1e-12 and row.pointwise <= 1e-12
     assert abs(row.converged.gap) <= 1e-7
-    shown = found.table().rows()[0]
+    shown = found.rows()[0]
     assert shown[0] == repr(family).removesuffix("()") and shown[2] == family.in_words
     assert shown[1] == ("constant" if family.constant_base_measure else "not constant")
 

@@ -107,11 +107,14 @@ class FamilyMixture(Mixture):
         one = {"prior_logits": parameters["prior_logits"], **own}
         return single.log_joint(one, single._data(grid[:, None]), self.states).exp()
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        size = (self.components, self.of.coordinate_size(self.observed))
+        return {"prior_logits": size[:1]} | dict.fromkeys(self.of.coordinates, size)
+
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """All parameters at random, standard deviation ½."""
-        size = (self.components, self.of.coordinate_size(self.observed))
-        shapes = {"prior_logits": size[:1]} | dict.fromkeys(self.of.coordinates, size)
-        return {k: 0.5 * normal_draws(*s, generator=generator) for k, s in shapes.items()}
+        return {k: 0.5 * normal_draws(*s, generator=generator) for k, s in self.shapes.items()}
 
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """A start for learning: every point goes to the nearest of C random data points.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -12,15 +12,15 @@ from companion import fit
 from companion.families import ExponentialFamily, Family
 from companion.models import FamilyMixture
 from companion.models.mixtures.family import pointwise_residual
-from companion.support.tables import Table
+from companion.support.tables import Cell, Record
 from companion.theory.identity import Verification, verify
 from companion.theory.variational import Tabulated
 
 __all__ = ["Survey", "Surveyed", "survey"]
 
 
-@dataclass(frozen=True)
-class Surveyed:
+@dataclass(frozen=True, repr=False)
+class Surveyed(Record):
     """A mixture of one family, verified at random parameters and at a converged point.
 
     ``pointwise`` is the relative error of log(p/h) + H̃ = ⟨∇ log p, v⟩ over data and components;
@@ -33,39 +33,30 @@ class Surveyed:
     random: Verification
     converged: Verification
 
+    def rows(self) -> list[tuple[str, Cell]]:
+        """Family, base measure, v in words, and four numbers."""
+        return [
+            ("family", repr(self.family).removesuffix("()")),
+            ("base measure", _base_measure(self.family)),
+            ("parameters; v", self.family.in_words),
+            ("pointwise", self.pointwise),
+            ("residual", self.random.relative_residual),
+            ("|gap|", abs(self.converged.gap)),
+            ("‖∇F‖", self.converged.gradient_norm),
+        ]
 
-@dataclass(frozen=True, repr=False)
-class Survey:
-    """The rows of a survey, and their table."""
 
-    rows: Sequence[Surveyed]
+class Survey(Record, tuple[Surveyed, ...]):
+    """One line for each family: a tuple, and a table."""
 
-    def table(self) -> Table:
-        """Family, base measure, v in words, and four numbers for each row."""
-        columns = ("family", "base measure", "parameters; v", "pointwise", "residual")
-        return Table(
-            (*columns, "|gap|", "‖∇F‖"),
-            [
-                (
-                    repr(row.family).removesuffix("()"),
-                    _base_measure(row.family),
-                    row.family.in_words,
-                    row.pointwise,
-                    row.random.relative_residual,
-                    abs(row.converged.gap),
-                    row.converged.gradient_norm,
-                )
-                for row in self.rows
-            ],
-        )
+    @property
+    def columns(self) -> list[str]:  # type: ignore[override]
+        """Labels of what a line says."""
+        return [label for label, _ in self[0].rows()]
 
-    def __str__(self) -> str:
-        return str(self.table())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
+    def rows(self) -> list[list[Cell]]:
+        """One row for each family."""
+        return [[value for _, value in line.rows()] for line in self]
 
 
 def survey(
@@ -78,23 +69,35 @@ def survey(
 ) -> Survey:
     """Verify a mixture of every family, at random parameters and at a stationary point.
 
-    The data are ``points`` draws, in turn from the components of a mixture at random parameters.
+    The data are draws, in turn from the components of a mixture at random parameters.
     The identity is checked on them at other random parameters with a random q. Then the mixture is
     learned with L-BFGS and Newton's method down to round-off, from the parameters that made the
     data; the row says how small the gradient has become. Coordinates in which the density has kinks
     (locations of :class:`companion.families.Laplace`) stay there: the ELBO has no gradient at them.
 
+    Parameters
+    ----------
+    families
+        Instances, the package's (:data:`companion.families.EVERY_FAMILY`) or a reader's own.
+    observed, components
+        D and C of the mixtures.
+    points
+        Draws from each mixture.
+    seed
+        Of all draws; the same for each family.
+
     Raises
     ------
     ValueError
-        For a family of which mixtures are not known, or that does not fit ``observed``.
+        For a family without coordinates, one that can't be sampled, or that does not fit
+        ``observed``.
 
     >>> from companion.families import Poisson
-    >>> row = survey([Poisson()], points=100).rows[0]
-    >>> row.family.in_words, row.random.relative_residual < 1e-12, abs(row.converged.gap) < 1e-9
+    >>> (line,) = survey([Poisson()], points=100)
+    >>> line.family.in_words, line.random.relative_residual < 1e-12, abs(line.converged.gap) < 1e-9
     ('log_rates t; t', True, True)
     """
-    return Survey([_one(FamilyMixture(f, observed, components), points, seed) for f in families])
+    return Survey(_one(FamilyMixture(f, observed, components), points, seed) for f in families)
 
 
 def _one(model: FamilyMixture, points: int, seed: int) -> Surveyed:

@@ -56,6 +56,15 @@ def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: Temperature
 
     Its derivative at t = 1 is log(p/g) + H̃[p].
 
+    Parameters
+    ----------
+    family, natural
+        The family and its parameters η, ``(..., L)``.
+    x
+        Values, ``(..., D)``.
+    t
+        The inverse temperature: colder for t > 1.
+
     Raises
     ------
     ValueError
@@ -98,8 +107,14 @@ def tempered_elbo(
     """F_t: the ELBO with every factor p_k replaced by p_kᵗg_k¹⁻ᵗ/Z_t, q as it is; a scalar in nats.
 
     F_t is concave in t, F_1 is the ELBO, and its slope at t = 1 is ELBO − entropy sum, whether the
-    parameterization criterion holds or not. ``t`` is one number, or numbers by name of factor
-    (those not named stay at t = 1); t > 1 is colder.
+    parameterization criterion holds or not.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
+    t
+        One number, or numbers by name of factor (those not named stay at t = 1); t > 1 is colder.
 
     Raises
     ------
@@ -141,6 +156,11 @@ def tempering_slopes(
 
     Each is E_q̄[log(p_k/g_k)] + E_q̄ H̃[p_k]; their sum is ELBO − entropy sum. Above zero the factor
     is too warm (a colder one would raise the ELBO), below zero too cold.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        As for :func:`companion.verify`.
 
     Raises
     ------
