@@ -3,7 +3,8 @@
 import ast
 from html import escape
 
-from companion.book.claims import Claim, comparison, markup
+from companion.book.claims import Claim, comparison
+from companion.book.text import markup
 from workflow import benchmarks
 from workflow.claims import check, reference_of
 from workflow.project import load

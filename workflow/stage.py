@@ -21,7 +21,7 @@ from workflow.project import Problem, load, repository_address, write, write_if_
 FIGURE = re.compile(r"^\{\{\s*figure:\s*([a-z0-9-]+)\s*\}\}[ \t]*$", re.MULTILINE)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions", "input/mml", "a11y", "sre")
 #: What chapters draw with: `show`, and modules of figures.
-DRAWING = ("charts", "ensembles", "figures", "sections", "show", "show_animation")
+DRAWING = ("charts", "figures", "sections", "show", "show_animation")
 SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
 
 
