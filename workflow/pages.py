@@ -5,7 +5,8 @@ import re
 from html import escape
 from importlib import metadata
 
-from companion.book.claims import comparison, markup
+from companion.book.claims import comparison
+from companion.book.text import markup
 from workflow import benchmarks
 from workflow.claims import as_claim, check, reference_of
 from workflow.project import load

@@ -22,10 +22,10 @@ def draw(folder, records):
     parts = [panels[start : start + PANELS] for start in range(0, len(panels), PANELS)]
     for number, part in enumerate(parts, 1):
         ending = f"-{number}" if len(parts) > 1 else ""
-        bound = {title: (steps, _pick(c, "ELBO", "entropy sum")) for title, (steps, c) in part}
-        gap = {title: (steps, _pick(c, "|ELBO − entropy sum|")) for title, (steps, c) in part}
-        write(folder / f"bound{ending}.svg", _svg(bound, "nats per data point"))
-        write(folder / f"gap{ending}.svg", _svg(gap, "nats per data point", log=True))
+        bound = {title: _pick(curves, "ELBO", "entropy sum") for title, curves in part}
+        gap = {title: _pick(curves, "|ELBO − entropy sum|") for title, curves in part}
+        write(folder / f"bound{ending}.svg", _svg(bound))
+        write(folder / f"gap{ending}.svg", _svg(gap, yscale="log"))
 
 
 def _pick(curves, *names):
@@ -33,7 +33,7 @@ def _pick(curves, *names):
 
 
 def _panels(records):
-    """{settings that vary, in words: (steps, {label: (S, T) values})}."""
+    """{settings that vary, in words: {label: (steps, (S, T) values)}}."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(dump(record["run"]["settings"]), []).append(record["run"])
@@ -45,25 +45,23 @@ def _panels(records):
         rows = np.array([run["rows"] for run in runs])  # (S, T, columns)
         column = {name: rows[..., index] for index, name in enumerate(runs[0]["columns"])}
         title = ", ".join(f"{name}={chosen[name]}" for name in varying)
-        panels[title or chosen["data"]] = (
-            [int(step) for step in column["step"][0]],
-            {
-                "ELBO": column["elbo"],
-                "entropy sum": column["entropy_sum"],
-                "|ELBO − entropy sum|": column["gap"],
-            },
-        )
+        steps = column["step"][0].astype(int)
+        panels[title or chosen["data"]] = {
+            "ELBO": (steps, column["elbo"]),
+            "entropy sum": (steps, column["entropy_sum"]),
+            "|ELBO − entropy sum|": (steps, column["gap"]),
+        }
     return panels
 
 
-def _svg(panels, ylabel, log=False):
+def _svg(panels, **options):
     import matplotlib
     from matplotlib import pyplot
 
-    from companion.book.ensembles import panels_over_seeds
+    from companion.book.charts import curve_panels
 
-    same = len({tuple(steps) for steps, _ in panels.values()}) == 1
-    figure = panels_over_seeds(panels, ylabel=ylabel, log=log, share_steps=same)
+    same = len({tuple(steps) for curves in panels.values() for steps, _ in curves.values()}) == 1
+    figure = curve_panels(panels, columns=2, share="xy" if same else "y", **options)
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "companion"}):
         figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})

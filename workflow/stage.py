@@ -30,7 +30,7 @@ MATHJAX = (
     "sre",
 )
 #: What chapters draw with: `show`, and modules of figures.
-DRAWING = ("charts", "ensembles", "figures", "sections", "show", "show_animation")
+DRAWING = ("charts", "figures", "sections", "show", "show_animation")
 SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
 
 

@@ -1,145 +1,179 @@
-"""Figures that several chapters share: learning, entropies, predictions, small images."""
+"""Figures that several chapters share: learning, entropies, predictions, parts, small images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from companion.book.display import COLOURS, style
+from companion.book.panels import BANDS, GREY, curve_panels, curves, draw, panels
+from companion.book.rows import RING, bars, dots, residuals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "BANDS",
+    "GREY",
+    "RING",
+    "Run",
+    "bars",
     "bound_and_entropies",
     "bounds_by_model",
+    "columns",
+    "crossing",
+    "curve_panels",
+    "curves",
+    "dots",
     "gap_and_gradient",
+    "histograms",
     "image_grid",
     "predicted_and_measured",
+    "residuals",
     "three_entropies",
 ]
 
-#: Smaller values are drawn here: they are zero to float64.
-ROUND_OFF = 1e-16
+_BOUND = {"ELBO": "elbo", "entropy sum": "entropy_sum"}
+_TERMS = {
+    "average entropy of q": "posterior_entropy",
+    "− entropy of the prior": "prior_entropy",
+    "− entropy of the observables": "observable_entropy",
+}
+_SIZES = {
+    "|ELBO − entropy sum|": "gap",
+    "gradient norm": "gradient_norm",
+    "residual of the identity": "residual",
+}
 
 
-class Trace(Protocol):
-    """What the figures need of :class:`companion.fit.Trace`."""
+class Run(Protocol):
+    """What figures need of :class:`companion.fit.Trace` or :class:`companion.training.Ensemble`."""
 
-    steps: tuple[int, ...]
+    @property
+    def steps(self) -> Sequence[int]: ...
 
-    def column(self, name: str) -> np.ndarray: ...
+    def column(self, name: str) -> Any: ...
 
 
-def bound_and_entropies(
-    trace: Trace, *, title: str = "", log_steps: bool = False, skip: int = 0
-) -> Figure:
-    """ELBO and entropy sum over learning, in nats per data point, in one panel.
+def columns(run: Run, names: Mapping[str, str], skip: int = 0) -> dict[str, tuple[Any, Any]]:
+    """Curves of columns of ``run``, ``{label: column}``; a label with a − turns the sign.
 
     ``skip`` leaves out that many logged steps at the start, where the values may be far away.
     """
-    from matplotlib import pyplot
+    return {
+        label: (run.steps[skip:], run.column(name)[..., skip:] * (-1 if label[0] == "−" else 1))
+        for label, name in names.items()
+    }
 
-    with style():
-        figure, axes = pyplot.subplots()
-        steps = trace.steps[skip:]
-        axes.plot(steps, trace.column("elbo")[skip:], label="ELBO")
-        axes.plot(steps, trace.column("entropy_sum")[skip:], "--", label="entropy sum")
-        if log_steps:
-            axes.set_xscale("symlog", linthresh=1)
-        axes.set(xlabel="step", ylabel="nats per data point", title=title)
-        axes.legend()
+
+def bound_and_entropies(trace: Run, *, skip: int = 0, log_steps: bool = False) -> Figure:
+    """ELBO and entropy sum over learning, in nats per data point, in one panel."""
+    figure = curves(columns(trace, _BOUND, skip))
+    if log_steps:
+        figure.axes[0].set_xscale("symlog", linthresh=1)
     return figure
 
 
-def gap_and_gradient(trace: Trace, *, title: str = "", log_steps: bool = False) -> Figure:
+def gap_and_gradient(trace: Run) -> Figure:
     """|ELBO − entropy sum|, gradient norm and the identity's residual, on a logarithmic axis."""
-    from matplotlib import pyplot
+    sizes = columns(trace, _SIZES).items()
+    return curves({k: v for k, v in sizes if np.isfinite(v[1]).all()}, yscale="log")
 
-    lines = (
-        ("|ELBO − entropy sum|", np.abs(trace.column("gap")), "-", COLOURS[0]),
-        ("gradient norm", trace.column("gradient_norm"), "--", COLOURS[1]),
-        ("residual of the identity", trace.column("residual"), ":", COLOURS[2]),
-    )
-    with style():
-        figure, axes = pyplot.subplots()
-        for label, values, dashes, colour in lines:
-            if np.isfinite(values).all():
-                axes.plot(
-                    *(trace.steps, np.maximum(values, ROUND_OFF), dashes),
-                    color=colour,
-                    label=label,
-                )
-        axes.set_yscale("log")
-        if log_steps:
-            axes.set_xscale("symlog", linthresh=1)
-        axes.set(xlabel="step", ylabel="nats per data point", title=title)
-        axes.legend()
+
+def three_entropies(
+    runs: Mapping[str, Run], *, also: Mapping[str, Any] | None = None, skip: int = 0
+) -> Figure:
+    """ELBO and entropy sum above, its three terms below: a column of panels for each name.
+
+    The terms have the sign with which they enter the sum. ``also`` maps labels to further values
+    for the first panel; a single run, without a name, has its two panels side by side.
+    """
+    groups = {}
+    for what, names in (("the bound", _BOUND), ("its three entropies", _TERMS)):
+        for name, run in runs.items():
+            groups[f"{name}: {what}" if name else what] = columns(run, names, skip)
+    first, steps = next(iter(groups)), next(iter(runs.values())).steps[skip:]
+    further = {label: (steps, values[..., skip:]) for label, values in (also or {}).items()}
+    groups[first] = {**further, **groups[first]}
+    return curve_panels(groups, columns=max(2, len(runs)), across=[0])
+
+
+def bounds_by_model(traces: Mapping[str, Run], skip: int = 0) -> Figure:
+    """ELBO (lines) and entropy sum (dashes) over learning, one colour for each model."""
+    with panels(size=(7.4, 4.2)) as (figure, (axes,)):
+        draw(axes, {name: columns(t, _BOUND, skip)["ELBO"] + ("-",) for name, t in traces.items()})
+        for line, trace in zip(axes.get_lines(), traces.values(), strict=True):
+            axes.plot(*columns(trace, _BOUND, skip)["entropy sum"], "--", color=line.get_color())
+        axes.plot([], [], color="0.4", label="ELBO")
+        axes.plot([], [], "--", color="0.4", label="entropy sum")
     return figure
+
+
+def crossing(x: Any, pair: Mapping[str, Any], *, here: float, xlabel: str) -> Figure:
+    """Two curves, a dot on top of the first and a line where we are.
+
+    Where the second curve is the first less its slope, it goes through the dot.
+
+    Parameters
+    ----------
+    x
+        Where the values are given, ``(K,)``.
+    pair
+        Two labels with their values, ``(K,)``.
+    here
+        The place of the line.
+    xlabel
+        Name of the horizontal axis.
+    """
+    first, values = next(iter(pair.items()))
+    top = int(np.argmax(values))
+    lines: dict[str, tuple[Any, ...]] = {label: (x, each) for label, each in pair.items()}
+    lines[f"highest {first}"] = ([x[top]], [values[top]], "o", {"color": "black"})
+    return curves(lines, xlabel=xlabel, upright=[here])
 
 
 def predicted_and_measured(
-    values: Any, predicted: Any, measured: Any, *, xlabel: str, ylabel: str
+    values: Any, predicted: Any, measured: Any, *, xlabel: str, ylabel: str, **options: Any
 ) -> Figure:
-    """Measured points on a predicted line, over ``values`` ``(K,)``."""
-    from matplotlib import pyplot
+    """Measured points on a predicted line, over the values of a parameter.
 
-    with style():
-        figure, axes = pyplot.subplots()
-        axes.axhline(0, color="0.6", linewidth=0.8)
-        axes.plot(np.asarray(values), np.asarray(predicted), "-", color="0.6", label="predicted")
-        axes.plot(np.asarray(values), np.asarray(measured), "o", color=COLOURS[1], label="measured")
-        axes.set(xlabel=xlabel, ylabel=ylabel)
-        axes.legend()
-    return figure
-
-
-def three_entropies(trace: Trace) -> Figure:
-    """ELBO and entropy sum over learning (left), and the three terms of the sum (right).
-
-    The terms are drawn with the sign with which they enter: the entropies of prior and observables
-    negative. Their sum is the dashed line on the left.
+    Parameters
+    ----------
+    values, predicted, measured
+        The parameter, and what is predicted and measured there, ``(K,)``.
+    xlabel, ylabel
+        Names of the axes.
+    **options
+        Those of :func:`companion.book.panels.panels`.
     """
-    from matplotlib import pyplot
-
-    terms = (
-        ("average entropy of q", trace.column("posterior_entropy"), "-", COLOURS[2]),
-        ("− entropy of the prior", -trace.column("prior_entropy"), "--", COLOURS[3]),
-        ("− entropy of the observables", -trace.column("observable_entropy"), "-.", COLOURS[4]),
-    )
-    with style():
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(8.2, 3.8), sharey=True)
-        left.plot(trace.steps, trace.column("elbo"), label="ELBO")
-        left.plot(trace.steps, trace.column("entropy_sum"), "--", label="entropy sum")
-        for label, values, dashes, colour in terms:
-            right.plot(trace.steps, values, dashes, color=colour, label=label)
-        right.axhline(0, color="0.6", linewidth=0.8, zorder=0)
-        left.set(xlabel="step", ylabel="nats per data point", title="the bound")
-        right.set(xlabel="step", title="its three entropies")
-        for axes in (left, right):
-            axes.legend(loc="lower right", fontsize=9)
-    return figure
+    lines = {"predicted": (values, predicted, "-", GREY), "measured": (values, measured, "o")}
+    return curves(lines, across=[0], xlabel=xlabel, ylabel=ylabel, **options)
 
 
-def bounds_by_model(traces: Mapping[str, Trace], skip: int = 0) -> Figure:
-    """ELBO (lines) and entropy sum (dashes) over learning, one colour for each model.
+def histograms(
+    data: Mapping[str, tuple[Any, Mapping[str, Sequence[Any]]]],
+    *,
+    bins: int = 12,
+    counts: bool = False,
+) -> Figure:
+    """A panel for each column of data: its histogram and labelled curves, such as densities.
 
-    ``skip`` leaves out that many logged steps at the start, where the values may be far away.
+    ``data`` maps the name of the horizontal axis to values ``(N,)`` and curves as in
+    :func:`curve_panels`. With ``counts`` the values are whole numbers, shown as frequencies.
     """
-    from matplotlib import pyplot
-
-    with style():
-        figure, axes = pyplot.subplots(figsize=(7.4, 4.2))
-        for number, (name, trace) in enumerate(traces.items()):
-            colour, steps = COLOURS[number % len(COLOURS)], trace.steps[skip:]
-            axes.plot(steps, trace.column("elbo")[skip:], color=colour, label=name)
-            axes.plot(steps, trace.column("entropy_sum")[skip:], "--", color=colour)
-        axes.plot([], [], color="0.4", label="ELBO")
-        axes.plot([], [], "--", color="0.4", label="entropy sum")
-        axes.set(xlabel="step", ylabel="nats per data point")
-        axes.legend(ncols=3, loc="lower right", fontsize=9)
+    size = (max(7.0, 2.8 * len(data)), 3.4)
+    ylabel = "relative frequency" if counts else "density"
+    with panels([""] * len(data), ylabel=ylabel, size=size, share="") as (figure, shown):
+        for axes, (name, (values, lines)) in zip(shown, data.items(), strict=True):
+            x = np.asarray(next(iter(lines.values()))[0])
+            edges: Any = np.arange(x.min() - 0.5, x.max() + 1) if counts else bins
+            axes.hist(
+                np.asarray(values), edges, density=True, color="0.84", rwidth=0.9, label="data"
+            )
+            draw(axes, lines)
+            axes.set_xlabel(name)
+            axes.xaxis.get_major_locator().set_params(integer=counts)
     return figure
 
 
@@ -151,17 +185,26 @@ def image_grid(
     titles: list[str] | None = None,
     symmetric: bool = False,
 ) -> Figure:
-    """Draw ``images`` ``(K, D)``, each of ``shape`` with height · width = D, row by row.
+    """Draw images row by row.
 
-    ``symmetric`` centres the colours at zero, for weights; otherwise all share one grey scale.
+    Parameters
+    ----------
+    images
+        The pixels of each, ``(K, D)``.
+    shape
+        Height and width, with height · width = D.
+    columns
+        How many stand side by side.
+    titles
+        One for each image.
+    symmetric
+        Whether colours are centred at zero, for weights; otherwise all share one grey scale.
 
     Raises
     ------
     ValueError
         If ``shape`` does not fit the images, or there is another number of titles.
     """
-    from matplotlib import pyplot
-
     pixels = np.asarray(images, dtype=np.float64)
     if pixels.ndim != 2 or pixels.shape[1] != shape[0] * shape[1]:
         raise ValueError(
@@ -173,21 +216,12 @@ def image_grid(
     rows = -(-len(pixels) // columns)
     high = np.abs(pixels).max() if symmetric else pixels.max()
     low = -high if symmetric else pixels.min()
-    with style():
-        figure, axes = pyplot.subplots(
-            rows, columns, figsize=(7.0, 7.0 / columns * rows + 0.2), squeeze=False
-        )
-        for index, panel in enumerate(axes.flat):
-            panel.axis("off")
-            if index >= len(pixels):
-                continue
-            panel.imshow(
-                pixels[index].reshape(shape),
-                cmap="RdBu_r" if symmetric else "gray_r",
-                vmin=low,
-                vmax=high,
-                interpolation="nearest",
-            )
-            if titles is not None:
-                panel.set_title(titles[index], fontsize=8)
+    colours = {"cmap": "RdBu_r" if symmetric else "gray_r", "vmin": low, "vmax": high}
+    with panels(
+        titles or [""] * len(pixels), columns=columns, size=(7.0, 7.0 / columns * rows + 0.2)
+    ) as (figure, shown):
+        for axes, image in zip(shown, pixels, strict=True):
+            axes.imshow(image.reshape(shape), interpolation="nearest", **colours)
+            axes.axis("off")
+            axes.title.set_fontsize(8)
     return figure

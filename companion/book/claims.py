@@ -10,25 +10,22 @@ A claim says one of
 - `at_most`:  value ≤ bound,
 - `at_least`: value ≥ bound,
 - `close_to`: |value − bound| ≤ within.
-
-`drift` says how far the value itself may move from the recorded reference in a later run: a
-relative tolerance, or None where only the bound matters (round-off). A sampled value gives its
-`standard_error` instead, and may move by four of them.
 """
 
-import html
 import math
-import re
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from companion.book.display import emit
+from companion.book.text import IDENTIFIER, digits, fill, markup
 
 __all__ = ["Claim", "fill", "note", "record", "say", "table"]
 
 CLAIM = "application/vnd.companion.claim+json"
 VALUE = "application/vnd.companion.value+json"
-IDENTIFIER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*/[a-z0-9]+(?:-[a-z0-9]+)*")
 RELATIVE_DRIFT = 1e-6
+#: The sign between value and bound where a claim holds, and where it fails.
+SIGNS = {"at_most": "≤>", "at_least": "≥<", "close_to": "=≠"}
 
 _claims: dict[str, "Claim"] = {}
 _values: dict[str, float] = {}
@@ -65,7 +62,19 @@ class Claim:
         return self.value <= self.bound if self.relation == "at_most" else self.value >= self.bound
 
     def _repr_html_(self) -> str:
-        return _row(self)
+        # Colours are left to the page, so that the row reads in light and dark; the bar is
+        # decoration.
+        bar = "#2e8b57" if self.holds else "#d1242f"
+        anchor = "claim-" + self.id.replace("/", "-")
+        verdict = "" if self.holds else " — <strong>this claim fails</strong>"
+        return (
+            f"<div class='companion-claim tex2jax_process' id='{anchor}' "
+            f"style='border-left:4px solid {bar};padding:.3em .8em;margin:.3em 0;"
+            f"display:flex;flex-wrap:wrap;gap:.1em 1.2em;overflow-wrap:anywhere'>"
+            f"<span style='flex:1 1 16em'>{_tick(self)} {markup(self.statement)}"
+            f"<br><small>{markup(self.source)}{verdict}</small></span>"
+            f"<span>{comparison(self, rich=True)}</span></div>"
+        )
 
     def __str__(self) -> str:
         verdict = "holds" if self.holds else "FAILS"
@@ -87,22 +96,47 @@ def record(
 ) -> float:
     """Record a claim, show it as one row, and return its value.
 
-    `id` is "chapter/name" in lower case, e.g. "ppca/identity-residual"; `statement` is one
-    sentence, in which $mathematics$, `code` and *emphasis* work; `source` is the theorem it checks.
     A value that is not finite never holds. Recording the same id again replaces it.
+
+    Parameters
+    ----------
+    id
+        "chapter/name" in lower case, e.g. "ppca/identity-residual".
+    statement
+        One sentence, in which $mathematics$, `code` and *emphasis* work.
+    value
+        What was computed: a number, or an array or tensor of one element.
+    at_most, at_least, close_to
+        The bound: exactly one of them.
+    within
+        The absolute tolerance of `close_to`.
+    source
+        The theorem that the claim checks.
+    drift
+        How far the value itself may move from the recorded reference in a later run: a relative
+        tolerance, or None where only the bound matters (round-off).
+    standard_error
+        That of a sampled value, which may move by four of them.
+
+    Raises
+    ------
+    ValueError
+        For an id of another form, an empty text, or numbers that are none.
 
     >>> record("ppca/gap", "The gap is round-off.", 3e-15, at_most=1e-12, source="Theorem 1")
     [holds] ppca/gap: The gap is round-off. 3e-15 ≤ 1e-12 (Theorem 1)
     3e-15
     """
-    relation, bound = _relation(at_most, at_least, close_to, within)
+    relation, bound = _relation(at_most=at_most, at_least=at_least, close_to=close_to)
     value = _number(value, "value")
+    within, drift = _allowance(within, "within"), _allowance(drift, "drift")
+    standard_error = _allowance(standard_error, "standard_error")
+    if (relation == "close_to") != (within is not None):
+        raise ValueError(
+            "close_to needs an absolute tolerance `within`, and only close_to takes one"
+        )
     if not statement.strip() or not source.strip():
         raise ValueError(f"claim {id!r} needs a statement and a source: found an empty one")
-    if standard_error is not None and not 0 <= standard_error < math.inf:
-        raise ValueError(f"standard_error must be finite and not negative: found {standard_error}")
-    if drift is not None and not 0 <= drift < math.inf:
-        raise ValueError(f"drift must be finite and not negative, or None: found {drift}")
     if drift is None and standard_error is None and relation != "at_most" and bound != 0:
         drift = RELATIVE_DRIFT
     claim = Claim(
@@ -111,13 +145,13 @@ def record(
         value=value if math.isfinite(value) else None,
         relation=relation,
         bound=bound,
-        within=None if within is None else float(within),
+        within=within,
         source=source,
         drift=drift,
-        standard_error=None if standard_error is None else float(standard_error),
+        standard_error=standard_error,
     )
     _claims[id], _values[id] = claim, value
-    _show({CLAIM: asdict(claim), "text/html": claim._repr_html_(), "text/plain": str(claim)})
+    emit({CLAIM: asdict(claim), "text/html": claim._repr_html_(), "text/plain": str(claim)})
     return Shown(value)
 
 
@@ -131,7 +165,7 @@ def note(id: str, value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"value must be finite: found {number} for {id!r}")
     _values[_identifier(id)] = number
-    _show({VALUE: {"id": id, "value": number}, "text/html": "", "text/plain": ""})
+    emit({VALUE: {"id": id, "value": number}, "text/html": "", "text/plain": ""})
     return Shown(number)
 
 
@@ -143,7 +177,7 @@ def say(text: str) -> None:
     We keep **8** latents.
     """
     filled = fill(text, _values, single=True)
-    _show({"text/markdown": filled, "text/plain": filled})
+    emit({"text/markdown": filled, "text/plain": filled})
 
 
 def table() -> None:
@@ -159,80 +193,31 @@ def table() -> None:
         "<thead><tr><th>Holds</th><th style='text-align:left'>Claim</th>"
         f"<th>Value and bound</th></tr></thead><tbody>{rows}</tbody></table></div>"
     )
-    _show({"text/html": page, "text/plain": "\n".join(map(str, claims)) or "no claims yet"})
-
-
-def fill(text: str, values: dict[str, float], single: bool = False) -> str:
-    """Replace `{{chapter/name:format}}` (one pair of braces if `single`) by the recorded values.
-
-    >>> fill("a gap of {{ppca/gap:.1e}} nats", {"ppca/gap": 3e-15})
-    'a gap of 3.0e-15 nats'
-    """
-    left, right = (r"\{", r"\}") if single else (r"\{\{\s*", r"\s*\}\}")
-    pattern = re.compile(rf"{left}({IDENTIFIER.pattern})(?::([^{{}}]*?))?{right}")
-
-    def replace(match: re.Match[str]) -> str:
-        id, form = match.groups()
-        if id not in values:
-            known = ", ".join(sorted(values)) or "none"
-            raise KeyError(f"no value was recorded as {id!r}; recorded so far: {known}")
-        return format(values[id], form or ".6g")
-
-    return pattern.sub(replace, text)
+    emit({"text/html": page, "text/plain": "\n".join(map(str, claims)) or "no claims yet"})
 
 
 def comparison(claim: Claim, rich: bool = False) -> str:
     """The value against its bound in symbols: `3e-15 ≤ 1e-12`; as HTML if `rich`."""
-    value, bound = _digits(claim.value, rich), _digits(claim.bound, rich)
-    if claim.relation == "close_to":
-        symbol = "=" if claim.holds else "≠"
-        return f"{value} {symbol} {bound} ± {_digits(claim.within, rich)}"
-    symbol = {
-        ("at_most", True): "≤",
-        ("at_most", False): ">",
-        ("at_least", True): "≥",
-        ("at_least", False): "<",
-    }[claim.relation, claim.holds]
-    return f"{value} {symbol} {bound}"
+    sign = SIGNS[claim.relation][not claim.holds]
+    text = f"{digits(claim.value, rich)} {sign} {digits(claim.bound, rich)}"
+    return text if claim.within is None else f"{text} ± {digits(claim.within, rich)}"
 
 
-def markup(text: str) -> str:
-    """Markdown of one sentence to HTML: $mathematics$ (left to MathJax), `code`, **strong**, *em*.
-
-    >>> markup("The gap is $< 1$ in `verify`.")
-    'The gap is \\\\(&lt; 1\\\\) in <code>verify</code>.'
-    """
-    styles = {"`": "code", "**": "strong", "*": "em"}
-
-    def piece(part: str) -> str:
-        if len(part) > 2 and part.startswith("$"):
-            return f"\\({html.escape(part[1:-1])}\\)"
-        for mark, tag in styles.items():
-            if len(part) > 2 * len(mark) and part.startswith(mark) and part.endswith(mark):
-                return f"<{tag}>{html.escape(part[len(mark) : -len(mark)])}</{tag}>"
-        return html.escape(part)
-
-    return "".join(map(piece, re.split(r"(\$[^$]+\$|`[^`]+`|\*\*[^*]+\*\*|\*[^*]+\*)", text)))
-
-
-def _relation(
-    at_most: float | None, at_least: float | None, close_to: float | None, within: float | None
-) -> tuple[str, float]:
-    given = {"at_most": at_most, "at_least": at_least, "close_to": close_to}
+def _relation(**given: float | None) -> tuple[str, float]:
     chosen = [(name, bound) for name, bound in given.items() if bound is not None]
     if len(chosen) != 1:
         found = ", ".join(name for name, _ in chosen) or "none"
-        raise ValueError(f"give exactly one of at_most, at_least, close_to: found {found}")
+        raise ValueError(f"give exactly one of {', '.join(given)}: found {found}")
     relation, bound = chosen[0][0], _number(chosen[0][1], chosen[0][0])
     if not math.isfinite(bound):
         raise ValueError(f"{relation} must be finite: found {bound}")
-    if (relation == "close_to") != (within is not None):
-        raise ValueError(
-            "close_to needs an absolute tolerance `within`, and only close_to takes one"
-        )
-    if within is not None and not 0 <= within < math.inf:
-        raise ValueError(f"within must be finite and not negative: found {within}")
     return relation, bound
+
+
+def _allowance(value: float | None, name: str) -> float | None:
+    if value is not None and not 0 <= _number(value, name) < math.inf:
+        raise ValueError(f"{name} must be finite and not negative: found {value}")
+    return None if value is None else float(value)
 
 
 def _number(value: Any, name: str) -> float:
@@ -248,43 +233,6 @@ def _identifier(id: str) -> str:
     return id
 
 
-def _digits(number: float | None, rich: bool) -> str:
-    if number is None:
-        return "not a number"
-    small_or_large = number != 0 and not 1e-3 <= abs(number) < 1e6
-    text = f"{number:.3g}" if small_or_large else f"{number:.6g}"
-    if rich and "e" in text:
-        mantissa, exponent = text.split("e")
-        product = "" if mantissa in ("1", "-1") else f"{mantissa} × "
-        sign = "−" if mantissa == "-1" else ""
-        text = f"{sign}{product}10<sup>{int(exponent)}</sup>"
-    return text.replace("-", "−") if rich else text
-
-
 def _tick(claim: Claim) -> str:
     symbol, word = ("✓", "holds") if claim.holds else ("✗", "fails")
     return f"<span role='img' aria-label='{word}' title='{word}'>{symbol}</span>"
-
-
-def _row(claim: Claim) -> str:
-    # Colours are left to the page, so that the row reads in light and dark; the bar is decoration.
-    bar = "#2e8b57" if claim.holds else "#d1242f"
-    anchor = "claim-" + claim.id.replace("/", "-")
-    verdict = "" if claim.holds else " — <strong>this claim fails</strong>"
-    return (
-        f"<div class='companion-claim tex2jax_process' id='{anchor}' "
-        f"style='border-left:4px solid {bar};padding:.3em .8em;margin:.3em 0;"
-        f"display:flex;flex-wrap:wrap;gap:.1em 1.2em;overflow-wrap:anywhere'>"
-        f"<span style='flex:1 1 16em'>{_tick(claim)} {markup(claim.statement)}"
-        f"<br><small>{markup(claim.source)}{verdict}</small></span>"
-        f"<span>{comparison(claim, rich=True)}</span></div>"
-    )
-
-
-def _show(bundle: dict[str, Any]) -> None:
-    """Display in a notebook; print elsewhere. Text says what a reader without IPython sees."""
-    module = sys.modules.get("IPython")
-    if module is not None and module.get_ipython() is not None:
-        module.display.display(bundle, raw=True)
-    elif bundle["text/plain"]:
-        print(bundle["text/plain"])

@@ -10,11 +10,10 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.animation import Animation
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -39,11 +38,14 @@ def style() -> Iterator[None]:
         "axes.prop_cycle": cycler(color=COLOURS),
         "axes.spines.top": False,
         "axes.spines.right": False,
+        "axes.axisbelow": True,
         "axes.grid": True,
+        "axes.titlesize": "medium",
         "grid.color": "#e5e5e5",
         "grid.linewidth": 0.7,
         "font.size": 11,
         "lines.linewidth": 1.8,
+        "legend.fontsize": 10,
         "legend.frameon": False,
     }
     with matplotlib.rc_context(settings):
@@ -60,9 +62,23 @@ def show(
 ) -> None:
     """Show a figure with its alternative text, then close it.
 
-    `alt` says what is to be seen, for readers who do not see it; `caption` stands below the figure
-    in the book; `name`, in lower case with hyphens, lets pages refer to the figure or show it
-    again. `format` is "svg", or "png" for clouds of points.
+    Parameters
+    ----------
+    figure
+        The figure.
+    alt
+        What is to be seen, for readers who do not see it.
+    caption
+        Stands below the figure in the book.
+    name
+        In lower case with hyphens; lets pages refer to the figure or show it again.
+    format
+        "svg", or "png" for clouds of points.
+
+    Raises
+    ------
+    ValueError
+        For an empty ``alt``, or a name or format that is none.
     """
     import matplotlib
     from matplotlib import pyplot
@@ -81,37 +97,52 @@ def show(
         bundle = {"image/svg+xml": file.getvalue().decode("utf-8")}
     else:
         bundle = {"image/png": base64.b64encode(file.getvalue()).decode("ascii")}
-    _display({**bundle, "text/plain": f"Figure: {alt}"}, metadata)
+    emit({**bundle, "text/plain": f"Figure: {alt}"}, metadata)
 
 
 def show_animation(
-    animation: Animation,
+    frames: Iterable[Figure],
     *,
     alt: str,
     caption: str | None = None,
     name: str | None = None,
     frames_per_second: float = 10,
 ) -> None:
-    """Show a matplotlib animation with a play button and a slider, in plain HTML.
+    """Show figures one after the other, with a play button and a slider, in plain HTML.
 
     The player needs nothing from the network and waits, on its last frame, for the reader to start.
+
+    Parameters
+    ----------
+    frames
+        Figures, or one that changes from frame to frame; they are closed.
+    alt, caption, name
+        As in :func:`show`.
+    frames_per_second
+        How fast they are played.
     """
     from matplotlib import pyplot
+    from PIL import Image
 
     metadata = _metadata(alt, caption, name)
-    writer = _frame_writer()
-    animation.save("frames", writer=writer)
-    pyplot.close(writer.fig)
-    digest = hashlib.sha256("".join(writer.frames).encode()).hexdigest()[:12]
+    pictures = []
+    for figure in frames:
+        file, small = io.BytesIO(), io.BytesIO()
+        figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+        # 128 colours are enough for lines and flat areas, and a third of the size.
+        Image.open(file).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+        pictures.append(base64.b64encode(small.getvalue()).decode("ascii"))
+        pyplot.close(figure)
+    digest = hashlib.sha256("".join(pictures).encode()).hexdigest()[:12]
     player = _PLAYER.format(
         id=f"animation-{digest}",
         alt=html.escape(alt, quote=True),
-        frames=json.dumps(writer.frames),
-        last=writer.frames[-1],
-        count=len(writer.frames) - 1,
+        frames=json.dumps(pictures),
+        last=pictures[-1],
+        count=len(pictures) - 1,
         pause=1000 / frames_per_second,
     )
-    _display({"text/html": player, "text/plain": f"Animation: {alt}"}, metadata)
+    emit({"text/html": player, "text/plain": f"Animation: {alt}"}, metadata)
 
 
 _PLAYER = """<div class="companion-animation" id="{id}">
@@ -141,31 +172,6 @@ _PLAYER = """<div class="companion-animation" id="{id}">
 </script></div>"""
 
 
-def _frame_writer() -> Any:
-    from matplotlib.animation import AbstractMovieWriter
-    from PIL import Image
-
-    class Frames(AbstractMovieWriter):
-        """Keeps every frame as base64 PNG, in memory."""
-
-        def setup(self, fig: Figure, outfile: Any, dpi: float | None = None) -> None:
-            self.fig = fig
-            self.frames: list[str] = []
-
-        def grab_frame(self, **_: Any) -> None:
-            file = io.BytesIO()
-            self.fig.savefig(file, format="png", dpi=100, metadata={"Software": None})
-            # 128 colours are enough for lines and flat areas, and a third of the size.
-            small = io.BytesIO()
-            Image.open(file).convert("RGB").quantize(128).save(small, format="png", optimize=True)
-            self.frames.append(base64.b64encode(small.getvalue()).decode("ascii"))
-
-        def finish(self) -> None:
-            pass
-
-    return Frames()
-
-
 def _metadata(alt: str, caption: str | None, name: str | None) -> dict[str, Any]:
     if not alt or not alt.strip():
         raise ValueError("alt must say in words what the figure shows: found an empty text")
@@ -174,9 +180,10 @@ def _metadata(alt: str, caption: str | None, name: str | None) -> dict[str, Any]
     return {"companion": {"alt": alt, "caption": caption, "name": name}}
 
 
-def _display(bundle: dict[str, Any], metadata: dict[str, Any]) -> None:
+def emit(bundle: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    """Display in a notebook; print elsewhere. Text says what a reader without IPython sees."""
     module = sys.modules.get("IPython")
     if module is not None and module.get_ipython() is not None:
         module.display.display(bundle, raw=True, metadata=metadata)
-    else:
+    elif bundle["text/plain"]:
         print(bundle["text/plain"])

@@ -14,7 +14,7 @@ SOURCE = "this companion"
 def shown(monkeypatch):
     """The bundles a chapter displays."""
     bundles = []
-    monkeypatch.setattr(claims, "_show", bundles.append)
+    monkeypatch.setattr(claims, "emit", bundles.append)
     monkeypatch.setattr(claims, "_claims", {})
     monkeypatch.setattr(claims, "_values", {})
     return bundles
@@ -112,9 +112,7 @@ def test_an_unknown_tier_names_the_allowed_ones():
 @pytest.fixture
 def displayed(monkeypatch):
     shown = []
-    monkeypatch.setattr(
-        display, "_display", lambda bundle, metadata: shown.append((bundle, metadata))
-    )
+    monkeypatch.setattr(display, "emit", lambda bundle, metadata: shown.append((bundle, metadata)))
     return shown
 
 
@@ -157,12 +155,10 @@ def test_a_figure_without_words_is_refused(displayed):
 
 
 def test_animations_need_nothing_remote(displayed):
-    from matplotlib.animation import FuncAnimation
-
     figure = draw()
     (line,) = figure.axes[0].lines
-    animation = FuncAnimation(figure, lambda i: line.set_ydata([0, i]), frames=3)
-    show_animation(animation, alt='A "growing" line.')
+    frames = (line.set_ydata([0, i]) or figure for i in range(3))
+    show_animation(frames, alt='A "growing" line.')
     page = displayed[0][0]["text/html"]
     assert "http" not in page and 'alt="A &quot;growing&quot; line."' in page
     assert 'max="2"' in page and page.count("iVBOR") == 4

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from companion import curvature, models, verify
-from companion.studies.at_a_glance import figures as figures
+from companion.studies.at_a_glance import figures
 from companion.studies.at_a_glance.figures import maps, meeting_surfaces
 from companion.studies.at_a_glance.plane import Plane
 from companion.studies.at_a_glance.sections import ascent, cross_section
@@ -144,14 +144,6 @@ def marks(eigenvalues):
     return [(w, log_variance, heights[0], "maximum"), (0.0, 0.0, heights[1], "saddle")]
 
 
-@pytest.fixture(autouse=True)
-def _closed():
-    yield
-    from matplotlib import pyplot
-
-    pyplot.close("all")
-
-
 def test_the_drawn_curve_passes_through_every_stationary_point(grid, marks):
     (curve,) = figures._meeting_curves(grid)
     for a, b, height, _ in marks:
@@ -184,12 +176,11 @@ def test_every_figure_names_what_it_shows(plane, grid, marks):
 
 def test_the_animation_has_one_frame_for_each_logged_step(plane, grid, marks):
     paths = [plane.ascend(a, 0.5, steps=6, log_every=2) for a in (0.3, -1.0)]
-    animation = ascent(grid, paths, marks, labels=LABELS, floor=-6)
-    assert list(animation.new_frame_seq()) == [0, 1, 2, 3]
-    animation._func(2)
-    drawn = [line.get_xydata() for line in animation._fig.axes[0].lines]
-    assert any(np.array_equal(points, paths[0].points[:3]) for points in drawn)
-    animation._draw_was_started = True  # it is not shown here, and says so otherwise
+    frames = ascent(grid, paths, marks, labels=LABELS, floor=-6)
+    for end, figure in enumerate(frames, 1):
+        drawn = [line.get_xydata() for line in figure.axes[0].lines]
+        assert any(np.array_equal(points, paths[0].points[:end]) for points in drawn)
+    assert end == 4
 
 
 def test_figures_need_a_grid_and_paths_in_step(plane, grid, marks):

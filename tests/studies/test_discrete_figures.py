@@ -4,22 +4,14 @@ import numpy as np
 import pytest
 
 from companion.studies.discrete import figures
-
-
-def test_the_dot_sits_on_the_highest_log_probability_and_entropies_enter_negative():
-    axes = figures.inverse_temperature([0.5, 1.0, 2.0], [-4.0, -3.0, -5.0], [6.0, 3.5, 2.0]).axes[0]
-    scores, entropies, dot, here = axes.lines
-    np.testing.assert_array_equal(scores.get_ydata(), [-4.0, -3.0, -5.0])
-    np.testing.assert_array_equal(entropies.get_ydata(), [-6.0, -3.5, -2.0])
-    assert (list(dot.get_xdata()), list(dot.get_ydata())) == ([1.0], [-3.0])
-    assert set(here.get_xdata()) == {1}
+from tests.figures import curves, titles, words
 
 
 def test_each_variable_has_its_panel_and_bands_end_at_one():
     probabilities = np.array([[[0.2, 0.8], [0.5, 0.5]], [[0.6, 0.4], [0.1, 0.9]]])
-    panels = figures.category_bands([0.0, 1.0], probabilities, ["a", "b"], ["low", "high"]).axes
-    assert [panel.get_title() for panel in panels] == ["a", "b"]
-    low, high = panels[1].collections
+    figure = figures.category_bands([0.0, 1.0], probabilities, ["a", "b"], ["low", "high"])
+    assert titles(figure) == ["a", "b"]
+    low, high = figure.axes[1].collections
     assert low.get_paths()[0].get_extents().y1 == pytest.approx(0.5)
     assert high.get_paths()[0].get_extents().y1 == pytest.approx(1.0)
 
@@ -35,9 +27,7 @@ def test_both_forms_and_the_prediction_are_drawn_over_the_variance():
     figure = figures.gap_over_variance(
         [0.5, 2.0], [-1.0, 1.0], [0.0, 0.1], [0.5, 1, 2], [3, 4, 5], 1
     )
-    zero, best, predicted, true, pseudo = figure.axes[0].lines
-    np.testing.assert_array_equal(predicted.get_ydata(), [3, 4, 5])
-    np.testing.assert_array_equal(true.get_ydata(), [-1.0, 1.0])
-    np.testing.assert_array_equal(pseudo.get_ydata(), [0.0, 0.1])
-    assert (set(zero.get_ydata()), set(best.get_xdata())) == ({0}, {1})
-    assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.5", "2"]
+    drawn = curves(figure.axes[0])
+    assert drawn["predicted"][1] == [3, 4, 5]
+    assert drawn["true entropies"][1] == [-1, 1] and drawn["pseudo-entropies"][1] == [0, 0.1]
+    assert words(figure.axes[0].get_xticklabels()) == ["0.5", "2"]

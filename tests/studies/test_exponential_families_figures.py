@@ -1,26 +1,11 @@
-"""Figures on exponential families and on Theorem 1: what is drawn is what is given."""
-
-import matplotlib
-
-matplotlib.use("Agg")
+"""Figures on exponential families: what is drawn is what is given."""
 
 import numpy as np
-import pytest
 import torch
-from matplotlib import pyplot
 
 from companion import families
 from companion.studies.exponential_families import figures
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    pyplot.close("all")
-
-
-def line(axes, label):
-    return next(shape for shape in axes.lines if shape.get_label() == label)
+from tests.figures import curves
 
 
 def test_tangents_cross_the_axis_at_the_entropy():
@@ -32,23 +17,19 @@ def test_tangents_cross_the_axis_at_the_entropy():
     assert len(tangents) == 2
     for tangent, index in zip(tangents, (2, 6), strict=True):
         assert np.isclose(np.interp(0, *tangent.get_data()), float(H[index]), atol=1e-12)
-    assert np.allclose(line(right, "entropy (nats)").get_ydata(), H)
+    assert np.allclose(curves(right)["entropy (nats)"][1], H)
 
 
 def test_residuals_fall_on_the_side_of_their_verdict():
-    figure = figures.criterion_residuals({"good": 0.0, "bad": 0.3, "near": 5e-3}, 1e-8)
-    axes = figure.axes[0]
-    assert len(line(axes, "passes").get_xdata()) == 1
-    assert sorted(line(axes, "fails").get_xdata()) == [5e-3, 0.3]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["good", "bad", "near"]
+    (axes,) = figures.criterion_residuals({"good": 0.0, "bad": 0.3, "near": 5e-3}, 1e-8).axes
+    drawn = curves(axes)
+    assert drawn["passes"] == ([1e-16], [0]) and drawn["fails"] == ([0.3, 5e-3], [1, 2])
 
 
-def test_plane_histogram_and_nodes_can_be_drawn_from_tensors():
+def test_plane_and_nodes_can_be_drawn_from_tensors():
     first, second = torch.linspace(-2, 2, 9), torch.linspace(-2, -0.1, 7)
     values = first[None] ** 2 - second[:, None]
     figure = figures.log_partition_plane(first, second, values, values, {"ray": (first, -first)})
-    assert len(figure.axes) == 2
-    x = torch.linspace(0, 1, 20)
-    assert line(figures.histogram_and_density(x, x, {"p": 1 + x}, "x").axes[0], "p") is not None
+    assert all("ray" in curves(axes) for axes in figure.axes)
     nodes = figures.residual_against_nodes([8, 16], {"head": ([1e-15, 1e-3], [0.1, 0.2])}, 12)
-    assert list(line(nodes.axes[0], "head: held out").get_ydata()) == [0.1, 0.2]
+    assert curves(nodes.axes[0])["head: held out"][1] == [0.1, 0.2]

@@ -2,16 +2,9 @@
 
 import numpy as np
 import pytest
-from matplotlib import pyplot
 from scipy import stats
 
 from companion.studies.sparse import figures
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    pyplot.close("all")
 
 
 def axes_of(means, draws, **options):

@@ -31,7 +31,7 @@ def test_strips_show_the_most_frequent_choice():
 
 def test_after_a_switch_the_bins_average_every_batch_once():
     values = np.arange(12.0).reshape(2, 6)
-    axes = figures.after_switch({"a": {"one": values}}, ylabel="v", log=True, bins=3).axes[0]
+    axes = figures.after_switch({"a": {"one": values}}, ylabel="v", bins=3).axes[0]
     line = axes.lines[0]
     np.testing.assert_allclose(line.get_ydata(), [3, 4.5, 7])  # batches 0; 1, 2; 3, 4, 5
     assert axes.get_xscale() == axes.get_yscale() == "log"
@@ -42,7 +42,7 @@ def test_after_a_switch_the_bins_average_every_batch_once():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: figures.score_traces({}, ylabel="s", **MARKS), "panels must hold scores"),
+        (lambda: figures.score_traces({}, ylabel="s", **MARKS), "scores must be of one length"),
         (
             lambda: figures.score_traces({"a": {"x": [1], "y": [1, 2]}}, ylabel="s", **MARKS),
             r"one length, at least one: got \[1, 2\]",

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from companion.book.display import COLOURS, style
+from companion.book.panels import NATS, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Surfaces", "maps", "meeting_surfaces"]
+    from companion.studies.at_a_glance.plane import Surfaces
+
+__all__ = ["maps", "meeting_surfaces"]
 
 BLUE, ORANGE, GREEN, AMBER = (COLOURS[index] for index in (0, 1, 2, 4))
 #: Amber is too light for words.
 BROWN = "#8a5000"
-NATS = "nats per data point"
-
 #: Where a line or a label lies on surfaces, it is drawn twice, broad and white first.
 HALO = 4.0
-
-
-class Surfaces(Protocol):
-    """What the figures need of :class:`companion.studies.at_a_glance.plane.Surfaces`."""
-
-    a: Any
-    b: Any
-    elbo: Any
-    entropy_sum: Any
-    gap: Any
 
 
 #: A marked point: its coordinates a and b, its height, its label.
@@ -118,13 +109,21 @@ def meeting_surfaces(
     *,
     labels: tuple[str, str],
     floor: float,
-    view: tuple[float, float] = (34.0, 62.0),
 ) -> Figure:
     """Both surfaces in space, the curve on which they meet, and marked stationary points.
 
-    ``words`` are put on the surfaces, in the colour of the ELBO or of the entropy sum if they name
-    one of them. ``labels`` name the two coordinates, of which the second is a logarithm; heights
-    below ``floor`` are cut off; ``view`` is elevation and azimuth in degrees.
+    Parameters
+    ----------
+    surfaces
+        ELBO and entropy sum on a grid.
+    marks
+        Stationary points.
+    words
+        Put on the surfaces, in the colour of the ELBO or of the entropy sum if they name one.
+    labels
+        Names of the two coordinates, of which the second is a logarithm.
+    floor
+        Heights below are cut off.
 
     Raises
     ------
@@ -161,7 +160,7 @@ def meeting_surfaces(
             xlabel=labels[0], ylabel=labels[1], zlabel=NATS,
         )  # fmt: skip
         _log_ticks(axes.yaxis, limits)
-        axes.view_init(*view)
+        axes.view_init(elev=34, azim=62)
         axes.set_box_aspect((1.3, 1.15, 0.9))
         for a, b, height, label in marks:
             axes.plot([a], [b], [height], **_marker(label), zorder=8)
@@ -193,10 +192,8 @@ def _name_style(label: str) -> dict[str, Any]:
     return {"color": colour, "weight": "bold"}
 
 
-def map_axes(
-    axes: Any, surfaces: Surfaces, labels: tuple[str, str], marks: Sequence[Mark], name: bool
-) -> None:
-    """The meeting curve, the marks and the coordinates of a map."""
+def map_axes(axes: Any, surfaces: Surfaces, marks: Sequence[Mark], name: bool) -> None:
+    """The meeting curve, the marks and the limits of a map."""
     for line in _meeting_curves(surfaces):
         axes.plot(*line.T, color="white", linewidth=4.0)
         axes.plot(*line.T, color="black", linewidth=2.0)
@@ -210,7 +207,7 @@ def map_axes(
                 ha="center", va="bottom" if _is_saddle(label) else "top", fontsize=9,
                 path_effects=halo(3.0),
             )  # fmt: skip
-    axes.set(xlabel=labels[0], ylim=limits, xlim=(np.min(surfaces.a), np.max(surfaces.a)))
+    axes.set(ylim=limits, xlim=(np.min(surfaces.a), np.max(surfaces.a)))
     axes.grid(False)
     _log_ticks(axes.yaxis, limits)
 
@@ -220,28 +217,29 @@ def maps(
 ) -> Figure:
     """ELBO and entropy sum as two maps with one scale of heights, the meeting curve on both.
 
+    Parameters
+    ----------
+    surfaces, marks, labels, floor
+        As in :func:`meeting_surfaces`.
+
     Raises
     ------
     ValueError
         If the surfaces are not given on a grid.
     """
-    from matplotlib import pyplot
-
     check_grid(surfaces)
-    top = max(float(np.max(surfaces.entropy_sum)), float(np.max(surfaces.elbo)))
+    heights = {"ELBO": surfaces.elbo, "entropy sum": surfaces.entropy_sum}
+    top = max(float(np.max(height)) for height in heights.values())
     levels = np.arange(floor, top + 0.25, 0.25)
-    with style():
-        figure, panels = pyplot.subplots(1, 2, figsize=(7.0, 3.6), sharey=True)
-        for panel, name in zip(panels, ("ELBO", "entropy sum"), strict=True):
-            height = surfaces.elbo if name == "ELBO" else surfaces.entropy_sum
-            filled = panel.contourf(
+    names: dict[str, Any] = {"xlabel": labels[0], "ylabel": labels[1]}
+    with panels(heights, size=(7.0, 3.6), **names) as (figure, shown):
+        for axes, (name, height) in zip(shown, heights.items(), strict=True):
+            filled = axes.contourf(
                 surfaces.a, surfaces.b, height, levels=levels, cmap="viridis", extend="min"
             )
             filled.set_rasterized(True)
-            map_axes(panel, surfaces, labels, marks, name=True)
-            panel.set_title(name, **_name_style(name), fontsize=11)
-        panels[0].set_ylabel(labels[1])
-        bar = figure.colorbar(filled, ax=panels, shrink=0.95, pad=0.02)
+            map_axes(axes, surfaces, marks, name=True)
+            axes.set_title(name, **_name_style(name))
+        bar = figure.colorbar(filled, ax=shown, shrink=0.95, pad=0.02, label=NATS)
         bar.set_ticks(list(np.arange(np.ceil(floor), top + 1e-9)))
-        bar.set_label(NATS)
     return figure

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from companion.book.display import COLOURS, style
+import numpy as np
+
+from companion.book.display import COLOURS
+from companion.book.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,59 +16,29 @@ if TYPE_CHECKING:
 __all__ = ["code_length"]
 
 
-def code_length(
-    entropies: Mapping[str, tuple[float, float, float]], *, unit: str = "bits per data point"
-) -> Figure:
+def code_length(entropies: Mapping[str, tuple[float, float, float]], *, unit: str) -> Figure:
     """Prior and observable entropy laid end to end, and the posterior entropy taken back, per row.
 
     ``entropies`` maps a label to the entropies (posterior, prior, observable). The black mark is
     what remains: minus the entropy sum.
     """
-    from matplotlib import pyplot
-
-    with style():
-        figure, axes = pyplot.subplots(figsize=(7.0, 0.75 * len(entropies) + 1.5))
-        for row, (posterior, prior, observable) in enumerate(entropies.values()):
-            first = row == 0
-            for left, width, colour, label in (
-                (0.0, observable, COLOURS[5], "observable entropy"),
-                (observable, prior, COLOURS[4], "+ prior entropy"),
-            ):
-                axes.barh(
-                    *(row, width),
-                    left=left,
-                    height=0.36,
-                    color=colour,
-                    label=label if first else None,
-                )
-            total = observable + prior
-            axes.barh(
-                *(row + 0.36, -posterior),
-                left=total,
-                height=0.3,
-                color=COLOURS[2],
-                label="− posterior entropy" if first else None,
-            )
-            axes.plot(
-                [total - posterior] * 2,
-                [row - 0.22, row + 0.55],
-                color="black",
-                label="= code length" if first else None,
-            )
-            axes.annotate(
-                f" {total - posterior:.2f}",
-                (total - posterior, row + 0.36),
-                va="center",
-                ha="right" if posterior > 0 else "left",
-                fontsize=10,
-                xytext=(-4, 0),
-                textcoords="offset points",
-            )
-        axes.set_yticks([row + 0.1 for row in range(len(entropies))], list(entropies))
+    posterior, prior, observable = np.array(list(entropies.values())).T
+    rows, forth = np.arange(len(entropies)), observable + prior
+    size = (7.0, 0.75 * len(entropies) + 1.5)
+    with panels(xlabel=unit, ylabel="", size=size, legend="outside lower center") as (
+        figure,
+        (axes,),
+    ):
+        axes.barh(rows, observable, 0.36, color=COLOURS[5], label="observable entropy")
+        axes.barh(rows, prior, 0.36, observable, color=COLOURS[4], label="+ prior entropy")
+        axes.barh(
+            rows + 0.36, -posterior, 0.3, forth, color=COLOURS[2], label="− posterior entropy"
+        )
+        length = forth - posterior
+        axes.vlines(length, rows - 0.22, rows + 0.55, color="black", label="= code length")
+        for row, value in enumerate(length):
+            axes.text(value, row + 0.36, f"{value:.2f}  ", va="center", ha="right", fontsize=10)
+        axes.set_yticks(rows + 0.1, list(entropies))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel(unit)
-        figure.legend(
-            *axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=9
-        )
     return figure

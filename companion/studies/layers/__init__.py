@@ -1,1 +1,1 @@
-"""Factor analysis and deep belief nets: gaps by dimension and by layer."""
+"""Factor analysis and deep belief nets: gaps by layer."""

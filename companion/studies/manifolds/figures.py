@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from companion.book.display import COLOURS, style
+from companion.book.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,20 +19,39 @@ __all__ = ["data_and_samples", "latent_planes", "latents_in_use", "point_clouds"
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
+@contextlib.contextmanager
+def _spaces(groups: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[Figure, list[Any]]]:
+    """A panel for each group of arrays, flat or in space as the columns of its first one ask.
+
+    Without numbers on the axes: shapes matter here, not positions.
+    """
+    from matplotlib import pyplot
+
+    with style():
+        rows = -(-len(groups) // 3)
+        figure, shown = pyplot.figure(figsize=(8.2, 2.9 * rows)), []
+        for place, (name, (points, *_)) in enumerate(groups.items(), 1):
+            if np.ndim(points) != 2 or np.shape(points)[1] not in (2, 3):
+                raise ValueError(f"{name} must have 2 or 3 columns: got shape {np.shape(points)}")
+            deep = np.shape(points)[1] == 3
+            shape = (rows, min(3, len(groups)), place)
+            axes: Any = figure.add_subplot(*shape, projection="3d" if deep else None)
+            axes.set(title=name, xticklabels=[], yticklabels=[], aspect="equal", axisbelow=True)
+            if deep:
+                axes.set_zticklabels([])
+                axes.view_init(elev=15, azim=-75)
+            shown.append(axes)
+        yield figure, shown
+
+
 def point_clouds(clouds: Mapping[str, tuple[Any, Any]]) -> Figure:
     """Points ``(N, 2)`` or ``(N, 3)``, coloured by one number each, ``(N,)``; one panel a name.
 
     The numbers may be positions along a curve; every panel has its own range of colours.
     """
-    from matplotlib import pyplot
-
-    with style():
-        figure = pyplot.figure(figsize=(8.2, 2.9 * _rows(clouds)))
-        for place, (name, (points, hue)) in enumerate(clouds.items(), 1):
-            points, hue = _array(points), _array(hue)
-            _check_columns(points, name)
-            axes = _panel(figure, clouds, place, name, points.shape[1])
-            axes.scatter(*points.T, c=hue, cmap="viridis", s=5)
+    with _spaces(clouds) as (figure, shown):
+        for axes, (points, hue) in zip(shown, clouds.values(), strict=True):
+            axes.scatter(*np.asarray(points).T, c=hue, cmap="viridis", s=5)
     return figure
 
 
@@ -42,18 +63,12 @@ def latent_planes(planes: Mapping[str, tuple[Any, Any, Any, Any]]) -> Figure:
     Grey is the density of the aggregate posterior q̄ = (1/N) Σ_n q_n; the ellipses are one and two
     standard deviations of the prior.
     """
-    from matplotlib import pyplot
-
     turn = np.linspace(0, 2 * np.pi, 200)
-    with style():
-        figure = pyplot.figure(figsize=(8.2, 2.9 * _rows(planes)))
-        for place, (name, parts) in enumerate(planes.items(), 1):
-            mean, std, hue, prior = (_array(part) for part in parts)
-            _check_plane(mean, std, name)
-            axes = _panel(figure, planes, place, name, 2)
+    with _spaces(planes) as (figure, shown):
+        for axes, parts in zip(shown, planes.values(), strict=True):
+            mean, std, hue, prior = map(np.asarray, parts)
             reach = 1.15 * max(2 * prior.max(), float(np.abs(mean).max()))
-            grid = np.linspace(-reach, reach, 161)
-            density = _aggregate(mean, std, grid)
+            density = _aggregate(mean, std, np.linspace(-reach, reach, 161))
             extent = (-reach, reach, -reach, reach)
             axes.imshow(density.T, origin="lower", extent=extent, cmap="Greys", aspect="equal")
             axes.scatter(*mean.T, c=hue, cmap="viridis", s=3, linewidth=0)
@@ -70,23 +85,17 @@ def data_and_samples(clouds: Mapping[str, tuple[Any, Any, Any]]) -> Figure:
 
     Each is ``(data, draws, means)``, with 2 or 3 columns; draws and means belong to the same z.
     """
-    from matplotlib import pyplot
-
-    looks: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("data", {"color": "0.6", "s": 7}),
-        ("samples of the model", {"color": COLOURS[5], "s": 5}),
-        ("their means", {"color": COLOURS[1], "s": 3}),
+    looks: tuple[dict[str, Any], ...] = (
+        {"label": "data", "color": "0.6", "s": 7},
+        {"label": "samples of the model", "color": COLOURS[5], "s": 5},
+        {"label": "their means", "color": COLOURS[1], "s": 3},
     )
-    with style():
-        figure = pyplot.figure(figsize=(8.2, 2.9 * _rows(clouds) + 0.3))
-        for place, (name, parts) in enumerate(clouds.items(), 1):
-            points = [_array(part) for part in parts]
-            _check_columns(points[0], name)
-            axes = _panel(figure, clouds, place, name, points[0].shape[1])
-            for (label, look), part in zip(looks, points, strict=True):
-                axes.scatter(*part.T, label=label, linewidth=0, **look)
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, markerscale=2)
+    with _spaces(clouds) as (figure, shown):
+        for axes, parts in zip(shown, clouds.values(), strict=True):
+            for look, points in zip(looks, parts, strict=True):
+                axes.scatter(*np.asarray(points).T, linewidth=0, **look)
+        handles = axes.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=3, markerscale=2)
     return figure
 
 
@@ -96,61 +105,23 @@ def latents_in_use(divergences: Mapping[str, Any], threshold: float) -> Figure:
     Each value is ``(S, H)``: S runs with H latents. The dashed line is the ``threshold`` above
     which a latent counts as active.
     """
-    from matplotlib import pyplot
-
-    with style():
-        figure, panels = pyplot.subplots(
-            1, len(divergences), figsize=(8.2, 2.9), sharey=True, squeeze=False
-        )
-        for axes, (name, values) in zip(panels.flat, divergences.items(), strict=True):
-            runs = -np.sort(-np.atleast_2d(_array(values)), axis=1)
-            for colour, run in zip(np.arange(len(runs)) % len(COLOURS), runs, strict=True):
-                axes.plot(np.arange(1, len(run) + 1), run, ".-", color=COLOURS[colour], lw=1)
-            axes.axhline(threshold, linestyle="--", color="0.4", linewidth=1)
+    names: dict[str, Any] = {"xlabel": "latent", "ylabel": "KL in nats"}
+    with panels(divergences, size=(8.2, 2.9), across=[threshold], **names) as (figure, shown):
+        for axes, values in zip(shown, divergences.values(), strict=True):
+            runs = -np.sort(-np.asarray(values), axis=1)
+            latents = np.arange(1, runs.shape[1] + 1)
+            axes.plot(latents, runs.T, ".-", linewidth=1)
             axes.set_yscale("symlog", linthresh=threshold)
-            axes.set(title=name, xlabel="latent", ylim=(-0.1 * threshold, None))
-            axes.set_xticks(np.arange(1, runs.shape[1] + 1))
-        panels[0, 0].set_ylabel("KL in nats")
+            axes.set(xticks=latents, ylim=(-0.1 * threshold, None))
     return figure
-
-
-def _array(values: Any) -> Numbers:
-    return np.asarray(values, dtype=np.float64)
-
-
-def _rows(panels: Mapping[str, Any]) -> int:
-    return -(-len(panels) // 3)
-
-
-def _panel(figure: Figure, panels: Mapping[str, Any], place: int, name: str, columns: int) -> Any:
-    """An axes for points of 2 or 3 columns, without numbers: shapes matter here, not positions."""
-    shape = (_rows(panels), min(3, len(panels)), place)
-    axes: Any = figure.add_subplot(*shape, projection="3d" if columns == 3 else None)
-    axes.set_title(name)
-    for side in "xyz"[:columns]:
-        getattr(axes, f"set_{side}ticklabels")([])
-    axes.set_aspect("equal")
-    axes.set_axisbelow(True)
-    if columns == 3:
-        axes.view_init(elev=15, azim=-75)
-    return axes
-
-
-def _check_columns(points: Numbers, name: str) -> None:
-    if points.ndim != 2 or points.shape[1] not in (2, 3):
-        raise ValueError(f"{name} must have 2 or 3 columns: got shape {points.shape}")
-
-
-def _check_plane(mean: Numbers, std: Numbers, name: str) -> None:
-    if mean.ndim != 2 or mean.shape[1] != 2 or std.shape != mean.shape:
-        raise ValueError(
-            f"{name} must have means and standard deviations (N, 2): got {mean.shape} and "
-            f"{std.shape}"
-        )
 
 
 def _aggregate(mean: Numbers, std: Numbers, grid: Numbers) -> Numbers:
     """Density of (1/N) Σ_n N(mean_n, diag std_n²) at all pairs of ``grid``, ``(G, G)``."""
+    if mean.ndim != 2 or mean.shape[1] != 2 or std.shape != mean.shape:
+        raise ValueError(
+            f"means and standard deviations must be (N, 2): got {mean.shape} and {std.shape}"
+        )
     scaled = (grid[None, :, None] - mean[:, None, :]) / std[:, None, :]
     bells = np.exp(-0.5 * scaled**2) / (std[:, None, :] * np.sqrt(2 * np.pi))
     return np.einsum("ni,nj->ij", bells[..., 0], bells[..., 1]) / len(mean)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.book.display import COLOURS, style
+from companion.book.display import COLOURS
+from companion.book.panels import panels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["component_ellipses"]
 
-#: Radii of the ellipses, in standard deviations.
-RADII = (1.0, 2.0)
+#: Radii of the ellipses, in standard deviations, and widths of their lines.
+RADII = {1.0: 1.6, 2.0: 0.9}
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -28,69 +28,50 @@ def component_ellipses(
     *,
     titles: Sequence[str],
     axes_names: tuple[str, str],
-    columns: int = 2,
 ) -> Figure:
-    """One panel for each mixture: data ``x`` ``(N, 2)``, ellipses at one and two deviations.
+    """One panel for each mixture: its points, and ellipses at one and two standard deviations.
 
-    Each of ``means`` is ``(C, 2)``, of ``covariances`` ``(C, 2, 2)``, of ``responsibilities``
-    ``(N, C)``. A point has the marker and the colour of its most responsible component, and is the
-    paler, the less certain that is.
+    A point has the marker and the colour of its most responsible component, and is the paler, the
+    less certain that is.
+
+    Parameters
+    ----------
+    x
+        The data, ``(N, 2)``.
+    means, covariances
+        Of the components of each mixture, ``(C, 2)`` and ``(C, 2, 2)``.
+    responsibilities
+        ``(N, C)`` for each mixture.
+    titles
+        A title for each mixture.
+    axes_names
+        Names of the two columns of ``x``.
 
     Raises
     ------
     ValueError
         If the mixtures are not as many as titles, or have more components than there are colours.
     """
-    from matplotlib import pyplot
-
     if not len(means) == len(covariances) == len(responsibilities) == len(titles):
         raise ValueError(
             "means, covariances, responsibilities and titles must be equally many: got "
             f"{len(means)}, {len(covariances)}, {len(responsibilities)} and {len(titles)}"
         )
-    points = np.asarray(x, dtype=np.float64)
+    points = np.asarray(x)
     margin = 0.2 * np.ptp(points, axis=0)
-    low, high = points.min(0) - margin, points.max(0) + margin
-    width, height = high - low
-    columns = min(columns, len(titles))
-    rows = -(-len(titles) // columns)
-    with style():
-        figure, grid = pyplot.subplots(
-            *(rows, columns),
-            figsize=(3.5 * columns, (3.1 * height / width + 0.4) * rows + 0.4),
-            squeeze=False,
-            sharex=True,
-            sharey=True,
-        )
-        for index, panel in enumerate(grid.flat):
-            if index >= len(titles):
-                panel.axis("off")
-                continue
-            _panel(
-                panel,
-                points,
-                np.asarray(means[index]),
-                np.asarray(covariances[index]),
-                np.asarray(responsibilities[index]),
-            )
-            panel.set_title(titles[index], fontsize=10)
-        for panel in grid[-1]:
-            panel.set_xlabel(axes_names[0])
-        for panel in grid[:, 0]:
-            panel.set_ylabel(axes_names[1])
-        grid[0, 0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-        for panel in grid.flat:
-            panel.set_aspect("equal")
+    limits = np.stack([points.min(0) - margin, points.max(0) + margin]).T
+    width, height = np.ptp(limits, axis=1)
+    columns = min(2, len(titles))
+    size = (3.5 * columns, (3.1 * height / width + 0.4) * -(-len(titles) // columns) + 0.4)
+    names: dict[str, Any] = {"xlabel": axes_names[0], "ylabel": axes_names[1]}
+    fixed: dict[str, Any] = {"xlim": limits[0], "ylim": limits[1], "aspect": "equal"}
+    with panels(titles, columns=2, size=size, **names, **fixed) as (figure, shown):
+        for axes, *mixture in zip(shown, means, covariances, responsibilities, strict=True):
+            _draw(axes, points, *map(np.asarray, mixture))
     return figure
 
 
-def _panel(
-    panel: Axes,
-    points: np.ndarray[Any, Any],
-    means: np.ndarray[Any, Any],
-    covariances: np.ndarray[Any, Any],
-    responsibilities: np.ndarray[Any, Any],
-) -> None:
+def _draw(axes: Any, points: Any, means: Any, covariances: Any, responsibilities: Any) -> None:
     components = len(means)
     if components > len(MARKERS):
         raise ValueError(f"at most {len(MARKERS)} components can be drawn: got {components}")
@@ -100,19 +81,13 @@ def _panel(
     circle = np.linspace(0, 2 * np.pi, 100)
     circle = np.stack([np.cos(circle), np.sin(circle)])
     for component in range(components):
+        look: dict[str, Any] = {"color": COLOURS[component]}
         mine = winner == component
         if mine.any():  # not all components win a point
-            panel.scatter(
-                points[mine, 0],
-                points[mine, 1],
-                s=14,
-                marker=MARKERS[component],
-                color=COLOURS[component],
-                alpha=0.25 + 0.6 * np.clip(strength[mine], 0, 1),
-                linewidths=0,
-            )
+            alpha = 0.25 + 0.6 * np.clip(strength[mine], 0, 1)
+            marker = MARKERS[component]
+            axes.scatter(*points[mine].T, 14, marker=marker, alpha=alpha, linewidths=0, **look)
         outline = np.linalg.cholesky(covariances[component]) @ circle
-        for radius in RADII:
-            line = means[component][:, None] + radius * outline
-            panel.plot(*line, color=COLOURS[component], linewidth=1.6 if radius == 1 else 0.9)
-        panel.plot(*means[component], "+", color="black", markersize=8)
+        for radius, width in RADII.items():
+            axes.plot(*(means[component][:, None] + radius * outline), linewidth=width, **look)
+        axes.plot(*means[component], "+", color="black", markersize=8)

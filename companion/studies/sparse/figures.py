@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.book.display import COLOURS, style
+from companion.book.display import COLOURS
+from companion.book.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,19 +16,27 @@ __all__ = ["sparse_codes"]
 
 
 def sparse_codes(means: Any, draws: Any, *, bins: int = 61, reach: float = 8.0) -> Figure:
-    """Histograms of codes over ±``reach`` in units of the prior's scale, on a logarithmic axis.
+    """Histograms of codes in units of the prior's scale, on a logarithmic axis, and two curves.
 
-    ``means``, the posterior means, are shown as bars, ``draws``, values drawn from q, as an
-    outline; both are taken flat. Two curves: the prior, Laplace(0, 1), and the Gaussian with the
-    standard deviation of ``means``. Values beyond ``reach`` count in the densities but aren't seen.
+    The curves are the prior, Laplace(0, 1), and the Gaussian with the standard deviation of the
+    posterior means.
+
+    Parameters
+    ----------
+    means
+        Posterior means of any shape, shown as bars.
+    draws
+        Values drawn from q, of any shape, shown as an outline.
+    bins
+        Number of bars.
+    reach
+        Where the axis ends; values beyond count in the densities but aren't seen.
 
     Raises
     ------
     ValueError
         If a value isn't finite, all means are the same, or ``reach`` isn't positive.
     """
-    from matplotlib import pyplot
-
     flat = [np.asarray(values, dtype=np.float64).reshape(-1) for values in (means, draws)]
     for name, values in zip(("means", "draws"), flat, strict=True):
         if not len(values) or not np.isfinite(values).all():
@@ -40,25 +49,24 @@ def sparse_codes(means: Any, draws: Any, *, bins: int = 61, reach: float = 8.0) 
     edges, grid = np.linspace(-reach, reach, bins + 1), np.linspace(-reach, reach, 801)
     width = edges[1] - edges[0]
     bars, outline = (np.histogram(v, edges)[0] / (len(v) * width) for v in flat)
+    # On a logarithmic axis an empty bar would reach down to minus infinity: leave it out.
+    filled = bars > 0
+    left, heights = edges[:-1][filled], bars[filled]
     laplace = 0.5 * np.exp(-np.abs(grid))
     gaussian = np.exp(-0.5 * (grid / std) ** 2) / (std * np.sqrt(2 * np.pi))
-    with style():
-        figure, axes = pyplot.subplots(figsize=(7.0, 4.2))
-        # On a logarithmic axis an empty bar would reach down to minus infinity: leave it out.
-        axes.bar(
-            edges[:-1][bars > 0],
-            bars[bars > 0],
-            width,
-            align="edge",
-            color="0.84",
-            label="posterior means",
-        )
-        shown = np.where(outline > 0, outline, np.nan)
-        axes.stairs(shown, edges, color="0.35", linewidth=1.2, label="drawn from q")
+    names: dict[str, Any] = {
+        "xlabel": "code divided by the scale of its prior",
+        "ylabel": "density",
+    }
+    size = (7.0, 4.2)
+    with panels(yscale="log", size=size, legend="outside lower center", **names) as (
+        figure,
+        (axes,),
+    ):
+        axes.bar(left, heights, width, align="edge", color="0.84", label="posterior means")
+        outline = np.where(outline > 0, outline, np.nan)
+        axes.stairs(outline, edges, color="0.35", linewidth=1.2, label="drawn from q")
         axes.plot(grid, laplace, color=COLOURS[0], label="the prior, Laplace")
         axes.plot(grid, gaussian, "--", color=COLOURS[1], label="Gaussian as wide as the means")
-        low = 0.5 / (max(map(len, flat)) * width)
-        axes.set(yscale="log", ylim=(low, None), xlim=(-reach, reach))
-        axes.set(xlabel="code divided by the scale of its prior", ylabel="density")
-        figure.legend(loc="outside upper center", ncol=2, fontsize=9)
+        axes.set(xlim=(-reach, reach), ylim=(0.5 / (max(map(len, flat)) * width), None))
     return figure

@@ -1,1 +1,1 @@
-"""VAEs and their three entropies: certificates and latent curves."""
+"""VAEs and their three entropies: latent curves."""

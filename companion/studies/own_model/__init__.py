@@ -1,1 +1,0 @@
-"""Verify your own model: figures of counts."""

@@ -1,1 +1,0 @@
-"""Theorem 2: figures of base measures that are not constant."""
