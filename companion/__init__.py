@@ -24,14 +24,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-#: The module behind each name that is a module, and the module that defines each other name.
-_MODULES = {
-    "datasets": "datasets",
-    "families": "families",
-    "fit": "fit",
-    "models": "models",
-    "variational": "theory.variational",
-}
+#: Rooms, and the module that defines each other name; a module without that name stands for itself.
+_ROOMS = ("datasets", "families", "fit", "models")
 _NAMES = {
     "Table": "support.tables",
     "check_criterion": "theory.criterion",
@@ -43,6 +37,7 @@ _NAMES = {
     "from_sklearn": "models.from_sklearn",
     "gap_blocks": "theory.projection",
     "project": "theory.projection",
+    "variational": "theory.variational",
     "verify": "theory.identity",
     "verify_module": "theory.module_check",
 }
@@ -69,14 +64,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        value: Any = import_module(f"{__name__}.{_MODULES[name]}")
-    elif name in _NAMES:
-        value = getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
-    else:
+    if name not in _ROOMS and name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    module = import_module(f"{__name__}.{_NAMES.get(name, name)}")
+    globals()[name] = getattr(module, name, module)
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

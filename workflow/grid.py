@@ -2,7 +2,7 @@
 
 A grid has `settings` (values for all runs), `grid` (lists of values, of which all combinations are
 taken) and `seeds` (a number, or a list). Each value must have the type of its setting in
-`companion.training.settings.Settings`.
+`workflow.settings.Settings`.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def _settings(path, chosen):
 
     from pydantic import TypeAdapter, ValidationError
 
-    from companion.training.settings import Settings
+    from workflow.settings import Settings
 
     known = Settings.__dataclass_fields__
     for name, value in chosen.items():

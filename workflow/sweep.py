@@ -1,6 +1,6 @@
 """Run a grid of trainings, many seeds each: `python -m workflow.sweep GRID.yaml [--profile slurm]`.
 
-A grid file names settings of `companion.training.settings.Settings`, lists of values to combine,
+A grid file names settings of `workflow.settings.Settings`, lists of values to combine,
 and seeds. Every run writes one JSON file; what was written is not run again, so a stopped sweep
 goes on where it was. A run that fails is reported and does not stop the others. At the end the runs
 are summarized over seeds in `summary.json` and `summary.csv`.

@@ -34,7 +34,7 @@ def one(folder, run, present):
     """Train, and write what came of it; whether it went well."""
     if result(folder, run, present):
         return True
-    from companion.training.settings import Settings, train
+    from workflow.settings import Settings, train
 
     started = time.perf_counter()
     try:

@@ -36,7 +36,7 @@ CHAPTERS = ("02", "03", "08", "14", "16", "17")
 SETTINGS = {"data": "pca", "count": 1000, "latent": 2, "steps": 400, "log_every": 400}
 SERIAL = """
 import json, sys
-from companion.training.settings import Settings, train
+from workflow.settings import Settings, train
 settings, seeds = json.loads(sys.argv[1]), int(sys.argv[2])
 runs = [train(Settings(**settings), seed).rows[-1] for seed in range(seeds)]
 print(json.dumps(runs))

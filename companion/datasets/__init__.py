@@ -4,7 +4,7 @@ All are float64 tensors of shape (N, D).
 """
 
 from companion.datasets.large.celeba import celeba
-from companion.datasets.large.mnist import mnist, mnist_labels
+from companion.datasets.large.mnist import mnist
 from companion.datasets.large.susy import susy
 from companion.datasets.manifolds import (
     circle,
@@ -44,7 +44,6 @@ __all__ = [
     "lemniscate",
     "manifold",
     "mnist",
-    "mnist_labels",
     "most_frequent_words",
     "orientations",
     "pca",

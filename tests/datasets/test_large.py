@@ -19,7 +19,7 @@ from PIL import Image
 from companion import datasets
 from companion.datasets.large import celeba, files, mnist, susy
 
-IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+IMAGES = "train-images-idx3-ubyte"
 PIXELS = np.random.default_rng(0).integers(0, 256, (7, 28, 28), dtype=np.uint8)
 
 
@@ -33,7 +33,7 @@ def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-PLAIN = {IMAGES: idx(PIXELS), LABELS: idx(np.arange(7, dtype=np.uint8))}
+PLAIN = {IMAGES: idx(PIXELS)}
 PACKED = gzip.compress(PLAIN[IMAGES])
 
 
@@ -134,8 +134,6 @@ def test_mnist_is_read_from_the_layouts_that_people_have(tmp_path, layout):
 def test_mnist_gives_the_first_so_many(tmp_path):
     folder(tmp_path, PLAIN)
     assert torch.equal(datasets.mnist(tmp_path, count=2), datasets.mnist(tmp_path)[:2])
-    labels = datasets.mnist_labels(str(tmp_path), count=3)
-    assert labels.tolist() == [0, 1, 2] and labels.dtype == torch.int64
     with pytest.raises(ValueError, match="count must be at most 7: got 8"):
         datasets.mnist(tmp_path, count=8)
 
@@ -148,8 +146,6 @@ def test_absent_mnist_is_said_in_one_sentence(tmp_path, cache):
         *("datasets.mnist('FOLDER')", "datasets.mnist(download=True)"),
     ):
         assert part in str(caught.value)
-    with pytest.raises(FileNotFoundError, match=r"train-labels.*datasets\.mnist_labels\(downl"):
-        datasets.mnist_labels(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=str(cache / "mnist")):
         datasets.mnist()
 
@@ -166,9 +162,8 @@ def test_another_mnist_file_is_refused_with_both_checksums(tmp_path, content, do
 
 def test_real_checksums_are_whole_and_different(monkeypatch):
     monkeypatch.undo()
-    kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
-    assert set(mnist.SHA256) == {f"{part}-{kind}" for part in ("train", "t10k") for kind in kinds}
-    assert len({bytes.fromhex(value) for value in mnist.SHA256.values()}) == 4
+    assert set(mnist.SHA256) == {f"{part}-images-idx3-ubyte" for part in ("train", "t10k")}
+    assert len({bytes.fromhex(value) for value in mnist.SHA256.values()}) == 2
     assert all(len(value) == 64 for value in mnist.SHA256.values())
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from companion.training.settings import Settings, train
 from workflow.grid import plan
 from workflow.progress import Problem
 from workflow.project import HOME, sealed, unsealed
+from workflow.settings import Settings, train
 from workflow.sweep import key, name_of, result, spread, summarize
 
 GRID = """

@@ -13,21 +13,19 @@ from torch import Tensor
 
 from companion.datasets.large.files import Folder, at_most, fetch, find, folder_or_cache
 
-__all__ = ["mnist", "mnist_labels"]
+__all__ = ["mnist"]
 
 #: Of the unpacked files; many independent repositories agree on them.
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 ADDRESSES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 # What precedes the bytes of an IDX file: its type, and each dimension in four bytes.
-IMAGES_START, LABELS_START = 16, 8
+IMAGES_START = 16
 
 
 def mnist(
@@ -61,31 +59,18 @@ def mnist(
     ValueError
         If a file has another checksum, or ``count`` is too large.
     """
-    content = _content("images-idx3", folder, train, download)
+    content = _content(folder, train, download)
     images = np.frombuffer(content, np.uint8, offset=IMAGES_START).reshape(-1, 28 * 28)
     return torch.from_numpy(images[: at_most(count, len(images))] / 255.0)
 
 
-def mnist_labels(
-    folder: Folder = None, *, train: bool = True, download: bool = False, count: int | None = None
-) -> Tensor:
-    """The digits, 0 to 9, that the images of :func:`mnist` show: integers, ``(60000,)``.
-
-    Parameters
-    ----------
-    folder, train, download, count
-        As for :func:`mnist`, which also says what is raised.
-    """
-    content = _content("labels-idx1", folder, train, download)
-    labels = np.frombuffer(content, np.uint8, offset=LABELS_START)
-    return torch.from_numpy(labels[: at_most(count, len(labels))].astype(np.int64))
-
-
-def _content(kind: str, folder: Folder, train: bool, download: bool) -> bytes:
-    """What is in the file of this ``kind``, unpacked: the first with the right content."""
-    root, part = folder_or_cache(folder, "mnist"), "train" if train else "t10k"
-    name, pattern = f"{part}-{kind}-ubyte", f"{part}-{kind.replace('-', '?')}-ubyte"
-    paths = list(find(root, pattern, f"{pattern}.gz"))
+def _content(folder: Folder, train: bool, download: bool) -> bytes:
+    """What is in the file of images, unpacked: the first with the right content."""
+    root, name = (
+        folder_or_cache(folder, "mnist"),
+        f"{'train' if train else 't10k'}-images-idx3-ubyte",
+    )
+    paths = list(find(root, name.replace("-idx", "?idx"), name.replace("-idx", "?idx") + ".gz"))
     checksums = []
     for path in paths:
         content = _unpacked(path)
@@ -101,11 +86,10 @@ def _content(kind: str, folder: Folder, train: bool, download: bool) -> bytes:
             f"{paths[0]} is corrupted or another file: the SHA-256 of what is in it is "
             f"{checksums[0]}, expected {SHA256[name]}; get it from {ADDRESSES[0]}"
         )
-    caller = "mnist" if kind.startswith("images") else "mnist_labels"
     raise FileNotFoundError(
         f"MNIST was looked for in {root} as {name}.gz or {name} and not found: get {name}.gz from "
-        f"{ADDRESSES[0]} and name its folder, datasets.{caller}('FOLDER'), or type "
-        f"datasets.{caller}(download=True)"
+        f"{ADDRESSES[0]} and name its folder, datasets.mnist('FOLDER'), or type "
+        "datasets.mnist(download=True)"
     )
 
 

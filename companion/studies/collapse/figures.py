@@ -50,7 +50,7 @@ def sorted_contributions(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
             order = np.argsort(-np.asarray(heights), kind="stable")
             ranks = np.arange(1, len(order) + 1)
             axes.bar(ranks, np.asarray(heights)[order], color="#9ecae1", label=first)
-            for (label, values), look in zip(others, markers, strict=False):
+            for (label, values), look in zip(others, markers[: len(others)], strict=True):
                 draw(axes, {label: (ranks, np.asarray(values)[order], *look)})
             axes.grid(axis="x", visible=False)
             axes.locator_params(axis="x", integer=True)

@@ -12,10 +12,10 @@ import time
 import pytest
 import yaml
 
-from companion.training.settings import Settings, train
 from tests.workflow.cluster.slurm import wait_for
 from workflow.drive import PROFILES
 from workflow.project import HOME
+from workflow.settings import Settings, train
 from workflow.sweep import plan
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from companion.training.settings import COLUMNS, DATA, DRAWN, READ, Settings, train
+from workflow.settings import COLUMNS, DATA, DRAWN, READ, Settings, train
 
 TINY = {"latent": 1, "count": 30, "steps": 4, "log_every": 4, "nodes": 2}
 
