@@ -11,13 +11,8 @@ import torch
 from companion import families, fit, models
 from companion.studies.sparse.alternation import alternate
 from companion.support import checks
-from companion.theory import identity
 from companion.theory.model import Model
 from tests.cases import draw, generator
-
-pytestmark = pytest.mark.xfail(
-    not hasattr(identity, "verification"), reason="Problem.verify checks again", strict=True
-)
 
 
 @pytest.fixture

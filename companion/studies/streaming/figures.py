@@ -50,6 +50,8 @@ def score_traces(
     ValueError
         If there are no scores, they differ in length, or ``switches`` and ``truth`` do.
     """
+    from matplotlib.ticker import MaxNLocator
+
     lengths = {len(values) for lines in scores.values() for values in lines.values()}
     length = _one_length("scores", lengths, switches, truth)
     edges = _edges(length, bins)
@@ -69,7 +71,7 @@ def score_traces(
                 axes.fill_between(centres, low, high, color=colour, alpha=0.25, linewidth=0)
                 draw(axes, {label: (centres, middle)}, list(lines))
             _mark_switches(axes, switches, truth, length)
-            axes.locator_params(axis="x", nbins=3)
+            axes.xaxis.set_major_locator(MaxNLocator(3))
     return figure
 
 

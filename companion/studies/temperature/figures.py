@@ -27,7 +27,7 @@ def tempered_densities(tempered: Mapping[str, tuple[Any, Mapping[float, Any]]]) 
     looks = {-1: (" (warmer)", ":", _WARM), 0: ("", "-", "0.2"), 1: (" (colder)", "--", _COLD)}
     with panels(tempered, xlabel="", ylabel="", share="", yticks=[]) as (figure, shown):
         for axes, (grid, densities) in zip(shown, tempered.values(), strict=True):
-            whole = bool((np.asarray(grid) == np.round(grid)).all())
+            whole = np.array_equal(grid, np.round(np.asarray(grid)))
             dots = {"marker": "o", "markersize": 3, "linewidth": 0.9} if whole else {}
             for t, density in densities.items():
                 word, dashes, colour = looks[int(np.sign(t - 1))]
@@ -65,10 +65,11 @@ def thermometer_images(readings: Mapping[str, Any]) -> Figure:
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("thermometer", [_COLD, "white", _WARM])
-    largest = max(float(np.abs(image).max()) for image in map(np.asarray, readings.values()))
+    images = [np.asarray(values) for values in readings.values()]
+    largest = max(float(np.abs(image).max()) for image in images)
     size = (0.8 + 2.9 * len(readings), 3.3)
     with panels(readings, xlabel="", ylabel="", size=size) as (figure, shown):
-        for axes, image in zip(shown, readings.values(), strict=True):
+        for axes, image in zip(shown, images, strict=True):
             drawn = axes.imshow(image, cmap=colours, vmin=-largest, vmax=largest)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set(visible=True, color="0.7")
