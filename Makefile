@@ -8,25 +8,32 @@ PORT ?= 8000
 GRID ?= workflow/sweeps/linear-vae.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book test test-slurm sweep bench mutants serve reference lint clean
+.PHONY: help setup setup-test setup-bench setup-cluster setup-lock book test test-setup test-slurm sweep bench \
+	mutants serve reference lint lock clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYTHONNOUSERSITE := 1
+# Snakemake, Jupyter and Matplotlib write below HOME; some containers have none that can be written.
+ifneq ($(shell [ -w "$$HOME" ] && echo yes),yes)
+export HOME := $(CURDIR)/_build/home
+endif
 
-# An active conda environment (other than base) is used as it is; else .venv is made from the lock.
+# Older ones lack tomllib; for newer ones, immutables (which Snakemake needs) has no wheels yet.
+PYTHON_FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+# An active conda environment (other than base) is used as it is; else .venv is made from locks.
 CONDA := $(if $(CONDA_PREFIX),$(filter-out base,$(CONDA_DEFAULT_ENV)))
 ifdef CONDA
 PYTHON := $(CONDA_PREFIX)/bin/python
 RUN := $(CONDA_PREFIX)/bin/python
 else
 RUN := .venv/bin/python
-# `make PYTHON=python3.12 book` chooses; otherwise the first that is new enough.
+# `make PYTHON=python3.12 book` chooses; otherwise the first that fits.
 ifdef PYTHON
 SETUP_OPTIONS := --this-python
 else
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+	"$$p" -c '$(PYTHON_FITS)' 2>/dev/null && echo "$$p" && break; done)
 endif
 endif
 
@@ -36,27 +43,34 @@ help: ## print this list
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$(PORT) (serve), PYTHON=python3.12 (first set-up)"
 
-setup: ## make .venv from the lock (book and test do this by themselves)
+setup: ## make .venv for the book; setup-test, setup-bench, setup-cluster, setup-lock add to it
 	@missing=; \
 	command -v git >/dev/null 2>&1 || missing="git"; \
-	if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-		missing="$${missing:+$$missing and }Python 3.11 or newer"; \
+	if ! "$(PYTHON)" -c '$(PYTHON_FITS)' 2>/dev/null; then \
+		found=$$("$(or $(PYTHON),python3)" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null); \
+		missing="$${missing:+$$missing and }Python 3.11, 3.12 or 3.13$${found:+ (found $$found)}"; \
 	elif ! "$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null; then \
 		missing="$${missing:+$$missing and }the venv module of $(PYTHON)"; \
 	fi; \
 	if [ -n "$$missing" ]; then \
-		echo "The book needs $$missing: install it (Debian and Ubuntu: 'sudo apt-get install git python3 python3-venv'; macOS: 'brew install git python'), or name another Python with 'make PYTHON=/path/to/python3 ...'." >&2; \
+		echo "The book needs $$missing: install it (Debian and Ubuntu: 'sudo apt-get install git python3 python3-venv'; macOS: 'brew install git python@3.13'), or name another Python with 'make PYTHON=/path/to/python3 ...'." >&2; \
 		exit 1; \
 	fi
-	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS)
+	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) book
+
+setup-test setup-bench setup-cluster setup-lock: setup
+	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) $(@:setup-%=%)
 
 book: setup ## execute every chapter, check every claim, build the site
 	@"$(RUN)" -m workflow.book --tier "$(TIER)"
 
-test: setup lint ## check style and types, then run every test and doctest
+test: setup-test lint ## check style and types, then run every test and doctest
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal
 
-test-slurm: setup ## run sweeps and a chapter through a real Slurm on loopback (Debian, as root)
+test-setup: setup-test ## set up anew from the index, with the system's own Python (some minutes)
+	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m setup tests/workflow/test_setup.py
+
+test-slurm: setup-test setup-cluster ## run sweeps and a chapter through a real Slurm on loopback (Debian, as root)
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m slurm tests/cluster
 
 serve: ## open the built book on this machine only
@@ -72,16 +86,19 @@ reference: setup ## rewrite reference/claims.json from a new execution, for revi
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$(GRID)"
 
-bench: setup ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1)
+bench: setup-bench ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1)
 	@"$(RUN)" -m benchmarks --rows "$(ROWS)" --official "$(OFFICIAL)" $(if $(QUICK),--quick)
 
-mutants: setup ## plant mistakes in the package and see that tests notice each (some minutes)
+mutants: setup-test ## plant mistakes in the package and see that tests notice each (some minutes)
 	@"$(RUN)" -m tests.mutation.run
 
-lint: setup ## check style and types only
+lint: setup-test ## check style and types only
 	@"$(RUN)" -m ruff check .
 	@"$(RUN)" -m ruff format --check .
 	@"$(RUN)" -m mypy
+
+lock: setup-lock ## renew requirements/*.lock from pyproject.toml (UPGRADE=1: the newest versions)
+	@"$(RUN)" -m workflow.lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove what was generated: _build and caches (.venv stays)
 	@rm -rf _build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis

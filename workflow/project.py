@@ -150,7 +150,8 @@ class Project:
 
     @cached_property
     def lock(self):
-        return digest(self.root / "requirements.lock")[:12]
+        folder = self.root / "requirements"
+        return digest(folder, [folder / "torch.lock", folder / "book.lock"])[:12]
 
     def stamp(self):
         """Write what each step depends on; a stamp's time moves only when its content does."""
@@ -220,9 +221,9 @@ class Project:
 
     def site_key(self):
         """What the site depends on beside the executed chapters."""
-        names = ("book", "companion", "_config.yml", "_toc.yml", "requirements.lock")
+        names = ("book", "companion", "_config.yml", "_toc.yml")
         measured = ("reference/claims.json", "benchmarks/results.json")
-        parts = [digest(self.root / name) for name in (*names, *measured)]
+        parts = [self.lock, *(digest(self.root / name) for name in (*names, *measured))]
         return "\n".join([digest(HOME / "workflow"), repository_address(self.root) or "", *parts])
 
     def site(self):

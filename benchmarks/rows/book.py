@@ -69,10 +69,9 @@ def command(words: Sequence[str], home: Path = HOME, limit: float = 1800) -> tup
 def copied(folder: str) -> Path:
     """The sources in ``folder``: what is changed meanwhile must not make anything run again."""
     home = Path(folder) / "home"
-    for name in ("companion", "workflow", "notebooks", "reference"):
+    for name in ("companion", "workflow", "notebooks", "reference", "requirements"):
         shutil.copytree(HOME / name, home / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("_toc.yml", "requirements.lock"):
-        shutil.copy(HOME / name, home / name)
+    shutil.copy(HOME / "_toc.yml", home / "_toc.yml")
     return home
 
 

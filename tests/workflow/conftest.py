@@ -90,7 +90,9 @@ def make_toy(root, names=("one", "two")):
     package.mkdir(parents=True)
     (package / "__init__.py").write_text('"""A toy package."""\n')
     shutil.copytree(HOME / "companion" / "book", package / "book")
-    (root / "requirements.lock").write_text("toy==1\n")
+    (root / "requirements").mkdir()
+    for name in ("torch", "book"):
+        (root / "requirements" / f"{name}.lock").write_text("toy==1\n")
     (root / "reference").mkdir()
     entries = "".join(f"  - file: notebooks/{name}\n" for name in names)
     (root / "_toc.yml").write_text(f"format: jb-book\nroot: index\nchapters:\n{entries}")

@@ -1,4 +1,4 @@
-"""Lock, pyproject.toml and environment.yml say the same; the set-up believes only what is whole."""
+"""Locks, pyproject.toml and environment.yml agree; the set-up believes only what is whole."""
 
 from __future__ import annotations
 
@@ -17,66 +17,120 @@ import pytest
 import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from workflow import environment
+from workflow.lock import CONDA_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-LOCK_LINES = [
-    line
-    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    if not line.startswith("#")
-]
-LOCK = {
-    canonicalize_name(r.name): r
-    for r in map(Requirement, (line for line in LOCK_LINES if not line.startswith("-")))
-}
+LOCKS = {path.stem: path for path in sorted((ROOT / "requirements").glob("*.lock"))}
+TORCH = {"torch", "torch-cpu"}
 DIRECT = [Requirement(line) for line in environment.direct_requirements(ROOT)]
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = environment.PYTHONS
+LOWEST_TRIED = "3.11.2"  # Debian 12's
 SYSTEMS = (("linux", "Linux"), ("darwin", "Darwin"))
+CUDA = re.compile(r"(cuda|nvidia|triton)\b")
 
-# What a package is called on conda-forge where that is not its name on PyPI.
-PYPI_NAME = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
+
+def lines(name: str) -> list[str]:
+    text = LOCKS[name].read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def pins(name: str) -> dict[str, Requirement]:
+    """A lock as {name: requirement}, hashes left out."""
+    found = [Requirement(line.partition(" --hash")[0]) for line in lines(name)]
+    return {canonicalize_name(r.name): r for r in found}
+
+
+LOCK = {name: pin for lock in LOCKS for name, pin in pins(lock).items()}
+
+
 # In environment.yml without a pin of ours: the interpreter, and programs that are not Python.
 NOT_FROM_LOCK = {"python", "pip", "git", "make"}
 
 
 def locked(name: str) -> str:
     (pin,) = LOCK[canonicalize_name(name)].specifier
-    return pin.version
+    return Version(pin.version).public
 
 
 def conda_pins() -> dict[str, str]:
     """{PyPI name: version} of environment.yml, its pip section included."""
-    pins: dict[str, str] = {}
-    lines = [line.replace("=", "==", 1) for line in CONDA if isinstance(line, str)]
-    lines += [line for section in CONDA if isinstance(section, dict) for line in section["pip"]]
-    for line in lines:
+    found: dict[str, str] = {}
+    listed = [line.replace("=", "==", 1) for line in CONDA if isinstance(line, str)]
+    listed += [line for section in CONDA if isinstance(section, dict) for line in section["pip"]]
+    for line in listed:
         name, _, version = line.partition("==")
-        name = canonicalize_name(PYPI_NAME.get(name, name))
-        assert name not in pins, f"environment.yml lists {name} twice"
-        pins[name] = version
-    return pins
+        name = canonicalize_name(CONDA_NAMES.get(name, name))
+        assert name not in found, f"environment.yml lists {name} twice"
+        found[name] = version
+    return found
 
 
 # --- the three files agree ----------------------------------------------------------------------
 
 
-def test_lock_pins_one_public_version_each() -> None:
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_pins_one_version_each_by_its_hashes(lock: str) -> None:
+    local = r"(\+cpu)?" if lock == "torch-cpu" else ""
     pattern = re.compile(
-        r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.]*"
-        r'( ; (python_version|sys_platform) == "[a-z0-9.]+")?'
+        rf"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.]*{local}"
+        r"( ; (python_version|sys_platform) == '[a-z0-9.]+')?( --hash=sha256:[0-9a-f]{64})+"
     )
-    wrong = [line for line in LOCK_LINES if not pattern.fullmatch(line)]
-    assert LOCK_LINES and not wrong, f"a range, a local version, a URL or an option: {wrong}"
+    wrong = [line for line in lines(lock) if not pattern.fullmatch(line)]
+    assert lines(lock) and not wrong, f"a range, a URL, an option, no hash: {wrong}"
 
 
-def test_lock_is_sorted_and_has_each_package_once() -> None:
-    names = [Requirement(line).name for line in LOCK_LINES]
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_is_sorted_and_has_each_package_once(lock: str) -> None:
+    names = [Requirement(line.partition(" --hash")[0]).name for line in lines(lock)]
     assert names == sorted(set(names))
+
+
+def test_locks_agree_and_others_only_add_to_the_books() -> None:
+    assert LOCKS.keys() == environment.GROUPS.keys() | TORCH
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert extras.keys() == environment.GROUPS.keys()
+    first = {*pins("torch"), *pins("torch-cpu")}
+    assert not first & pins("book").keys()
+    for group in set(LOCKS) - {"book", *TORCH}:
+        assert not pins(group).keys() & (first | pins("book").keys()), group
+    seen: dict[str, str] = {}
+    for line in (line for lock in LOCKS for line in lines(lock) if "torch==" not in line):
+        assert seen.setdefault(line.partition("==")[0], line) == line
+
+
+def test_only_the_torch_of_pypi_comes_with_cuda() -> None:
+    with_cuda = {lock for lock in LOCKS if any(map(CUDA.match, pins(lock)))}
+    assert with_cuda == {"torch"}
+    assert pins("torch-cpu").keys() == {"setuptools", "torch"}
+    markers = {str(pin.marker) for name, pin in pins("torch").items() if CUDA.match(name)}
+    assert markers == {'sys_platform == "linux"'}
+
+
+def test_no_cuda_is_installed_beside_the_cpu_build() -> None:
+    if not importlib.metadata.version("torch").endswith("+cpu"):
+        pytest.skip("this environment has another build of torch than the CPU build")
+    names = [d.metadata["Name"] for d in importlib.metadata.distributions()]
+    assert not [name for name in names if CUDA.match(canonicalize_name(name))]
+
+
+def test_locked_versions_are_for_every_python_that_we_name() -> None:
+    """As far as they are installed here, at the version of the lock."""
+    wrong = {}
+    for package in importlib.metadata.distributions():
+        name = canonicalize_name(package.metadata["Name"])
+        if name in LOCK and Version(package.version).public == locked(name):
+            pythons = SpecifierSet(package.metadata["Requires-Python"] or "")
+            versions = (LOWEST_TRIED, *(f"{python}.0" for python in PYTHONS[1:]))
+            if LOCK[name].marker is None and not all(map(pythons.contains, versions)):
+                wrong[name] = str(pythons)
+    assert not wrong
 
 
 @pytest.mark.parametrize("requirement", DIRECT, ids=str)
@@ -89,9 +143,10 @@ def test_torch_is_the_version_that_has_a_cpu_build_where_ci_runs() -> None:
     assert locked("torch") == "2.13.0"
 
 
+@pytest.mark.parametrize("group", environment.GROUPS)
 @pytest.mark.parametrize(("python", "system"), [*itertools.product(PYTHONS, SYSTEMS)], ids=str)
-def test_lock_is_complete(python: str, system: tuple[str, str]) -> None:
-    """Whatever a locked package requires is locked too, on every Python and system we name."""
+def test_lock_is_complete(group: str, python: str, system: tuple[str, str]) -> None:
+    """What a group needs is in its lock, torch's or the book's, on every Python and system."""
     settings = {
         **default_environment(),
         "python_version": python,
@@ -101,11 +156,15 @@ def test_lock_is_complete(python: str, system: tuple[str, str]) -> None:
         "os_name": "posix",
     }
     here = {
-        name for name, pin in LOCK.items() if pin.marker is None or pin.marker.evaluate(settings)
+        name
+        for lock in ("torch", "book", group)
+        for name, pin in pins(lock).items()
+        if pin.marker is None or pin.marker.evaluate(settings)
     }
+    direct = map(Requirement, environment.direct_requirements(ROOT, {"book", group}))
     seen: dict[str, frozenset[str]] = {}
     todo: list[tuple[str, frozenset[str]]] = [
-        (canonicalize_name(r.name), frozenset(r.extras)) for r in DIRECT
+        (canonicalize_name(r.name), frozenset(r.extras)) for r in direct
     ]
     while todo:
         name, extras = todo.pop()
@@ -122,24 +181,49 @@ def test_lock_is_complete(python: str, system: tuple[str, str]) -> None:
                 requirement.marker.evaluate({**settings, "extra": extra})
                 for extra in ("", *seen[name])
             )
-            # torch pins its own CUDA packages, exactly and only where it needs them.
-            if wanted and not (name == "torch" and "cuda" in str(requirement).lower()):
+            if wanted:
                 todo.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
 
 
 def test_conda_environment_has_the_locked_versions() -> None:
-    pins = conda_pins()
     wrong = {
         name: (version, locked(name))
-        for name, version in pins.items()
+        for name, version in conda_pins().items()
         if name not in NOT_FROM_LOCK and version != locked(name)
     }
-    assert not wrong, f"environment.yml against requirements.lock: {wrong}"
+    assert not wrong, f"environment.yml against requirements/*.lock: {wrong}"
 
 
 def test_conda_environment_has_every_direct_dependency() -> None:
-    missing = {canonicalize_name(r.name) for r in DIRECT} - conda_pins().keys()
-    assert not missing
+    wanted = environment.direct_requirements(ROOT, environment.GROUPS.keys() - {"lock"})
+    assert {canonicalize_name(Requirement(r).name) for r in wanted} <= conda_pins().keys()
+
+
+def test_readme_gives_the_number_and_size_of_what_each_command_installs() -> None:
+    """On Linux with Python 3.11 and the CPU build of torch; sizes of what is installed here."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `make (?:setup-)?(\w+)` \|[^|]*\| (\d+) \| (\d+) \|$", readme, re.M)
+    assert [group for group, _, _ in told] == list(environment.GROUPS)
+    settings = {"python_version": "3.11", "sys_platform": "linux"}
+    for group, packages, megabytes in told:
+        found = pins("torch-cpu") | pins("book") if group == "book" else pins(group)
+        names = [
+            n for n, pin in found.items() if pin.marker is None or pin.marker.evaluate(settings)
+        ]
+        assert int(packages) == len(names), f"{group} has {len(names)} packages"
+        try:
+            size = sum(map(installed_size, names)) / 1e6
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        small_torch = importlib.metadata.version("torch").endswith("+cpu")
+        if sys.platform == "linux" and (small_torch or group != "book"):
+            assert size == pytest.approx(int(megabytes), rel=0.1), f"{group} has {size:.0f} MB"
+
+
+def installed_size(name: str) -> int:
+    files = importlib.metadata.files(name) or []
+    paths = [Path(str(file.locate())) for file in files]
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def test_python_versions_agree() -> None:
@@ -152,9 +236,9 @@ def test_python_versions_agree() -> None:
     assert PROJECT["tool"]["ruff"]["target-version"] == "py" + lowest.replace(".", "")
     assert conda_pins()["python"] == lowest
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert set(re.findall(r"version_info < \((\d+, \d+)\)", makefile)) == {
-        lowest.replace(".", ", ")
-    }
+    (bounds,) = re.findall(r"not \((3, \d+)\) <= sys.version_info < \(3, (\d+)\)", makefile)
+    assert bounds == (lowest.replace(".", ", "), str(Version(PYTHONS[-1]).minor + 1))
+    assert "Python {}, {} or {}".format(*PYTHONS) in makefile
     assert Version(lowest) <= Version(".".join(map(str, sys.version_info[:2])))
 
 
@@ -170,9 +254,14 @@ def test_citation_gives_the_version_of_the_package() -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "book").mkdir()
-    for name in ("requirements.lock", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path / "book")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path / "book")
+    shutil.copytree(ROOT / "requirements", tmp_path / "book" / "requirements")
     return tmp_path / "book"
+
+
+def change(folder: Path, name: str) -> None:
+    with environment.lock_path(folder, name).open("a") as lock:
+        lock.write("# changed\n")
 
 
 class Steps:
@@ -194,18 +283,27 @@ class Steps:
             python.unlink(missing_ok=True)
             python.symlink_to(sys.executable)
 
+    def attempt(self, command: list[str | Path], doing: str) -> tuple[int, str]:
+        self.run(command, doing)
+        return 0, ""
+
     def take(self) -> list[str]:
         done, self.done = self.done, []
         return done
 
 
-ALL_STEPS = ["making .venv", "installing requirements.lock", "installing companion"]
+TORCH_STEP = "installing requirements/torch-cpu.lock"
+BOOK_STEP = "installing requirements/book.lock"
+TEST_STEP = "installing requirements/test.lock"
+ALL_STEPS = ["making .venv", TORCH_STEP, BOOK_STEP, "installing companion"]
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     steps = Steps()
     monkeypatch.setattr(environment, "run", steps.run)
+    monkeypatch.setattr(environment, "attempt", steps.attempt)
+    monkeypatch.setattr(environment.sys, "platform", "linux")
     return steps
 
 
@@ -232,11 +330,21 @@ def test_broken_off_set_up_is_done_again(
     assert steps.take() == ALL_STEPS
 
 
-def test_broken_off_update_is_done_again(folder: Path, steps: Steps) -> None:
+@pytest.mark.parametrize(("lock", "step"), [("torch", TORCH_STEP), ("book", BOOK_STEP)])
+def test_new_lock_is_installed(folder: Path, steps: Steps, lock: str, step: str) -> None:
     environment.ensure_venv(folder)
-    (folder / "requirements.lock").write_text("numpy==2.4.6\n")
+    change(folder, lock)
     steps.take()
-    steps.fail_at = "requirements.lock"
+    environment.ensure_venv(folder)
+    assert steps.take() == [step]
+
+
+@pytest.mark.parametrize(("lock", "step"), [("torch", TORCH_STEP), ("book", BOOK_STEP)])
+def test_broken_off_update_is_done_again(folder: Path, steps: Steps, lock: str, step: str) -> None:
+    environment.ensure_venv(folder)
+    change(folder, lock)
+    steps.take()
+    steps.fail_at = step
     with pytest.raises(environment.SetupError):
         environment.ensure_venv(folder)
     steps.fail_at = None
@@ -244,12 +352,39 @@ def test_broken_off_update_is_done_again(folder: Path, steps: Steps) -> None:
     assert steps.take() == ALL_STEPS
 
 
-def test_new_lock_is_installed(folder: Path, steps: Steps) -> None:
-    environment.ensure_venv(folder)
-    (folder / "requirements.lock").write_text("numpy==2.4.6\n")
+def test_group_is_added_once_then_believed(folder: Path, steps: Steps) -> None:
+    environment.ensure_venv(folder, "test")
+    assert steps.take() == [*ALL_STEPS, TEST_STEP]
+    for group in ("test", "book"):
+        environment.ensure_venv(folder, group)
+        assert steps.take() == []
+    environment.ensure_venv(folder, "bench")
+    assert steps.take() == ["installing requirements/bench.lock"]
+    environment.ensure_venv(folder, "test")
+    assert steps.take() == []
+
+
+def test_new_lock_of_a_group_counts_where_the_group_is_wanted(folder: Path, steps: Steps) -> None:
+    environment.ensure_venv(folder, "test")
+    change(folder, "test")
     steps.take()
     environment.ensure_venv(folder)
-    assert steps.take() == ALL_STEPS[1:]
+    assert steps.take() == []
+    environment.ensure_venv(folder, "test")
+    assert steps.take() == [TEST_STEP]
+
+
+def test_broken_off_group_is_added_again_and_the_book_stays(folder: Path, steps: Steps) -> None:
+    environment.ensure_venv(folder)
+    steps.take()
+    steps.fail_at = TEST_STEP
+    with pytest.raises(environment.SetupError):
+        environment.ensure_venv(folder, "test")
+    steps.fail_at = None
+    environment.ensure_venv(folder)
+    assert steps.take() == []
+    environment.ensure_venv(folder, "test")
+    assert steps.take() == [TEST_STEP]
 
 
 def test_new_project_file_reinstalls_companion_only(folder: Path, steps: Steps) -> None:
@@ -258,7 +393,35 @@ def test_new_project_file_reinstalls_companion_only(folder: Path, steps: Steps) 
         handle.write("# changed\n")
     steps.take()
     environment.ensure_venv(folder)
-    assert steps.take() == ALL_STEPS[2:]
+    assert steps.take() == ["installing companion"]
+
+
+def test_companion_that_was_not_installed_anew_is_installed_next(
+    folder: Path, steps: Steps
+) -> None:
+    environment.ensure_venv(folder)
+    with (folder / "pyproject.toml").open("a") as handle:
+        handle.write("# changed\n")
+    steps.take()
+    steps.fail_at = "companion"
+    with pytest.raises(environment.SetupError):
+        environment.ensure_venv(folder)
+    steps.fail_at = None
+    environment.ensure_venv(folder)
+    assert steps.take() == ["installing companion"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"folder": 1}', '{"folder": "F", "lock": "an older form", "project": "x"}'],
+    ids=["empty", "cut", "list", "less", "older"],
+)
+def test_stamp_that_cannot_be_read_is_not_believed(folder: Path, steps: Steps, text: str) -> None:
+    environment.ensure_venv(folder)
+    (folder / ".venv" / environment.STAMP).write_text(text.replace("F", str(folder)))
+    steps.take()
+    environment.ensure_venv(folder)
+    assert steps.take() == ALL_STEPS
 
 
 def test_moved_folder_gets_an_environment_of_its_own(folder: Path, steps: Steps) -> None:
@@ -290,11 +453,30 @@ def test_other_python_version_only_on_request(
     assert steps.take() == ALL_STEPS
 
 
-def test_folder_with_a_space_is_refused(folder: Path, steps: Steps) -> None:
-    spaced = folder.rename(folder.with_name("my book"))
-    with pytest.raises(environment.SetupError, match=r"space in its path.*move or rename"):
-        environment.ensure_venv(spaced)
-    assert steps.take() == []
+@pytest.mark.parametrize(
+    ("name", "said"), [("my book", "a space"), ("it's", '"\'"'), ("{x}", "'{'"), ("a:b", "':'")]
+)
+def test_folder_that_tools_cannot_handle_is_refused(
+    folder: Path, steps: Steps, name: str, said: str
+) -> None:
+    odd = folder.rename(folder.with_name(name))
+    with pytest.raises(environment.SetupError) as caught:
+        environment.ensure_venv(odd)
+    assert f"has {said} in its path" in str(caught.value) and "rename it" in str(caught.value)
+    assert "\n" not in str(caught.value) and steps.take() == []
+
+
+@pytest.mark.parametrize("name", ["é", 'a"b', "$HOME", "(1)[2]", "a&b;c", "100%#!", "~*?`"])
+def test_folder_with_another_odd_name_is_not(folder: Path, steps: Steps, name: str) -> None:
+    environment.ensure_venv(folder.rename(folder.with_name(name)))
+    assert steps.take() == ALL_STEPS
+
+
+def test_full_disk_is_told_beside_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(ROOT)._replace(free=20_000_000)
+    monkeypatch.setattr(environment.shutil, "disk_usage", lambda place: usage)
+    with pytest.raises(environment.SetupError, match=r"status 3.*has only 20 MB left"):
+        environment.run([sys.executable, "-c", "raise SystemExit(3)"], "installing this")
 
 
 def test_failing_step_is_named() -> None:
@@ -306,7 +488,7 @@ def test_failing_step_is_named() -> None:
 
 def test_second_set_up_waits_even_for_an_orphaned_step(folder: Path) -> None:
     """The lock is held until the last step ends, not only as long as the make that began it."""
-    lock, note = folder / "requirements.lock", folder / "note"
+    lock, note = environment.lock_path(folder, "book"), folder / "note"
     begin = (
         "from pathlib import Path; from workflow import environment as e\n"
         f"with e.alone(Path({str(folder)!r})):\n"
@@ -356,6 +538,8 @@ def test_conda_environment_that_lacks_something_is_told_what(
         lambda n: {"ruff": "0.17.4"}.get(n) or true_version(n),
     )
     environment.check_conda(ROOT, "mine")
+    assert "ruff" not in capsys.readouterr().out
+    environment.check_conda(ROOT, "mine", "test")
     assert "ruff 0.17.4 (lock: " in capsys.readouterr().out
 
 
@@ -380,21 +564,29 @@ def make(*arguments: str, cwd: Path = ROOT, **settings: str) -> subprocess.Compl
 @needs_make
 def test_make_alone_lists_every_target() -> None:
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    phony = re.search(r"^\.PHONY: (.*)", text, re.M)
+    phony = re.search(r"^\.PHONY: ((?:.*\\\n)*.*)", text, re.M)
     assert phony is not None
     answer = make()
     assert answer.returncode == 0
     listed = re.findall(r"^  ([\w-]+) +\S", answer.stdout, re.M)
-    assert sorted(listed) == sorted(phony[1].split())
+    listed += re.findall(r"setup-\w+", answer.stdout)
+    assert sorted(listed) == sorted(phony[1].replace("\\\n", "").split())
+
+
+def versioned(version: str) -> str:
+    """A shell script that is Python in all but its version."""
+    code = f"import sys; sys.version_info = ({version})"
+    return f"""[ "$1" = -c ] && exec "{sys.executable}" -c "{code}\n$2"\nexit 1"""
 
 
 @needs_make
 @pytest.mark.parametrize(
     ("present", "missing"),
     [
-        ((), "git and Python 3.11 or newer"),
-        (("git",), "Python 3.11 or newer"),
-        (("git", "old"), "Python 3.11 or newer"),
+        ((), "git and Python 3.11, 3.12 or 3.13"),
+        (("git",), "Python 3.11, 3.12 or 3.13"),
+        (("git", "old"), "Python 3.11, 3.12 or 3.13 (found 3.10.9)"),
+        (("git", "new"), "Python 3.11, 3.12 or 3.13 (found 3.14.0)"),
         (("python3",), "git"),
         (("git", "bare"), "the venv module of python3"),
     ],
@@ -409,7 +601,8 @@ def test_missing_prerequisites_are_named(
             (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
     script = {
         "python3": f'exec "{sys.executable}" "$@"',
-        "old": "exit 1",
+        "old": versioned("3, 10, 9"),
+        "new": versioned("3, 14, 0"),
         "bare": 'case "$2" in *ensurepip*) exit 1;; esac; exit 0',
     }
     for name in set(present) & set(script):

@@ -41,7 +41,7 @@ def test_a_changed_chapter_alone_is_executed_again(made):
     assert after["one"] == before["one"] and after["two"] != before["two"]
 
 
-@pytest.mark.parametrize("file", ["companion/book/claims.py", "requirements.lock"])
+@pytest.mark.parametrize("file", ["companion/book/claims.py", "requirements/book.lock"])
 def test_a_changed_package_or_lock_executes_every_chapter(made, file):
     before = made.executions()
     with (made.root / file).open("a") as changed:

@@ -7,15 +7,6 @@ import pytest
 from tests.workflow.cluster.slurm import Cluster, Unavailable, install
 
 
-def pytest_collection_modifyitems(config, items):
-    if "slurm" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("slurm")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
-
-
 @pytest.fixture(scope="session")
 def cluster():
     """A running Slurm of one node; where there can be none, the tests fail and say why."""
