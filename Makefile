@@ -7,9 +7,12 @@ PORT ?= 8000
 # What `make sweep` runs: settings, values to combine, and seeds.
 GRID ?= workflow/sweeps/linear-vae.yaml
 
+# What is given on the command line reaches recipes as variables of the shell, which does not read them.
+export TIER PORT GRID ROWS OFFICIAL
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test setup-bench setup-cluster setup-lock book test test-setup test-slurm sweep bench \
-	mutants serve reference lint lock clean
+	mutants faults serve reference lint lock clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -41,7 +44,7 @@ help: ## print this list
 	@echo "usage: make TARGET"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
-	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$(PORT) (serve), PYTHON=python3.12 (first set-up)"
+	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$$PORT (serve), PYTHON=python3.12 (first set-up)"
 
 setup: ## make .venv for the book; setup-test, setup-bench, setup-cluster, setup-lock add to it
 	@missing=; \
@@ -62,7 +65,7 @@ setup-test setup-bench setup-cluster setup-lock: setup
 	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) $(@:setup-%=%)
 
 book: setup ## execute every chapter, check every claim, build the site
-	@"$(RUN)" -m workflow.book --tier "$(TIER)"
+	@"$(RUN)" -m workflow.book --tier "$$TIER"
 
 test: setup-test lint ## check style and types, then run every test and doctest
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal
@@ -71,26 +74,29 @@ test-setup: setup-test ## set up anew from the index, with the system's own Pyth
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m setup tests/workflow/test_setup.py
 
 test-slurm: setup-test setup-cluster ## run sweeps and a chapter through a real Slurm on loopback (Debian, as root)
-	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m slurm tests/cluster
+	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m slurm tests/workflow/cluster
 
 serve: ## open the built book on this machine only
 	@[ -e _build/site/index.html ] || { echo "The book is not built yet: run 'make book' first." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import socket; socket.create_server(("127.0.0.1", $(PORT))).close()' 2>/dev/null || \
-		{ echo "Port $(PORT) is not free on this machine: choose another with 'make serve PORT=8001'." >&2; exit 1; }
-	@echo "The book is at http://127.0.0.1:$(PORT)/ (Ctrl-C ends it)."
-	@"$(PYTHON)" -m http.server --bind 127.0.0.1 --directory _build/site "$(PORT)"
+	@"$(PYTHON)" -c 'import os, socket; socket.create_server(("127.0.0.1", int(os.environ["PORT"]))).close()' 2>/dev/null || \
+		{ echo "Port $$PORT is not free on this machine: choose another with 'make serve PORT=8001'." >&2; exit 1; }
+	@echo "The book is at http://127.0.0.1:$$PORT/ (Ctrl-C ends it)."
+	@"$(PYTHON)" -m http.server --bind 127.0.0.1 --directory _build/site "$$PORT"
 
 reference: setup ## rewrite reference/claims.json from a new execution, for review
-	@"$(RUN)" -m workflow.book --tier "$(TIER)" --reference
+	@"$(RUN)" -m workflow.book --tier "$$TIER" --reference
 
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
-	@"$(RUN)" -m workflow.sweep "$(GRID)"
+	@"$(RUN)" -m workflow.sweep "$$GRID"
 
 bench: setup-bench ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1)
-	@"$(RUN)" -m benchmarks --rows "$(ROWS)" --official "$(OFFICIAL)" $(if $(QUICK),--quick)
+	@"$(RUN)" -m benchmarks --rows "$$ROWS" --official "$$OFFICIAL" $(if $(QUICK),--quick)
 
 mutants: setup-test ## plant mistakes in the package and see that tests notice each (some minutes)
 	@"$(RUN)" -m tests.mutation.run
+
+faults: setup-test ## kill, cut and fill what a small book is made of, and see that each is survived
+	@"$(RUN)" -m tests.faults.run --record
 
 lint: setup-test ## check style and types only
 	@"$(RUN)" -m ruff check .

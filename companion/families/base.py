@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion.support.checks import all_finite
 
-__all__ = ["Average", "Blocks", "ExponentialFamily", "Family", "PositiveVariables"]
+__all__ = ["Average", "Blocks", "ExponentialFamily", "Family"]
 
 #: One tensor for each of a family's coordinates, in their order.
 Blocks = tuple[Tensor, ...]
@@ -244,13 +244,3 @@ class ExponentialFamily(Family):
 
     def direction(self, *theta: Any, **named: Any) -> Blocks:
         return (*theta, *named.values())
-
-
-class PositiveVariables(ExponentialFamily):
-    """Independent positive numbers."""
-
-    requirement = "positive and finite"
-    independent_columns = True
-
-    def support(self, x: Tensor) -> Tensor:
-        return x > 0

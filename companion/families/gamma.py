@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from companion.families.base import Average, Blocks, PositiveVariables
+from companion.families.base import Average, Blocks
 from companion.families.numerics import numpy_draw, positive
+from companion.families.positive import PositiveVariables
 
 __all__ = ["Exponential", "Gamma", "GammaFixedShape"]
 

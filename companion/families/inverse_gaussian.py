@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from companion.families.base import Average, Blocks, PositiveVariables
+from companion.families.base import Average, Blocks
 from companion.families.numerics import numpy_draw
+from companion.families.positive import PositiveVariables
 
 __all__ = ["InverseGaussian"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from companion.families.base import Average, Blocks, PositiveVariables
+from companion.families.base import Average, Blocks
 from companion.families.gaussian import DiagonalGaussian
+from companion.families.positive import PositiveVariables
 
 __all__ = ["LogNormal"]
 

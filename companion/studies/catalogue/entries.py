@@ -9,9 +9,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from companion import datasets, families, models, variational
+from companion import families, models, variational
 from companion.models import FamilyMixture
 from companion.models.vae.gaussian import Noise
+from companion.studies.catalogue.data import samples
 from companion.theory.model import Model, normal_draws
 from companion.theory.variational import Variational
 
@@ -95,29 +96,6 @@ def _perturbed(values: Mapping[str, Tensor], generator: torch.Generator) -> dict
     }
 
 
-def _samples() -> dict[str, Tensor]:
-    """Small real data of every kind, by name."""
-    bits = datasets.digits(binary=True)[:60][:, [18, 20, 28, 36, 43]]
-    width = datasets.iris()[:, 3]
-    kinds = (width[:, None] > torch.tensor([0.8, 1.7], dtype=width.dtype)).sum(1)
-    first_two = torch.cat([torch.stack([1 - b, b], 1) for b in bits[:, :2].T], 1)
-    wine = datasets.wine(standardize=True)[::3]
-    return {
-        "bits": bits,
-        "kinds": torch.nn.functional.one_hot(kinds, 3).to(torch.float64),
-        "pairs": first_two,
-        "passages": datasets.word_counts(words=3)[::4],
-        "counts": datasets.word_counts(words=2)[::4, :2],
-        "sizes": datasets.cell_sizes()[::4],
-        "proportions": datasets.petal_proportions()[:, :2],
-        "angles": datasets.orientations(300),
-        "pixels": datasets.image_patches(200, size=2)[:, :2],
-        "flowers": datasets.iris(standardize=True)[:, [0, 3]],
-        "wine": wine[:, [0, 4, 6, 9, 11]],
-        "phenols": wine[::2, [5, 6, 8, 10, 11]],
-    }
-
-
 def _tabulated(states: Tensor, points: int) -> Build:
     def build(generator: torch.Generator) -> Variational:
         logits = normal_draws(points, len(states), generator=generator)
@@ -158,7 +136,7 @@ def _encoder(x: Tensor, latent: int, order: int = 5) -> Build:
 
 def entries() -> tuple[Entry, ...]:
     """Every model of the package with every q that is used with it in the book."""
-    data = _samples()
+    data = samples()
     lists = (_belief_nets, _linear, _gaussian_mixtures, _mixtures, _general, _vaes, _discrete_vaes)
     return tuple(entry for some in (*lists, _sparse) for entry in some(data))
 

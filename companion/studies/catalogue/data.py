@@ -1,0 +1,33 @@
+"""Small real data of every kind, for the entries of the catalogue."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from companion import datasets
+
+__all__ = ["samples"]
+
+
+def samples() -> dict[str, Tensor]:
+    """Small real data of every kind, by name."""
+    bits = datasets.digits(binary=True)[:60][:, [18, 20, 28, 36, 43]]
+    width = datasets.iris()[:, 3]
+    kinds = (width[:, None] > torch.tensor([0.8, 1.7], dtype=width.dtype)).sum(1)
+    first_two = torch.cat([torch.stack([1 - b, b], 1) for b in bits[:, :2].T], 1)
+    wine = datasets.wine(standardize=True)[::3]
+    return {
+        "bits": bits,
+        "kinds": torch.nn.functional.one_hot(kinds, 3).to(torch.float64),
+        "pairs": first_two,
+        "passages": datasets.word_counts(words=3)[::4],
+        "counts": datasets.word_counts(words=2)[::4, :2],
+        "sizes": datasets.cell_sizes()[::4],
+        "proportions": datasets.petal_proportions()[:, :2],
+        "angles": datasets.orientations(300),
+        "pixels": datasets.image_patches(200, size=2)[:, :2],
+        "flowers": datasets.iris(standardize=True)[:, [0, 3]],
+        "wine": wine[:, [0, 4, 6, 9, 11]],
+        "phenols": wine[::2, [5, 6, 8, 10, 11]],
+    }
