@@ -190,10 +190,20 @@ def test_importing_the_package_is_quick_and_loads_no_torch():
     assert done.stdout.split() == ["True", "False", "False"], done.stderr
 
 
+def assigns_names(node: ast.stmt) -> bool:
+    """Whether a statement is ``__all__ = [...]``."""
+    return isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+
+
 def undocumented(path: Path) -> list[str]:
     """Public functions of four arguments or more whose docstring has no section for them."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    found, tree = [], ast.parse(path.read_text("utf-8"))
+    public = next(
+        (set(ast.literal_eval(node.value)) for node in tree.body if assigns_names(node)), set()
+    )
+    listed = [node for node in tree.body if getattr(node, "name", "") in public]
+    methods = [below for node in listed for below in getattr(node, "body", ())]
+    for node in (*listed, *methods):
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             words = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
             count = len([word for word in words if word.arg not in ("self", "cls")])

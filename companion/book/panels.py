@@ -170,9 +170,18 @@ def draw(axes: Axes, curves: Mapping[str, Sequence[Any]], labels: Sequence[str] 
 
 
 def both_signs(axes: Axes, side: str, linear_below: float, every: int = 2) -> None:
-    """Make the ``side`` "x" or "y" logarithmic on both sides of the numbers up to ``linear_below``.
+    """Make an axis logarithmic on both sides of zero, with the numbers around it linear.
 
-    One decade in ``every`` is written out.
+    Parameters
+    ----------
+    axes
+        The panel.
+    side
+        Which of its axes: "x" or "y".
+    linear_below
+        Numbers up to this size are drawn linearly.
+    every
+        One decade in so many is written out.
 
     >>> with panels(xlabel="gap") as (figure, (axes,)):
     ...     lines = axes.plot([-100, 0.5], [0, 1])

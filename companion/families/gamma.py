@@ -8,11 +8,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from companion.families.base import Average, Blocks
+from companion.families.base import Average, Blocks, ExponentialFamily
 from companion.families.numerics import numpy_draw, positive
-from companion.families.positive import PositiveVariables
 
-__all__ = ["Exponential", "Gamma", "GammaFixedShape"]
+__all__ = ["Exponential", "Gamma", "GammaFixedShape", "PositiveVariables"]
+
+
+class PositiveVariables(ExponentialFamily):
+    """Independent positive numbers."""
+
+    requirement = "positive and finite"
+    independent_columns = True
+
+    def support(self, x: Tensor) -> Tensor:
+        return x > 0
 
 
 class Gamma(PositiveVariables):

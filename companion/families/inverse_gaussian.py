@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from companion.families.base import Average, Blocks
+from companion.families.gamma import PositiveVariables
 from companion.families.numerics import numpy_draw
-from companion.families.positive import PositiveVariables
 
 __all__ = ["InverseGaussian"]
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from companion.families.base import Average, Blocks
+from companion.families.gamma import PositiveVariables
 from companion.families.gaussian import DiagonalGaussian
-from companion.families.positive import PositiveVariables
 
 __all__ = ["LogNormal"]
 

@@ -84,6 +84,15 @@ def iterative(
     """LSMR on all parameters, with Jacobian-vector and vector-Jacobian products.
 
     It may converge slowly, so that a misfit which is left is no proof that there is no direction.
+
+    Parameters
+    ----------
+    train, test
+        Natural parameters of the nodes that give the equations, and of held-out ones.
+    chosen
+        The parameters that β may use, where they are.
+    iterations
+        Of LSMR, at most; each is one product of either kind.
     """
     start = tree.flatten(chosen)
 

@@ -24,8 +24,6 @@ ADDRESSES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-# What precedes the bytes of an IDX file: its type, and each dimension in four bytes.
-IMAGES_START = 16
 
 
 def mnist(
@@ -60,7 +58,8 @@ def mnist(
         If a file has another checksum, or ``count`` is too large.
     """
     content = _content(folder, train, download)
-    images = np.frombuffer(content, np.uint8, offset=IMAGES_START).reshape(-1, 28 * 28)
+    # An IDX file of images begins with its type and three dimensions, in four bytes each.
+    images = np.frombuffer(content, np.uint8, offset=16).reshape(-1, 28 * 28)
     return torch.from_numpy(images[: at_most(count, len(images))] / 255.0)
 
 

@@ -19,8 +19,7 @@ __all__ = ["GaussianMixture"]
 
 Covariance = Literal["spherical", "diagonal", "full", "tied"]
 
-#: Where the narrowest component is narrower than this, the data's variances being 1, EM takes the
-#: covariances from the plain M-step.
+#: EM takes the plain M-step where a component is narrower than this, the data's variances being 1.
 NARROW = 1e-4
 
 

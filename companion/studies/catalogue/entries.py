@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -13,12 +13,18 @@ from companion import families, models, variational
 from companion.models import FamilyMixture
 from companion.models.vae.gaussian import Noise
 from companion.studies.catalogue.data import samples
+from companion.studies.catalogue.distributions import (
+    Build,
+    encoder,
+    gaussian,
+    mean_field,
+    tabulated,
+)
 from companion.theory.model import Model, normal_draws
 from companion.theory.variational import Variational
 
 __all__ = ["Entry", "entries"]
 
-Build = Callable[[torch.Generator], Variational]
 
 #: One family of each kind, with values for what a family holds fixed, and data for it by name.
 _FAMILIES: tuple[tuple[families.Family, str], ...] = (
@@ -96,44 +102,6 @@ def _perturbed(values: Mapping[str, Tensor], generator: torch.Generator) -> dict
     }
 
 
-def _tabulated(states: Tensor, points: int) -> Build:
-    def build(generator: torch.Generator) -> Variational:
-        logits = normal_draws(points, len(states), generator=generator)
-        return variational.Tabulated(states, logits)
-
-    return build
-
-
-def _mean_field(points: int, latent: int) -> Build:
-    def build(generator: torch.Generator) -> Variational:
-        return variational.MeanFieldBernoulli(normal_draws(points, latent, generator=generator))
-
-    return build
-
-
-def _gaussian(points: int, latent: int, full: bool = False, order: int | None = None) -> Build:
-    def build(generator: torch.Generator) -> Variational:
-        mean = normal_draws(points, latent, generator=generator)
-        scale = (0.3 * normal_draws(points, latent, generator=generator)).exp()
-        if full:
-            below = 0.3 * normal_draws(points, latent, latent, generator=generator)
-            scale = torch.diag_embed(scale) + torch.tril(below, -1)
-        rule = None if order is None else variational.gauss_hermite(latent, order)
-        return variational.Gaussian(mean, scale, rule)
-
-    return build
-
-
-def _encoder(x: Tensor, latent: int, order: int = 5) -> Build:
-    encoder = models.Encoder(x.shape[1], latent)
-    rule = variational.gauss_hermite(latent, order)
-
-    def build(generator: torch.Generator) -> Variational:
-        return encoder.posterior(encoder.initial_parameters(generator), x, rule)
-
-    return build
-
-
 def entries() -> tuple[Entry, ...]:
     """Every model of the package with every q that is used with it in the book."""
     data = samples()
@@ -150,7 +118,7 @@ def _belief_nets(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         ("deep SBN", _FACTORS, deep, 3),
     ):
         yield Entry(name, chapter, model, x)
-        yield Entry(name, chapter, model, x, _mean_field(len(x), latent))
+        yield Entry(name, chapter, model, x, mean_field(len(x), latent))
 
 
 def _linear(data: Mapping[str, Tensor]) -> Iterator[Entry]:
@@ -162,8 +130,8 @@ def _linear(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         chapter = "probabilistic-pca" if kind is models.PPCA else _FACTORS
         latent = model.latent
         yield Entry(name, chapter, model, x)
-        yield Entry(name, chapter, model, x, _gaussian(len(x), latent))
-        yield Entry(name, chapter, model, x, _gaussian(len(x), latent, full=True), True)
+        yield Entry(name, chapter, model, x, gaussian(len(x), latent))
+        yield Entry(name, chapter, model, x, gaussian(len(x), latent, full=True), True)
 
 
 def _gaussian_mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
@@ -176,7 +144,7 @@ def _gaussian_mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
             "gaussian-mixtures",
             model,
             x,
-            _tabulated(model.states, len(x)),
+            tabulated(model.states, len(x)),
             True,
         )
 
@@ -187,7 +155,7 @@ def _mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         model = FamilyMixture(family, x.shape[1], 2)
         name = f"mixture, {type(family).__name__}"
         yield Entry(name, "mixtures-of-any-family", model, x, fixed=family.kinks)
-        free = _tabulated(model.states, len(x))
+        free = tabulated(model.states, len(x))
         yield Entry(name, "mixtures-of-any-family", model, x, free, True, fixed=family.kinks)
 
 
@@ -210,7 +178,7 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     start = {"log_rate": some[:1], "weights": some, "bias": some, "log_variance": some[0]}
     first = torch.arange(4, dtype=x.dtype)[:, None]
     yield Entry(
-        "own model, Poisson latent", _OWN, poisson, x, _tabulated(first, len(x)), start=start
+        "own model, Poisson latent", _OWN, poisson, x, tabulated(first, len(x)), start=start
     )
 
     counts = data["counts"]
@@ -223,7 +191,7 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     )
     start = {"prior_logits": some[:1], "weights": some[:2, None], "bias": some[:2]}
     yield Entry("own model, binary latent", _OWN, switch, counts, start=start)
-    free = _tabulated(first[:2], len(counts))
+    free = tabulated(first[:2], len(counts))
     yield Entry("own model, binary latent", _OWN, switch, counts, free, True, start=start)
 
 
@@ -244,12 +212,12 @@ def _vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
             name += ", learnable prior"
         vae = models.GaussianVAE(5, 1, (2,), noise, learnable, variance)
         # Not every start leads to a stationary point at finite weights.
-        yield Entry(name, chapter, vae, x, _encoder(x, 1), seed=3 if name == "VAE-2" else 0)
+        yield Entry(name, chapter, vae, x, encoder(x, 1), seed=3 if name == "VAE-2" else 0)
     for learnable in (False, True):
         name = f"linear VAE-{2 if learnable else 1}"
         vae = models.GaussianVAE(5, 1, (), "scalar", learnable)
-        yield Entry(name, _VAES, vae, x, _encoder(x, 1))
-        yield Entry(name, _VAES, vae, x, _gaussian(len(x), 1))
+        yield Entry(name, _VAES, vae, x, encoder(x, 1))
+        yield Entry(name, _VAES, vae, x, gaussian(len(x), 1))
 
 
 def _discrete_vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
@@ -260,9 +228,9 @@ def _discrete_vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         for kind, model, x in (("Bernoulli", binary, bits), ("categorical", grouped, pairs)):
             name = f"{kind} VAE" + ("" if hidden else ", linear")
             name += ", learnable prior" if learnable else ""
-            yield Entry(name, _DISCRETE, model, x, _encoder(x, 1), seed=2 if hidden else 0)
+            yield Entry(name, _DISCRETE, model, x, encoder(x, 1), seed=2 if hidden else 0)
             if not hidden:
-                yield Entry(name, _DISCRETE, model, x, _gaussian(len(x), 1, order=5))
+                yield Entry(name, _DISCRETE, model, x, gaussian(len(x), 1, order=5))
 
 
 def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
@@ -274,5 +242,5 @@ def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
             "sparse-coding",
             models.SparseCoding(5, 2, learnable),
             x,
-            _gaussian(len(x), 2, full),
+            gaussian(len(x), 2, full),
         )

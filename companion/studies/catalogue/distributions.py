@@ -1,0 +1,54 @@
+"""Random distributions q of each kind that the catalogue uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from companion import models, variational
+from companion.theory.model import normal_draws
+from companion.theory.variational import Variational
+
+__all__ = ["Build", "encoder", "gaussian", "mean_field", "tabulated"]
+
+Build = Callable[[torch.Generator], Variational]
+
+
+def tabulated(states: Tensor, points: int) -> Build:
+    def build(generator: torch.Generator) -> Variational:
+        logits = normal_draws(points, len(states), generator=generator)
+        return variational.Tabulated(states, logits)
+
+    return build
+
+
+def mean_field(points: int, latent: int) -> Build:
+    def build(generator: torch.Generator) -> Variational:
+        return variational.MeanFieldBernoulli(normal_draws(points, latent, generator=generator))
+
+    return build
+
+
+def gaussian(points: int, latent: int, full: bool = False, order: int | None = None) -> Build:
+    def build(generator: torch.Generator) -> Variational:
+        mean = normal_draws(points, latent, generator=generator)
+        scale = (0.3 * normal_draws(points, latent, generator=generator)).exp()
+        if full:
+            below = 0.3 * normal_draws(points, latent, latent, generator=generator)
+            scale = torch.diag_embed(scale) + torch.tril(below, -1)
+        rule = None if order is None else variational.gauss_hermite(latent, order)
+        return variational.Gaussian(mean, scale, rule)
+
+    return build
+
+
+def encoder(x: Tensor, latent: int, order: int = 5) -> Build:
+    encoder = models.Encoder(x.shape[1], latent)
+    rule = variational.gauss_hermite(latent, order)
+
+    def build(generator: torch.Generator) -> Variational:
+        return encoder.posterior(encoder.initial_parameters(generator), x, rule)
+
+    return build
