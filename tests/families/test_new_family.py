@@ -10,6 +10,7 @@ from scipy import stats
 
 from companion import families, fit, models, verify
 from companion.families import ExponentialFamily
+from companion.families.gamma import PositiveVariables
 from companion.models.mixtures.family import pointwise_residual
 from companion.studies.any_family.survey import survey
 from companion.studies.temperature.tempering import tempered_elbo, tempered_log_prob
@@ -35,7 +36,7 @@ class Sign(ExponentialFamily):
         return (x == x.round()) & (x.abs() <= 1)
 
 
-class Maxwell(families.base.PositiveVariables):
+class Maxwell(PositiveVariables):
     """p(x_d) = √(2/π) x_d² e^{−x_d²/2a²}/a³: coordinates, v and an M-step of its own."""
 
     coordinates = ("log_scales",)
