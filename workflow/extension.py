@@ -25,19 +25,27 @@ def before_napoleon(app, what, name, obj, options, lines):
 
 
 def after_napoleon(app, what, name, obj, options, lines):
-    """Take back what Napoleon did to a property: it reads "Residual: ..." as a type."""
-    if what in ("property", "attribute"):
+    """Take back what Napoleon did to a value: it reads "Residual: ..." as a type."""
+    if what in ("property", "attribute", "data"):
         lines[:] = _kept[name]
 
 
 def by_last_name(app, env, node, contnode):
-    """Resolve `companion.verify` to the one documented object of that name, wherever it is."""
+    """Resolve `companion.verify` to the documented object of that name, wherever it is.
+
+    Of several, that of the kind that is asked for; then the one that lies highest, since a room's
+    face is above its modules, and a function above a method.
+    """
     if node.get("refdomain") != "py":
         return None
     domain, target = env.get_domain("py"), node["reftarget"]
+    kind = {"func": "function", "meth": "method", "mod": "module"}.get(node["reftype"], "class")
     for parts in (target.split(".")[-2:], target.split(".")[-1:]):
         end = "." + ".".join(parts)
         found = [name for name in domain.objects if name.endswith(end)]
+        found = [name for name in found if domain.objects[name].objtype == kind] or found
+        highest = min((name.count(".") for name in found), default=0)
+        found = [name for name in found if name.count(".") == highest]
         if len(found) == 1:
             entry = domain.objects[found[0]]
             return make_refnode(
