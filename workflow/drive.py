@@ -184,20 +184,20 @@ def snakemake(snakefile, folder, arguments, options, view):
 def _here(command, environment, log, _, show):
     with log.open("w") as kept:
         pipe: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command, env=environment, text=True, **pipe)
-        try:
-            for line in process.stdout or ():
-                event = progress.parse(line)
-                if event is None:
-                    with suppress(OSError):  # a full disk is said by those who need it
-                        kept.write(line)
-                        kept.flush()
-                else:
-                    show(event)
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+        with subprocess.Popen(command, env=environment, text=True, **pipe) as process:
+            try:
+                for line in process.stdout or ():
+                    event = progress.parse(line)
+                    if event is None:
+                        with suppress(OSError):  # a full disk is said by those who need it
+                            kept.write(line)
+                            kept.flush()
+                    else:
+                        show(event)
+                return process.wait()
+            except KeyboardInterrupt:
+                process.wait()
+                raise
 
 
 def _on_a_cluster(command, environment, log, reports, show):

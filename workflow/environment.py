@@ -287,7 +287,9 @@ def _install_torch(root: Path, pip: list[str | Path], name: str, needed: bool) -
     """Whether pip found a build that a lock of torch names; an error if it found a stranger."""
     doing = f"installing requirements/{name}.lock"
     code, errors = attempt([*pip, vouched(root, name)], doing)
-    if "No matching distribution found for torch" in errors and not needed:
+    # The second is what pip says of the same where the reader has constraints for it.
+    absent = "No matching distribution found for torch", "Cannot install torch=="
+    if any(words in errors for words in absent) and not needed:
         return False
     print(errors, end="", file=sys.stderr, flush=True)
     if "DO NOT MATCH THE HASHES" in errors:

@@ -30,7 +30,8 @@ if importlib.util.find_spec("companion") is None:
     folder = tempfile.mkdtemp()
     archive = "{archive}"
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive))) as package:
-        package.extractall(folder, filter="data")
+        package.extraction_filter = getattr(tarfile, "data_filter", None)  # from Python 3.11.4 on
+        package.extractall(folder)
     sys.path.insert(0, folder)
 """
 

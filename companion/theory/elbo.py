@@ -142,7 +142,7 @@ def entropy_sum(
     >>> from companion import models
     >>> model = models.PPCA(observed=2, latent=1)
     >>> one = torch.ones((), dtype=torch.float64)
-    >>> parameters = {"W": one.expand(2, 1), "mean": one.expand(2), "log_variance": 0 * one}
+    >>> parameters = {"weights": one.expand(2, 1), "mean": one.expand(2), "log_variance": 0 * one}
     >>> entropy_sum(model, parameters, None, one.expand(5, 2))
     average entropy of q                 0.869632
     entropy of the prior                 1.418939

@@ -14,7 +14,7 @@ from tests.workflow.cluster import slurm
 from workflow import book, drive, progress, sweep
 from workflow.drive import PROFILES, Profile
 from workflow.progress import Problem
-from workflow.project import HOME, dump, write
+from workflow.project import HOME, sealed, write
 
 
 def own(folder, text):
@@ -134,9 +134,10 @@ def test_the_records_of_slices_make_one_sweep(tmp_path, capsys):
     runs, names = sweep.plan(grid), ["step", *sweep.FINAL]
     for number in range(2):
         for run in runs[sweep.part(f"{number}/2")]:
-            trained = run | {"columns": names, "maximum": None, "rows": [[10, *range(4)]]}
+            trained = run | {"columns": names, "maximum": None}
+            trained |= {"rows": [[step, *range(4)] for step in (0, 10)]}
             path = tmp_path / "parts" / str(number) / "runs" / f"{run['id']}.json"
-            write(path, dump({"key": sweep.key(run), "run": trained}))
+            write(path, sealed({"key": sweep.key(run), "run": trained}))
     whole = tmp_path / "whole"
     (whole / "runs").mkdir(parents=True)
     for path in (tmp_path / "parts").glob("*/runs/*.json"):

@@ -126,7 +126,7 @@ def test_locked_versions_are_for_every_python_that_we_name() -> None:
     for package in importlib.metadata.distributions():
         name = canonicalize_name(package.metadata["Name"])
         if name in LOCK and Version(package.version).public == locked(name):
-            pythons = SpecifierSet(package.metadata["Requires-Python"] or "")
+            pythons = SpecifierSet(package.metadata.get("Requires-Python", ""))
             versions = (LOWEST_TRIED, *(f"{python}.0" for python in PYTHONS[1:]))
             if LOCK[name].marker is None and not all(map(pythons.contains, versions)):
                 wrong[name] = str(pythons)

@@ -185,12 +185,21 @@ class TestTorch:
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", toy.pytorch.as_uri())
         assert toy.install("torch") == CPU
 
+    @pytest.mark.parametrize("constraints", [None, "torch<2\n"], ids=["", "constrained"])
     def test_without_one_pypis_build_is_taken_and_said(
-        self, toy: Toy, capfd: pytest.CaptureFixture[str]
+        self,
+        toy: Toy,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+        constraints: str | None,
     ) -> None:
+        if constraints:
+            (tmp_path / "constraints.txt").write_text(constraints)
+            monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
         assert toy.install("torch") == CUDA
         out, err = capfd.readouterr()
-        assert "PyPI's comes with CUDA" in out and "No matching distribution" not in err
+        assert "PyPI's comes with CUDA" in out and "ERROR" not in err
 
     def test_who_asked_for_the_cpu_build_never_gets_cuda(
         self, toy: Toy, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
