@@ -14,14 +14,11 @@ parts:
     chapters:
       - file: notebooks/one
       - file: notebooks/two
-  - caption: More
-    chapters:
-      - file: api
 """
 
 
 def make_book(root: Path) -> Toy:
-    """Two chapters, a page with a value in it, and the reference of the package they use."""
+    """Two chapters, and a page with a value in it."""
     toy = make_toy(root)
     shutil.copytree(HOME / "companion" / "support", root / "companion" / "support")
     shutil.copy(HOME / "_config.yml", root)
