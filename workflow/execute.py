@@ -20,6 +20,8 @@ QUIET = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     "MPLBACKEND": "agg",
     "TQDM_DISABLE": "1",
+    # torch warns of its own code where forward-mode differentiation is first asked for.
+    "PYTHONWARNINGS": "ignore:`torch.jit.script` is deprecated",
 }
 
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from workflow import execute
 from workflow.progress import Problem
 from workflow.project import Project, declared_parameters, digest, repository_address
 
@@ -305,6 +306,17 @@ def test_a_download_carries_no_study_but_its_own_and_is_small():
         found = {parts[1] for parts in carried if parts[0] == "studies"}
         assert found == set(project.studies(chapter))
         assert len(_archive(project, chapter)) <= 150_000
+
+
+@pytest.mark.parametrize("category", ["DeprecationWarning", "FutureWarning"])
+def test_a_chapter_shows_no_warning_of_torch_about_itself(category):
+    code = "import sys, warnings; from warnings import warn\n"
+    code += f"for words in sys.argv[1:]: warn(words, {category})"
+    words = ["`torch.jit.script` is deprecated. Please switch.", "Something else."]
+    settings = os.environ | execute.QUIET
+    command = [sys.executable, "-c", code, *words]
+    said = subprocess.run(command, env=settings, capture_output=True, text=True).stderr
+    assert "Something else." in said and "torch" not in said
 
 
 def test_a_downloaded_chapter_brings_its_package(toy, tmp_path):
