@@ -177,8 +177,12 @@ def alone(root: Path) -> Iterator[None]:
 
 
 def refuse_path(root: Path) -> None:
-    """Refuse what make, Snakemake, venv or PYTHONPATH would take for something else."""
-    found = re.search(r"[\s'{}:]", str(root))
+    """Refuse what make, Snakemake, setuptools or venv would take for something else.
+
+    Snakemake, for one, looks for its profile as for a pattern: below [a] it finds none, and says
+    nothing.
+    """
+    found = re.search(r"[][\s'{}$:*?\\]", str(root))
     if found:
         character = "a space" if found[0] == " " else repr(found[0])
         raise SetupError(

@@ -454,7 +454,16 @@ def test_other_python_version_only_on_request(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("my book", "a space"), ("it's", '"\'"'), ("{x}", "'{'"), ("a:b", "':'")]
+    ("name", "said"),
+    [
+        ("my book", "a space"),
+        ("it's", '"\'"'),
+        ("{x}", "'{'"),
+        ("$a", "'$'"),
+        ("[a]", "'['"),
+        ("a*", "'*'"),
+        ("a:b", "':'"),
+    ],
 )
 def test_folder_that_tools_cannot_handle_is_refused(
     folder: Path, steps: Steps, name: str, said: str
@@ -466,7 +475,7 @@ def test_folder_that_tools_cannot_handle_is_refused(
     assert "\n" not in str(caught.value) and steps.take() == []
 
 
-@pytest.mark.parametrize("name", ["é", 'a"b', "$HOME", "(1)[2]", "a&b;c", "100%#!", "~*?`"])
+@pytest.mark.parametrize("name", ["é", 'a"b', "(1)", "a&b;c", "100%#!", "~^|<`"])
 def test_folder_with_another_odd_name_is_not(folder: Path, steps: Steps, name: str) -> None:
     environment.ensure_venv(folder.rename(folder.with_name(name)))
     assert steps.take() == ALL_STEPS

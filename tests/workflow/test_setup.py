@@ -314,6 +314,7 @@ def set_up_on(disk: Path, toy: Toy, *groups: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["10m", "40m"], ids=["making .venv", "installing"])
 def test_a_full_disk_is_told_and_does_no_harm(small_disk: Path, toy: Toy, size: str) -> None:
     content = base64.b64encode(os.urandom(30_000_000)).decode()
@@ -368,3 +369,4 @@ def test_the_systems_own_python_sets_up_and_builds_a_chapter(tmp_path: Path) -> 
     )
     assert built.returncode == 0, built.stdout
     assert subprocess.run([python, "-m", "pip", "check"]).returncode == 0
+    shutil.rmtree(book)  # pytest keeps folders, and this one has more than 1 GB
