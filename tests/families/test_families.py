@@ -19,10 +19,11 @@ from companion.families import (
     DiagonalGaussian,
     ExponentialFamily,
     FullGaussian,
+    Poisson,
     SphericalGaussian,
 )
 from companion.families.numerics import softplus
-from tests.cases import Poisson, draw, generator
+from tests.cases import draw, generator
 
 GAUSSIANS = (SphericalGaussian, DiagonalGaussian, FullGaussian)
 FAMILIES = (Bernoulli, Categorical, *GAUSSIANS)

@@ -138,10 +138,8 @@ def test_without_its_bias_an_exponential_head_fails():
 
 def nodes_of(model, name):
     g = generator("nodes of " + name)
-    if isinstance(model, models.Mixture):
-        return torch.eye(model.components, dtype=torch.float64).repeat(2, 1)
-    if isinstance(model, models.SigmoidBeliefNet):
-        return (draw(40, model.latent, g=g) > 0).to(torch.float64)
+    if model.states is not None:
+        return model.states.repeat(10, 1)
     return draw(400, H, g=g)
 
 

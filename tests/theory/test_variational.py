@@ -11,12 +11,10 @@ from companion import models
 from companion.theory.variational import (
     Gaussian,
     MeanFieldBernoulli,
-    Nodes,
     Tabulated,
     cubature,
 )
 from tests.cases import (
-    CONTINUOUS_Q,
     H,
     N,
     draw,
@@ -217,4 +215,3 @@ def test_an_encoder_is_the_network_that_it_says(hidden):
 def test_the_registry_has_every_kind_of_q():
     kinds = {type(point(name).q).__name__ for name in names()}
     assert kinds == {"Amortized", "Gaussian", "MeanFieldBernoulli", "Tabulated"}
-    assert len(CONTINUOUS_Q) == 6 and isinstance(cubature(1), Nodes)

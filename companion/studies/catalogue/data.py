@@ -5,9 +5,30 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from companion import datasets
+from companion import datasets, families
 
-__all__ = ["samples"]
+__all__ = ["DATA_OF", "samples"]
+
+#: Which data each family of a mixture is shown with, by name.
+DATA_OF: dict[type[families.Family], str] = {
+    families.Bernoulli: "bits",
+    families.Categorical: "kinds",
+    families.CategoricalProduct: "pairs",
+    families.Multinomial: "passages",
+    families.Poisson: "counts",
+    families.Geometric: "counts",
+    families.NegativeBinomial: "counts",
+    families.Exponential: "sizes",
+    families.Gamma: "sizes",
+    families.GammaFixedShape: "sizes",
+    families.InverseGaussian: "sizes",
+    families.LogNormal: "sizes",
+    families.Beta: "proportions",
+    families.VonMises: "angles",
+    families.ZeroLaplace: "pixels",
+    families.Laplace: "pixels",
+    families.StudentT: "pixels",
+}
 
 
 def samples() -> dict[str, Tensor]:

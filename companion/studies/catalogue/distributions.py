@@ -9,7 +9,7 @@ from torch import Tensor
 
 from companion import models, variational
 from companion.theory.model import normal_draws
-from companion.theory.variational import Variational
+from companion.theory.variational import Nodes, Variational
 
 __all__ = ["Build", "encoder", "gaussian", "mean_field", "tabulated"]
 
@@ -31,24 +31,26 @@ def mean_field(points: int, latent: int) -> Build:
     return build
 
 
-def gaussian(points: int, latent: int, full: bool = False, order: int | None = None) -> Build:
+def gaussian(points: int, latent: int, full: bool = False, rule: Nodes | None = None) -> Build:
     def build(generator: torch.Generator) -> Variational:
         mean = normal_draws(points, latent, generator=generator)
         scale = (0.3 * normal_draws(points, latent, generator=generator)).exp()
         if full:
             below = 0.3 * normal_draws(points, latent, latent, generator=generator)
             scale = torch.diag_embed(scale) + torch.tril(below, -1)
-        rule = None if order is None else variational.gauss_hermite(latent, order)
         return variational.Gaussian(mean, scale, rule)
 
     return build
 
 
-def encoder(x: Tensor, latent: int, order: int = 5) -> Build:
-    encoder = models.Encoder(x.shape[1], latent)
-    rule = variational.gauss_hermite(latent, order)
+def encoder(
+    x: Tensor, latent: int, hidden: tuple[int, ...] = (), rule: Nodes | None = None
+) -> Build:
+    """A Gaussian encoder; Gauss-Hermite nodes of order 5 by default."""
+    encoder = models.Encoder(x.shape[1], latent, hidden)
+    nodes = variational.gauss_hermite(latent, 5) if rule is None else rule
 
     def build(generator: torch.Generator) -> Variational:
-        return encoder.posterior(encoder.initial_parameters(generator), x, rule)
+        return encoder.posterior(encoder.initial_parameters(generator), x, nodes)
 
     return build

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from companion import families, models, variational
 from companion.models import FamilyMixture
 from companion.models.vae.gaussian import Noise
-from companion.studies.catalogue.data import samples
+from companion.studies.catalogue.data import DATA_OF, samples
 from companion.studies.catalogue.distributions import (
     Build,
     encoder,
@@ -23,29 +23,7 @@ from companion.studies.catalogue.distributions import (
 from companion.theory.model import Model, normal_draws
 from companion.theory.variational import Variational
 
-__all__ = ["Entry", "entries"]
-
-
-#: One family of each kind, with values for what a family holds fixed, and data for it by name.
-_FAMILIES: tuple[tuple[families.Family, str], ...] = (
-    (families.Bernoulli(), "bits"),
-    (families.Categorical(), "kinds"),
-    (families.CategoricalProduct(groups=2), "pairs"),
-    (families.Multinomial(trials=50), "passages"),
-    (families.Poisson(), "counts"),
-    (families.Geometric(), "counts"),
-    (families.NegativeBinomial(successes=2.5), "counts"),
-    (families.Exponential(), "sizes"),
-    (families.Gamma(), "sizes"),
-    (families.GammaFixedShape(shape=2.5), "sizes"),
-    (families.InverseGaussian(), "sizes"),
-    (families.LogNormal(), "sizes"),
-    (families.Beta(), "proportions"),
-    (families.VonMises(), "angles"),
-    (families.ZeroLaplace(), "pixels"),
-    (families.Laplace(), "pixels"),
-    (families.StudentT(), "pixels"),
-)
+__all__ = ["Entry", "entries", "perturbed"]
 
 _DISCRETE = "discrete-data-vaes"
 _FACTORS = "factor-analysis-and-deep-belief-nets"
@@ -84,35 +62,52 @@ class Entry:
     def random(self, generator: torch.Generator) -> tuple[dict[str, Tensor], Variational]:
         """Parameters and q at random, away from zeros and symmetries where mistakes might hide."""
         start = self.start or self.model.initial_parameters(generator)
-        parameters = _perturbed(start, generator)
+        parameters = perturbed(start, generator)
         if "cholesky" in parameters:  # only what lies below the diagonal is a parameter
             parameters["cholesky"] = torch.tril(parameters["cholesky"], -1)
         if self.q is None:
             return parameters, self.model.posterior(parameters, self.x)
         q = self.q(generator)
         if isinstance(q, variational.Amortized):  # encoders start from biases of zero
-            q = q.with_parameters(_perturbed(q.parameters, generator))
+            q = q.with_parameters(perturbed(q.parameters, generator))
         return parameters, q
 
 
-def _perturbed(values: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+def perturbed(values: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Parameters away from zeros and symmetries, where a mistake might not show."""
     return {
         name: value + 0.4 * normal_draws(*value.shape, generator=generator)
         for name, value in values.items()
     }
 
 
-def entries() -> tuple[Entry, ...]:
-    """Every model of the package with every q that is used with it in the book."""
-    data = samples()
-    lists = (_belief_nets, _linear, _gaussian_mixtures, _mixtures, _general, _vaes, _discrete_vaes)
-    return tuple(entry for some in (*lists, _sparse) for entry in some(data))
+def entries(
+    data: Mapping[str, Tensor] | None = None, latent: int = 1, components: int = 2
+) -> tuple[Entry, ...]:
+    """Every model of the package with every q that is used with it in the book.
+
+    Small real data by default; tests give their own under the same names, with more latents and
+    components. ``latent`` is H where one latent shows enough (factor analysis, VAEs).
+    """
+    data = samples() if data is None else data
+    return tuple(
+        chain(
+            _belief_nets(data),
+            _linear(data, latent),
+            _gaussian_mixtures(data, components),
+            _mixtures(data, components),
+            _general(data),
+            _vaes(data, latent),
+            _discrete_vaes(data, latent),
+            _sparse(data),
+        )
+    )
 
 
 def _belief_nets(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     x = data["bits"]
-    shallow = models.SigmoidBeliefNet(5, 2)
-    deep = models.DeepSigmoidBeliefNet(5, 2, 1)
+    shallow = models.SigmoidBeliefNet(x.shape[1], 2)
+    deep = models.DeepSigmoidBeliefNet(x.shape[1], 2, 1)
     for name, chapter, model, latent in (
         ("SBN", "sigmoid-belief-networks", shallow, 2),
         ("deep SBN", _FACTORS, deep, 3),
@@ -121,48 +116,50 @@ def _belief_nets(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         yield Entry(name, chapter, model, x, mean_field(len(x), latent))
 
 
-def _linear(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+def _linear(data: Mapping[str, Tensor], latent: int) -> Iterator[Entry]:
     x = data["phenols"]
     for kind, learnable in product((models.PPCA, models.FactorAnalysis), (False, True)):
-        model = kind(5, 1, learnable) if kind is models.FactorAnalysis else kind(5, 2, learnable)
+        H = 2 if kind is models.PPCA else latent
+        model = kind(x.shape[1], H, learnable)
         name = "PPCA" if kind is models.PPCA else "factor analysis"
         name += ", learnable prior" if learnable else ""
         chapter = "probabilistic-pca" if kind is models.PPCA else _FACTORS
-        latent = model.latent
         yield Entry(name, chapter, model, x)
-        yield Entry(name, chapter, model, x, gaussian(len(x), latent))
-        yield Entry(name, chapter, model, x, gaussian(len(x), latent, full=True), True)
+        yield Entry(name, chapter, model, x, gaussian(len(x), H))
+        yield Entry(name, chapter, model, x, gaussian(len(x), H, full=True), True)
 
 
-def _gaussian_mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
-    x = data["flowers"]
+def _gaussian_mixtures(data: Mapping[str, Tensor], components: int) -> Iterator[Entry]:
+    x, chapter = data["flowers"], "gaussian-mixtures"
     for covariance in ("spherical", "diagonal", "full", "tied"):
-        model = models.GaussianMixture(2, 2, covariance)
-        yield Entry(f"GMM, {covariance}", "gaussian-mixtures", model, x)
-        yield Entry(
+        model, name = (
+            models.GaussianMixture(x.shape[1], components, covariance),
             f"GMM, {covariance}",
-            "gaussian-mixtures",
-            model,
-            x,
-            tabulated(model.states, len(x)),
-            True,
         )
+        yield Entry(name, chapter, model, x)
+        yield Entry(name, chapter, model, x, tabulated(model.states, len(x)), True)
 
 
-def _mixtures(data: Mapping[str, Tensor]) -> Iterator[Entry]:
-    for family, chosen in _FAMILIES:
-        x = data[chosen]
-        model = FamilyMixture(family, x.shape[1], 2)
-        name = f"mixture, {type(family).__name__}"
-        yield Entry(name, "mixtures-of-any-family", model, x, fixed=family.kinks)
+def _mixtures(data: Mapping[str, Tensor], components: int) -> Iterator[Entry]:
+    chapter = "mixtures-of-any-family"
+    for family in families.EVERY_FAMILY:
+        x = data[DATA_OF[type(family)]]
+        if isinstance(family, families.Multinomial):
+            family = families.Multinomial(trials=int(x[0].sum()))
+        model, name = (
+            FamilyMixture(family, x.shape[1], components),
+            f"mixture, {type(family).__name__}",
+        )
+        yield Entry(name, chapter, model, x, fixed=family.kinks)
         free = tabulated(model.states, len(x))
-        yield Entry(name, "mixtures-of-any-family", model, x, free, True, fixed=family.kinks)
+        yield Entry(name, chapter, model, x, free, True, fixed=family.kinks)
 
 
 def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     """Two models made of two families each; v of the second is found by the criterion."""
-    x, gaussian = data["phenols"], families.SphericalGaussian()
+    x, counts, gaussian = data["phenols"], data["counts"], families.SphericalGaussian()
     some = torch.full((x.shape[1],), 0.5, dtype=x.dtype)
+    rates = torch.full((counts.shape[1],), 0.5, dtype=x.dtype)
 
     def noisy_multiple(p: Mapping[str, Tensor], z: Tensor) -> Tensor:
         mean = z * p["weights"] + p["bias"]
@@ -181,7 +178,6 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         "own model, Poisson latent", _OWN, poisson, x, tabulated(first, len(x)), start=start
     )
 
-    counts = data["counts"]
     switch = models.GenerativeModel(
         families.Bernoulli(),
         lambda p: p["prior_logits"],
@@ -189,13 +185,13 @@ def _general(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         lambda p, z: z @ p["weights"].T + p["bias"],
         states=first[:2],
     )
-    start = {"prior_logits": some[:1], "weights": some[:2, None], "bias": some[:2]}
+    start = {"prior_logits": some[:1], "weights": rates[:, None], "bias": rates}
     yield Entry("own model, binary latent", _OWN, switch, counts, start=start)
     free = tabulated(first[:2], len(counts))
     yield Entry("own model, binary latent", _OWN, switch, counts, free, True, start=start)
 
 
-def _vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+def _vaes(data: Mapping[str, Tensor], latent: int) -> Iterator[Entry]:
     x = data["wine"]
     kinds: dict[Noise, str] = {
         "fixed": "VAE-0",
@@ -210,37 +206,33 @@ def _vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
             name = name.format(2 if learnable else 1)
         elif learnable:
             name += ", learnable prior"
-        vae = models.GaussianVAE(5, 1, (2,), noise, learnable, variance)
+        vae = models.GaussianVAE(x.shape[1], latent, (2,), noise, learnable, variance)
         # Not every start leads to a stationary point at finite weights.
-        yield Entry(name, chapter, vae, x, encoder(x, 1), seed=3 if name == "VAE-2" else 0)
+        yield Entry(name, chapter, vae, x, encoder(x, latent), seed=3 if name == "VAE-2" else 0)
     for learnable in (False, True):
         name = f"linear VAE-{2 if learnable else 1}"
-        vae = models.GaussianVAE(5, 1, (), "scalar", learnable)
-        yield Entry(name, _VAES, vae, x, encoder(x, 1))
-        yield Entry(name, _VAES, vae, x, gaussian(len(x), 1))
+        vae = models.GaussianVAE(x.shape[1], latent, (), "scalar", learnable)
+        yield Entry(name, _VAES, vae, x, encoder(x, latent))
+        yield Entry(name, _VAES, vae, x, gaussian(len(x), latent))
 
 
-def _discrete_vaes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+def _discrete_vaes(data: Mapping[str, Tensor], latent: int) -> Iterator[Entry]:
+    bits, pairs = data["bits"], data["pairs"]
     for hidden, learnable in product(((), (2,)), (False, True)):
-        bits, pairs = data["bits"], data["pairs"]
-        binary = models.BernoulliVAE(5, 1, hidden, learnable)
-        grouped = models.CategoricalVAE(2, 2, 1, hidden, learnable)
+        binary = models.BernoulliVAE(bits.shape[1], latent, hidden, learnable)
+        grouped = models.CategoricalVAE(2, pairs.shape[1] // 2, latent, hidden, learnable)
         for kind, model, x in (("Bernoulli", binary, bits), ("categorical", grouped, pairs)):
             name = f"{kind} VAE" + ("" if hidden else ", linear")
             name += ", learnable prior" if learnable else ""
-            yield Entry(name, _DISCRETE, model, x, encoder(x, 1), seed=2 if hidden else 0)
+            yield Entry(name, _DISCRETE, model, x, encoder(x, latent), seed=2 if hidden else 0)
             if not hidden:
-                yield Entry(name, _DISCRETE, model, x, gaussian(len(x), 1, order=5))
+                free = gaussian(len(x), latent, rule=variational.gauss_hermite(latent, 5))
+                yield Entry(name, _DISCRETE, model, x, free)
 
 
 def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     x = data["wine"][::2]
     for learnable, full in product((True, False), (False, True)):
         name = "sparse coding" + ("" if learnable else ", unit scale")
-        yield Entry(
-            name,
-            "sparse-coding",
-            models.SparseCoding(5, 2, learnable),
-            x,
-            gaussian(len(x), 2, full),
-        )
+        model = models.SparseCoding(x.shape[1], 2, learnable)
+        yield Entry(name, "sparse-coding", model, x, gaussian(len(x), 2, full))
