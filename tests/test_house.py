@@ -141,9 +141,10 @@ def lines_of(*beginnings: str) -> int:
 
 
 #: Lines of code at most; who adds a model may raise its room's limit, and says why in the commit.
+#: The paper: 1,700 since readers' modules are run in float64 and left as they were (module_state).
 LIMITS = {
-    "the paper: support, families/base, theory": (1600, ("support", "families/base.py", "theory")),
-    "the core: all but studies": (5900, tuple(room for room in ROOMS if room != "studies")),
+    "the paper: support, families/base, theory": (1700, ("support", "families/base.py", "theory")),
+    "the core: all but studies": (6000, tuple(room for room in ROOMS if room != "studies")),
     "the package": (9500, ROOMS),
 }
 LONGEST_FILE = 250

@@ -5,5 +5,6 @@ generative model is; ``elbo`` has both sides of the theorem, ``criterion`` (with
 condition, ``identity`` the theorem at any parameters. Then ``scores`` puts the criterion without
 natural parameters, ``factors`` is the proof line by line, ``objective`` the ELBO as a function to
 be maximised, ``projection`` goes to where ELBO and entropy sum are equal, ``explain`` says why they
-are not, and ``module_check`` takes any module of torch.
+are not, and ``module_check`` takes any module of torch, which ``module_state`` runs in float64 and
+leaves as it was.
 """

@@ -1,0 +1,151 @@
+"""Other people's modules: run them, in float64 if that is wanted, and leave no trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Promoted", "kept"]
+
+#: Methods that change the dtype of a tensor by their name alone.
+_CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
+
+
+@contextmanager
+def kept(
+    *modules: nn.Module,
+    tensors: Iterable[Tensor] = (),
+    dtype: torch.dtype | None = None,
+    change: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[None]:
+    """Within: the modules, on copies of their tensors; after, also after an exception, as before.
+
+    Restored bit for bit: parameters, their ``grad`` and ``requires_grad``, buffers, attributes and
+    the mode of every sub-module, and torch's random state. What a module appends to a list of its
+    own stays appended. Tensors stay the same objects, so that closures and optimisers hold them.
+
+    Parameters
+    ----------
+    modules
+        Any modules; parts that they share are seen once.
+    tensors
+        Parameters that no module has.
+    dtype
+        Within, floating-point tensors have it; ``None`` leaves each its own.
+    change
+        Applied to the value of each of these, before it is cast.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is lazy, and has no shape before the module has run once.
+    """
+    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    found = {id(value): value for value in (*_own(parts), *tensors)}
+    if any(is_lazy(value) for value in found.values()):
+        raise ValueError("module must have run once: it has lazy parameters without a shape")
+    states = [(part, part.training, _attributes(part)) for part in parts]
+    leaves = [
+        (value, value.data, value.grad, value.requires_grad)
+        for value in found.values()
+        if value.is_leaf
+    ]
+    drawing = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=drawing):
+        try:
+            for value, data, _, _ in leaves:
+                value.grad, value.data = None, _copy(data, dtype, change)
+            yield
+        finally:
+            for part, training, attributes in states:
+                for holder, entries in attributes:
+                    holder.clear()
+                    holder.update(entries)
+                part.training = training
+            for value, data, gradient, learned in leaves:
+                value.grad, value.data = None, data
+                value.requires_grad_(learned).grad = gradient
+
+
+def _own(parts: Iterable[nn.Module]) -> Iterator[Tensor]:
+    """Parameters, buffers and plain attributes of these parts, not of what is below them."""
+    for part in parts:
+        yield from part.parameters(recurse=False)
+        yield from part.buffers(recurse=False)
+        yield from (value for value in vars(part).values() if isinstance(value, Tensor))
+
+
+def _attributes(part: nn.Module) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The dictionaries in which a part keeps what it has, each with a copy of what they hold."""
+    own = vars(part)
+    below = [own.get(name) for name in ("_parameters", "_buffers", "_modules")]
+    return [(holder, dict(holder)) for holder in (own, *below) if isinstance(holder, dict)]
+
+
+def _copy(
+    data: Tensor, dtype: torch.dtype | None, change: Callable[[Tensor], Tensor] | None
+) -> Tensor:
+    if not data.is_floating_point():
+        return data.clone()
+    changed = data if change is None else change(data)
+    return changed.to(data.dtype if dtype is None else dtype, copy=True)
+
+
+class Promoted(TorchFunctionMode):
+    """Within: what torch's functions take and give is float64, data of closures included.
+
+    A program written for float32 then runs in float64, as it stands: its tensors and what it
+    creates are promoted, its own casts to a coarser dtype are not made. Only a tensor that is
+    changed in place keeps its dtype. ``coarse`` says whether anything had to be promoted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coarse = False
+        self._default = torch.get_default_dtype()
+
+    def __enter__(self) -> Promoted:
+        self._default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        torch.set_default_dtype(self._default)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        changed = (name.endswith("_") and not name.startswith("__")) or name == "__setitem__"
+        changed |= name.startswith("__i") and name not in ("__invert__", "__index__", "__int__")
+        kept, rest = (args[:1], args[1:]) if changed or name == "__set__" else ((), args)
+        words = {k: v if k == "out" else self._promote(v) for k, v in (kwargs or {}).items()}
+        if func in _CASTS:
+            func = Tensor.double
+        return self._promote(func(*kept, *self._promote(rest), **words), changed)
+
+    def _promote(self, value: Any, changed: bool = False) -> Any:
+        if isinstance(value, torch.dtype):
+            return torch.float64 if value.is_floating_point else value
+        if isinstance(value, Tensor):
+            if changed or not value.is_floating_point() or value.dtype == torch.float64:
+                return value
+            self.coarse = True
+            return value.double()
+        if type(value) in (tuple, list):
+            return type(value)(self._promote(each) for each in value)
+        if type(value) is dict:
+            return {k: self._promote(v) for k, v in value.items()}
+        return value
