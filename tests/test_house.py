@@ -145,7 +145,8 @@ def lines_of(*beginnings: str) -> int:
 LIMITS = {
     "the paper: support, families/base, theory": (1700, ("support", "families/base.py", "theory")),
     "the core: all but studies": (6000, tuple(room for room in ROOMS if room != "studies")),
-    "the package": (9500, ROOMS),
+    # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
+    "the package": (10150, ROOMS),
 }
 LONGEST_FILE = 250
 
