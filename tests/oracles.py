@@ -1,4 +1,4 @@
-"""Oracles for families: SciPy's densities from unconstrained parameters alone, sums, quadrature."""
+"""Oracles: SciPy's densities from unconstrained parameters alone, sums, quadrature; array sizes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from scipy import special, stats
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from companion import families
 from companion.families import Family
@@ -149,3 +150,18 @@ class Measured:
         held = self.log_p > -torch.inf
         terms = self.log_weights + t * self.log_p + (1 - t) * self.log_h
         return float(torch.logsumexp(terms[held], 0))
+
+
+class Largest(TorchDispatchMode):
+    """Entries of the largest tensor that any operation gives, views included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for value in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(value, torch.Tensor):
+                self.entries = max(self.entries, value.numel())
+        return out

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.harness import (
     Check,
@@ -18,7 +19,47 @@ from benchmarks.harness import (
     peak_memory,
 )
 from companion import datasets
+from companion.families import Bernoulli
 from companion.models import SigmoidBeliefNet
+from companion.models.enumerated import normalized
+
+#: Entries of one block of posteriors p(z_p | x_n): 2 MiB of float64, which a core's cache holds.
+BLOCK = 2**18
+
+
+def likelihood_gradient(
+    model: SigmoidBeliefNet, parameters: Mapping[str, Tensor], x: Any
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The log-likelihood per data point and its gradient, ∇ℓ = E_p(z|x)[∇ log p(x, z)].
+
+    That is the gradient of the ELBO at the exact posterior, a gradient step of EM. With the
+    posterior's sums over the data for each state, r_p = Σ_n p(z_p | x_n) and
+    s_p = Σ_n p(z_p | x_n) x_n, it needs only e_p = s_p − r_p σ(Wz_p + b):
+
+        ∇ψ = (1/N) Σ_p r_p z_p − σ(ψ),   ∇W = (1/N) Σ_p e_p z_pᵀ,   ∇b = (1/N) Σ_p e_p.
+
+    Blocks of data points and matrix products: no array is larger than ``(2**H, D)`` or 2 MiB,
+    whatever N. H at most 16.
+    """
+    data = model.check(parameters, x)
+    states, family = model.states, Bernoulli()
+    logits = states @ parameters["weights"].T + parameters["bias"]
+    log_prior = family.log_prob(states, parameters["prior_logits"])
+    constant = log_prior - family.log_partition(logits)
+    shares, sums = torch.zeros_like(constant), torch.zeros_like(logits)
+    total = torch.zeros_like(constant[0])
+    for block in data.split(max(1, BLOCK // len(states))):
+        posterior, log_marginal = normalized(torch.addmm(constant, block, logits.T), 1)
+        shares += posterior.sum(0)
+        sums.addmm_(posterior.T, block)
+        total += log_marginal.sum()
+    points = len(data)
+    errors = (sums - shares[:, None] * torch.sigmoid(logits)) / points
+    return total / points, {
+        "prior_logits": shares @ states / points - torch.sigmoid(parameters["prior_logits"]),
+        "weights": errors.T @ states,
+        "bias": errors.sum(0),
+    }
 
 
 def sides(quick: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -49,7 +90,7 @@ def sides(quick: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
         slopes = torch.autograd.grad(loss, list(leaves.values()))
         return -float(loss), {k: -g for k, g in zip(leaves, slopes, strict=True)}
 
-    return lambda: model.likelihood_gradient(parameters, x), theirs
+    return lambda: likelihood_gradient(model, parameters, x), theirs
 
 
 def gradient(setting: Setting) -> Measured:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.families import Bernoulli
-from companion.models.enumerated import Enumerated, normalized
+from companion.models.enumerated import Enumerated
 from companion.support.checks import positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import binary_states
 
 __all__ = ["DeepSigmoidBeliefNet", "SigmoidBeliefNet"]
-
-#: Entries of one block of posteriors p(z_p | x_n): 2 MiB of float64, which a core's cache holds.
-_BLOCK = 2**18
 
 
 def log_odds(parameters: Parameters, above: Tensor, layer: str = "") -> Tensor:
@@ -101,45 +97,6 @@ class SigmoidBeliefNet(BeliefNet):
             Factor("prior", Bernoulli(), lambda p, z: p["prior_logits"], lambda z: z),
             Factor("observable", Bernoulli(), log_odds),
         )
-
-    def likelihood_gradient(
-        self, parameters: Parameters, x: Any
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The log-likelihood per data point and its gradient, ∇ℓ = E_p(z|x)[∇ log p(x, z)].
-
-        That is the gradient of the ELBO at the exact posterior, a gradient step of EM. With the
-        posterior's sums over the data for each state, r_p = Σ_n p(z_p | x_n) and
-        s_p = Σ_n p(z_p | x_n) x_n, it needs only e_p = s_p − r_p σ(Wz_p + b):
-
-            ∇ψ = (1/N) Σ_p r_p z_p − σ(ψ),   ∇W = (1/N) Σ_p e_p z_pᵀ,   ∇b = (1/N) Σ_p e_p.
-
-        Blocks of data points and matrix products: no array is larger than ``(2**H, D)`` or 2 MiB,
-        whatever N. H at most 16.
-
-        Raises
-        ------
-        ValueError
-            For invalid data or parameters (see :meth:`companion.theory.model.Model.check`).
-        """
-        data = self.check(parameters, x)
-        states, family = self.states, Bernoulli()
-        logits = log_odds(parameters, states)
-        log_prior = family.log_prob(states, parameters["prior_logits"])
-        constant = log_prior - family.log_partition(logits)
-        shares, sums = torch.zeros_like(constant), torch.zeros_like(logits)
-        total = torch.zeros_like(constant[0])
-        for block in data.split(max(1, _BLOCK // len(states))):
-            posterior, log_marginal = normalized(torch.addmm(constant, block, logits.T), 1)
-            shares += posterior.sum(0)
-            sums.addmm_(posterior.T, block)
-            total += log_marginal.sum()
-        points = len(data)
-        errors = (sums - shares[:, None] * torch.sigmoid(logits)) / points
-        return total / points, {
-            "prior_logits": shares @ states / points - torch.sigmoid(parameters["prior_logits"]),
-            "weights": errors.T @ states,
-            "bias": errors.sum(0),
-        }
 
 
 @dataclass(frozen=True)

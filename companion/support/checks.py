@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["all_finite", "as_data", "positive_integer"]
+__all__ = ["all_finite", "as_data", "as_names", "positive_integer"]
 
 
 def all_finite(x: Tensor) -> bool:
@@ -72,3 +73,12 @@ def positive_integer(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a positive integer: got {value!r}")
     return value
+
+
+def as_names(given: Iterable[str]) -> tuple[str, ...]:
+    """The names given; a string is one name, not its letters.
+
+    >>> as_names("weights"), as_names(["a", "b"])
+    (('weights',), ('a', 'b'))
+    """
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.checks import as_names
 from companion.support.tables import Record
 from companion.theory.solvers import Found, Stacked, from_dictionary, iterative, misfit, solve
 
@@ -171,14 +172,14 @@ def chosen_from(
     parameters: Mapping[str, Tensor], subset: Iterable[str] | None
 ) -> dict[str, Tensor]:
     """The parameters that β may use, once names and dtypes have been found to be valid."""
-    names = tuple(parameters) if subset is None else tuple(subset)
-    unknown = [name for name in names if name not in parameters]
-    if unknown or not names:
-        raise ValueError(f"subset must name some of {sorted(parameters)}: got {list(names)}")
+    chosen = tuple(parameters) if subset is None else as_names(subset)
+    unknown = [name for name in chosen if name not in parameters]
+    if unknown or not chosen:
+        raise ValueError(f"subset must name some of {sorted(parameters)}: got {list(chosen)}")
     for name, value in parameters.items():
         if value.dtype != torch.float64:
             raise ValueError(f"parameters[{name!r}] must be float64: got {value.dtype}")
-    return {name: parameters[name] for name in names}
+    return {name: parameters[name] for name in chosen}
 
 
 def _stacked(

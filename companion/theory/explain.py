@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.checks import as_names
 from companion.support.tables import Record
 from companion.theory.criterion import check_criterion
 from companion.theory.identity import Verification, evaluate, full_direction, verification
@@ -91,7 +92,7 @@ def explain_gap(
     Source: this companion.
     """
     q, data = model.checked(parameters, q, x)
-    variables, fixed, decayed = q.join(parameters), list(fixed), list(decayed)
+    variables, fixed, decayed = q.join(parameters), as_names(fixed), as_names(decayed)
     masks = dict(at_bound or {})
     _check_names(variables, [*fixed, *decayed, *masks], masks)
     if not weight_decay >= 0:
@@ -109,7 +110,7 @@ def explain_gap(
 
 
 def _check_names(
-    variables: Mapping[str, Tensor], listed: list[str], masks: Mapping[str, Tensor]
+    variables: Mapping[str, Tensor], listed: Sequence[str], masks: Mapping[str, Tensor]
 ) -> None:
     """Each name is one of the ``variables`` and stands once; masks have the shapes of theirs."""
     unknown = sorted(set(listed) - set(variables))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.checks import as_names
 from companion.support.tables import Record
 from companion.theory.elbo import EntropySum, elbo, entropy_rows, entropy_sum
 from companion.theory.model import Model, Parameters
@@ -216,8 +217,8 @@ def evaluate(model: Model, parameters: Parameters, q: Variational, x: Tensor) ->
 
 def held(fixed: Iterable[str], variables: Mapping[str, Tensor]) -> tuple[str, ...]:
     """The names in ``fixed``, if they are all variables; a ``ValueError`` otherwise."""
-    names = (fixed,) if isinstance(fixed, str) else tuple(fixed)
-    unknown = [name for name in names if name not in variables]
+    chosen = as_names(fixed)
+    unknown = [name for name in chosen if name not in variables]
     if unknown:
         raise ValueError(f"fixed must name some of {sorted(variables)}: got {unknown}")
-    return names
+    return chosen

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -176,6 +176,19 @@ class Gaussian(Variational):
         return {"mean": rates * self.mean, "scale": rows * self.scale}
 
 
+class Network(Protocol):
+    """What an encoder has to have: its number of latents, both moments of q, and its rescaling."""
+
+    @property
+    def latent(self) -> int: ...
+
+    def __call__(self, parameters: Mapping[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def rescaling(
+        self, parameters: Mapping[str, Tensor], rate: float | Tensor
+    ) -> dict[str, Tensor]: ...
+
+
 @dataclass(frozen=True)
 class Amortized(Variational):
     """q_n(z) = N(z; m(x_n; φ), diag s(x_n; φ)²): a Gaussian q given by an encoder.
@@ -184,7 +197,7 @@ class Amortized(Variational):
     ``rescaling(parameters, rate)`` says how φ moves when the latent space is rescaled.
     """
 
-    encoder: Any
+    encoder: Network
     encoder_parameters: dict[str, Tensor]
     x: Tensor
     rule: Nodes | None = None
@@ -217,5 +230,4 @@ class Amortized(Variational):
     def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
         if not isinstance(rate, Tensor) and rate == 0:
             return super().rescaling(rate)
-        direction: dict[str, Tensor] = self.encoder.rescaling(self.encoder_parameters, rate)
-        return direction
+        return self.encoder.rescaling(self.encoder_parameters, rate)

@@ -11,6 +11,7 @@ from torch import Tensor
 from companion.fit.records import Trace
 from companion.models.vae.gaussian import GaussianVAE
 from companion.models.vae.networks import Encoder
+from companion.support.tables import Cell, Record
 from companion.theory.identity import verify
 from companion.theory.variational import Amortized, Nodes
 from companion.training.elbo import with_best_variances
@@ -18,8 +19,8 @@ from companion.training.elbo import with_best_variances
 __all__ = ["Ensemble"]
 
 
-@dataclass(frozen=True)
-class Ensemble:
+@dataclass(frozen=True, repr=False)
+class Ensemble(Record):
     """The runs of :func:`train_vae`: what each seed had learned at every logged step.
 
     ``steps`` are the logged steps; :attr:`traces` verifies each of them, in float64 on all data.
@@ -33,6 +34,12 @@ class Ensemble:
     snapshots: tuple[dict[str, Tensor], ...]
     x: Tensor
     rules: tuple[Nodes, ...]
+
+    columns = ("seed", *Trace.columns)
+
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """Seed, and the last row of its trace."""
+        return [(s, *t.rows()[-1]) for s, t in zip(self.seeds, self.traces, strict=True)]
 
     def data(self, run: int) -> Tensor:
         """The data of one run, ``(N, D)``."""

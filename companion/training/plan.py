@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import torch
 
-from companion.support.checks import positive_integer
+from companion.support.checks import as_names, positive_integer
 
 __all__ = ["Plan"]
 
@@ -51,7 +51,7 @@ class Plan:
     log_every: int = 100
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "profile", tuple(self.profile))
+        object.__setattr__(self, "profile", as_names(self.profile))
         for name in ("steps", "log_every"):
             positive_integer(getattr(self, name), name)
         for name in ("batch_size", "samples"):

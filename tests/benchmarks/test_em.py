@@ -1,4 +1,4 @@
-"""EM as the benchmarks time it: the steps of `fit.em`, to where scikit-learn stops."""
+"""EM as the benchmarks time it: the steps of `fit.em`, and the gradient of a belief net."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import torch
 from sklearn.mixture import GaussianMixture as SkGaussianMixture
 
 from benchmarks.em import em_steps
-from companion import datasets, fit, models
+from benchmarks.rows import sigmoid_belief
+from companion import datasets, elbo, fit, models
 from tests.cases import generator
+from tests.oracles import Largest
 
 
 @pytest.mark.parametrize("floor", (0.0, 1e-3))
@@ -73,3 +75,29 @@ def test_em_steps_warns_and_refuses():
         em_steps(models.FactorAnalysis(4, 1), start, x, floor=0.1)
     with pytest.raises(ValueError, match="x must be finite: found 4 NaN"):
         em_steps(model, start, x.index_fill(0, torch.tensor([3]), torch.nan))
+
+
+def belief_net(observed, latent, points):
+    model = models.SigmoidBeliefNet(observed, latent)
+    x = (torch.rand(points, observed, generator=generator("bits")) < 0.4).double()
+    return model, model.initial_parameters(generator("belief")), x
+
+
+@pytest.mark.parametrize("latent", (1, 3, 5))
+def test_the_gradient_in_blocks_is_that_of_automatic_differentiation(latent, monkeypatch):
+    monkeypatch.setattr(sigmoid_belief, "BLOCK", 64)
+    model, parameters, x = belief_net(7, latent, 33)
+    value, gradient = sigmoid_belief.likelihood_gradient(model, parameters, x)
+    wanted, likelihood = torch.func.grad_and_value(model.log_likelihood)(parameters, x)
+    torch.testing.assert_close(value, likelihood, rtol=1e-14, atol=0)
+    torch.testing.assert_close(gradient, wanted, rtol=0, atol=1e-15)
+    q = model.posterior(parameters, x)
+    of_elbo = torch.func.grad(lambda p: elbo(model, p, q, x))(parameters)
+    torch.testing.assert_close(gradient, of_elbo, rtol=0, atol=1e-15)
+
+
+def test_the_gradient_needs_no_array_of_points_times_states():
+    model, parameters, x = belief_net(4, 10, 5000)
+    with Largest() as seen:
+        sigmoid_belief.likelihood_gradient(model, parameters, x)
+    assert seen.entries <= sigmoid_belief.BLOCK < len(x) * 2**10 / 4

@@ -7,33 +7,17 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from companion import elbo, families, fit, models
-from companion.models import sigmoid_belief
+from companion import families, fit, models
 from companion.models.enumerated import normalized
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
 from companion.models.mixtures import gaussian as gaussian_mixture
 from companion.support.checks import as_data
 from tests.cases import draw, generator
+from tests.oracles import Largest
 
 COVARIANCES = ("spherical", "diagonal", "full", "tied")
-
-
-class Largest(TorchDispatchMode):
-    """Entries of the largest tensor that any operation gives, views included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for value in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(value, torch.Tensor):
-                self.entries = max(self.entries, value.numel())
-        return out
 
 
 def groups(size: int, points: int = 150, offset: float = 0.0) -> torch.Tensor:
@@ -230,41 +214,6 @@ def test_covariance_in_blocks_is_the_covariance():
     mean, covariance = mean_and_covariance(x)
     torch.testing.assert_close(mean, x.mean(0))
     torch.testing.assert_close(covariance, torch.cov(x.T, correction=0), rtol=1e-12, atol=1e-14)
-
-
-# --- sigmoid belief nets --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("latent", (1, 3, 5))
-def test_the_gradient_in_blocks_is_that_of_automatic_differentiation(latent, monkeypatch):
-    monkeypatch.setattr(sigmoid_belief, "_BLOCK", 64)
-    model = models.SigmoidBeliefNet(7, latent)
-    parameters = model.initial_parameters(generator("belief"))
-    x = (torch.rand(33, 7, generator=generator("bits")) < 0.4).double()
-    value, gradient = model.likelihood_gradient(parameters, x)
-    wanted, likelihood = torch.func.grad_and_value(model.log_likelihood)(parameters, x)
-    torch.testing.assert_close(value, likelihood, rtol=1e-14, atol=0)
-    assert_same(gradient, wanted, 1e-15)
-    q = model.posterior(parameters, x)
-    assert_same(gradient, torch.func.grad(lambda p: elbo(model, p, q, x))(parameters), 1e-15)
-
-
-def test_the_gradient_needs_no_array_of_points_times_states():
-    model, points = models.SigmoidBeliefNet(4, 10), 5000
-    parameters = model.initial_parameters(generator("belief"))
-    x = (torch.rand(points, 4, generator=generator("bits")) < 0.4).double()
-    with Largest() as seen:
-        model.likelihood_gradient(parameters, x)
-    assert seen.entries <= sigmoid_belief._BLOCK < points * 2**10 / 4
-
-
-def test_the_gradient_refuses_what_the_model_does():
-    model = models.SigmoidBeliefNet(4, 2)
-    parameters = model.initial_parameters(generator("belief"))
-    with pytest.raises(ValueError, match="x must be binary"):
-        model.likelihood_gradient(parameters, 0.5 * torch.ones(3, 4).double())
-    with pytest.raises(ValueError, match="parameters must be exactly"):
-        model.likelihood_gradient({"weights": parameters["weights"]}, torch.ones(3, 4).double())
 
 
 # --- data -----------------------------------------------------------------------------------------

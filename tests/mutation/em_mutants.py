@@ -10,7 +10,6 @@ M = TypeVar("M")
 TESTS = "tests/fit/test_em.py"
 PASS = "models/mixtures/em.py"
 FACTORS = "models/factor_em.py"
-SBN = "models/sigmoid_belief.py"
 
 #: Name, file, old text, new text, tests (of TESTS) that must fail.
 MISTAKES = (
@@ -104,20 +103,6 @@ MISTAKES = (
         "if bare:",
         "if False:",
         "that_the_factors_explain",
-    ),
-    (
-        "belief net's gradient: prior without its mean",
-        SBN,
-        "/ points - torch.sigmoid(parameters[",
-        "/ points - 0 * torch.sigmoid(parameters[",
-        "automatic_differentiation",
-    ),
-    (
-        "belief net's gradient: model's mean not weighted with the states",
-        SBN,
-        "sums - shares[:, None] * torch.sigmoid(logits)",
-        "sums - shares.mean() * torch.sigmoid(logits)",
-        "automatic_differentiation",
     ),
 )
 

@@ -56,6 +56,8 @@ def test_elbo_and_divergence_add_up_to_the_likelihood(noise):
         bound, abs=1e-8
     )
     assert float(found.divergence.min()) > 0
+    (_, likelihood), (_, divergence) = found.rows()
+    assert likelihood - divergence == pytest.approx(bound, abs=1e-8)
 
 
 def test_a_finer_grid_agrees_and_chunks_do_not_matter(monkeypatch):

@@ -70,6 +70,7 @@ def test_the_curvature_is_a_schur_complement_and_its_condition_no_worse(x):
     for profile in (("noise",), BOTH):
         curved = profiled_curvature(model, top.parameters, top.q, x, profile)
         plain, inserted = curved.conditions
+        assert [number for _, number in curved.rows()] == [plain, inserted, curved.residual]
         assert curved.residual < 1e-12
         assert len(curved.profiled) == len(curved.plain) - (1 if profile == ("noise",) else 3)
         assert 1 < inserted <= plain * (1 + 1e-9)
@@ -84,6 +85,8 @@ def test_batches_are_optimistic_by_the_predicted_amount(x):
     within = 4 * bias.standard_error[:2] + 0.2 * bias.predicted[:2]
     assert np.all(abs(bias.measured[:2] - bias.predicted[:2]) < within)
     assert bias.predicted[0] / bias.predicted[1] == pytest.approx((1 / 4 - 1 / 40) / (0.1 - 1 / 40))
+    assert [row[0] for row in bias.rows()] == [4, 10, 40]
+    assert bias.rows()[1][1:] == (bias.measured[1], bias.standard_error[1], bias.predicted[1])
 
 
 def test_batches_take_the_frozen_samples_of_their_points(x):

@@ -87,7 +87,7 @@ def test_a_power_of_a_linear_head_needs_the_whole_head(power):
         torch.testing.assert_close(
             result.direction[name], -parameters[name] / power, rtol=1e-6, atol=1e-8
         )
-    assert check_criterion(natural, parameters, Z, subset=["c"]).verdict == "fail"
+    assert check_criterion(natural, parameters, Z, subset="c").verdict == "fail"
 
 
 def test_a_squared_head_that_nearly_vanishes_is_not_rejected():

@@ -95,6 +95,8 @@ def test_early_stopping_is_what_is_left_and_the_parts_add_up(net):
     assert abs(parts.not_converged) > 1e-2
     assert "not converged" in str(parts)
     assert "weight decay (predicted)" in parts._repr_html_()
+    words = {"decayed": "weights", "fixed": "bias"}  # a string is one name, not its letters
+    assert explain_gap(model, start, q, x, weight_decay=0.1, **words) == parts
 
 
 def test_bad_input_is_named(net):

@@ -120,12 +120,14 @@ def test_what_is_logged_is_verified_in_float64_on_all_data(x):
     assert float(runs.column("relative_residual").max()) < 1e-12
     report = verify(model, runs.parameters(1, 2), runs.q(1, 2), x)
     assert runs.traces[1].records[2].elbo == report.elbo
+    assert runs.rows()[1] == (runs.seeds[1], *runs.traces[1].rows()[-1])
     assert runs.column("elbo").shape == (2, 4)
     assert float((runs.column("elbo")[:, -1] - runs.column("elbo")[:, 0]).min()) > 0
 
 
 def test_profiled_variances_leave_no_gap_at_any_logged_step(x):
     model, encoder = vae("pixel", True)
+    assert Plan(profile="noise").profile == ("noise",)
     plan = dataclasses.replace(SHORT, profile=("noise", "prior"))
     runs = train_vae(model, encoder, x, range(2), plan, nodes=3)
     assert float(runs.column("gap").abs().max()) < 1e-12

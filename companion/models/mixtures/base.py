@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from companion.families import Categorical, Family
-from companion.theory.model import Factor, Model, Parameters
-from companion.theory.variational import Tabulated
+from companion.models.enumerated import Enumerated
+from companion.theory.model import Factor, Parameters
 
 __all__ = ["Mixture"]
 
 
-class Mixture(Model):
+class Mixture(Enumerated):
     """c ~ Cat(softmax a), x | c ~ p(x | η_c): the latent z is the one-hot vector of c.
 
     A subclass gives the component family, its natural parameters ``(C, L)`` and its block of v. The
@@ -53,15 +53,6 @@ class Mixture(Model):
     def states(self) -> Tensor:
         """The C one-hot states of the latent."""
         return torch.eye(self.components, dtype=torch.float64)
-
-    def posterior(self, parameters: Parameters, x: Tensor) -> Tabulated:
-        """The responsibilities p(c | x_n), as a tabulated q."""
-        log_joint = self.log_joint(parameters, x, self.states)
-        return Tabulated(self.states, torch.log_softmax(log_joint, -1))
-
-    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
-        """(1/N) Σ_n log Σ_c π_c p(x_n | c), in nats per data point."""
-        return torch.logsumexp(self.log_joint(parameters, x, self.states), -1).mean()
 
     @abstractmethod
     def m_step(self, responsibilities: Tensor, x: Any) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian
-from companion.support.tables import Table
+from companion.support.tables import Cell, Record
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Amortized, Gaussian, Variational
 
@@ -24,7 +24,7 @@ LOG_2_PI_E = 1 + math.log(2 * math.pi)
 
 
 @dataclass(frozen=True, repr=False)
-class LatentEntropies:
+class LatentEntropies(Record):
     """Entropies of every latent, each ``(H,)``, in nats.
 
     ``posterior`` is (1/N) Σ_n H[q_n(z_h)], ``prior`` H[p(z_h)], ``second_moment`` E_q̄[z_h²] and
@@ -37,6 +37,8 @@ class LatentEntropies:
     second_moment: Tensor
     kl: Tensor
     threshold: float
+
+    columns = ("latent", "entropy of q", "entropy of prior", "difference", "KL", "own gap", "state")
 
     @property
     def difference(self) -> Tensor:
@@ -72,23 +74,13 @@ class LatentEntropies:
         """Indices of the latents, the largest KL first."""
         return self.kl.argsort(descending=True, stable=True)
 
-    def table(self) -> Table:
+    def rows(self) -> list[tuple[Cell, ...]]:
         """One row for each latent, the largest KL first."""
-        columns = ("latent", "entropy of q", "entropy of prior", "difference", "KL", "own gap")
         parts = torch.stack((self.posterior, self.prior, self.difference, self.kl, self.gap), 1)
-        rows = [
+        return [
             (str(h), *parts[h].tolist(), "active" if self.active[h] else "collapsed")
             for h in self.order.tolist()
         ]
-        return Table((*columns, "state"), rows)
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return self.table()._repr_html_()
 
 
 def latent_entropies(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.models.vae.latents import diagonal_moments, prior_variance
+from companion.support.tables import Record
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Nodes, Variational
 
@@ -23,12 +24,19 @@ __all__ = ["Marginal", "latent_grid", "marginal"]
 _MOST_NODES, _PAIRS = 4_000_000, 1_000_000
 
 
-@dataclass(frozen=True)
-class Marginal:
+@dataclass(frozen=True, repr=False)
+class Marginal(Record):
     """log p(x_n) and KL[q_n(z) ‖ p(z | x_n)] of every data point, ``(N,)`` each, in nats."""
 
     log_likelihood: Tensor
     divergence: Tensor
+
+    def rows(self) -> list[tuple[str, float]]:
+        """The means over the data."""
+        return [
+            ("log-likelihood", float(self.log_likelihood.mean())),
+            ("KL from the posterior", float(self.divergence.mean())),
+        ]
 
 
 def latent_grid(

@@ -13,6 +13,7 @@ from torch import Tensor
 from companion.models.vae.gaussian import GaussianVAE
 from companion.studies.profiling.envelope import nodes_of, profiled_names
 from companion.support.checks import positive_integer
+from companion.support.tables import Record
 from companion.theory.model import Parameters
 from companion.theory.variational import Amortized, Nodes
 from companion.training import batch_elbo
@@ -23,8 +24,8 @@ __all__ = ["BatchBias", "batch_bias"]
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
-class BatchBias:
+@dataclass(frozen=True, repr=False)
+class BatchBias(Record):
     """Mean of G over random batches less G of all data, in nats per data point, by batch size.
 
     ``predicted`` is the leading order (1/B − 1/N) c, with c from the spread over data points of
@@ -37,6 +38,15 @@ class BatchBias:
     standard_error: Array
     smallest: float
     predicted: Array
+
+    columns = ("batch size", "measured", "standard error", "predicted")
+
+    def rows(self) -> list[tuple[int, float, float, float]]:
+        """One row for each batch size."""
+        columns = (self.measured, self.standard_error, self.predicted)
+        return list(
+            zip(self.sizes.astype(int).tolist(), *(c.tolist() for c in columns), strict=True)
+        )
 
 
 def batch_bias(

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from companion.models.vae.gaussian import GaussianVAE
 from companion.support import tree
+from companion.support.checks import as_names
+from companion.support.tables import Record
 from companion.theory.model import Parameters
 from companion.theory.objective import Problem
 from companion.theory.variational import Amortized, Nodes, cubature
@@ -52,8 +54,8 @@ def envelope_gradients(
     return torch.func.grad(inserted)(problem.start), torch.func.grad(problem.value)(problem.start)
 
 
-@dataclass(frozen=True)
-class ProfiledCurvature:
+@dataclass(frozen=True, repr=False)
+class ProfiledCurvature(Record):
     """Eigenvalues, rising, of −∇²F (``plain``) and of −∇²G (``profiled``) at one point.
 
     ``residual`` compares −∇²G, by automatic differentiation, with the Schur complement of the
@@ -68,6 +70,15 @@ class ProfiledCurvature:
     def conditions(self) -> tuple[float, float]:
         """Largest over smallest eigenvalue of each, those of flat directions left out."""
         return _condition(self.plain), _condition(self.profiled)
+
+    def rows(self) -> list[tuple[str, float]]:
+        """Both conditions, and how far the two ways to −∇²G are apart."""
+        plain, profiled = self.conditions
+        return [
+            ("condition of −∇²F", plain),
+            ("condition of −∇²G", profiled),
+            ("residual of the Schur complement", self.residual),
+        ]
 
 
 def profiled_curvature(
@@ -107,11 +118,11 @@ def profiled_curvature(
 
 def profiled_names(parameters: Parameters, profile: tuple[str, ...]) -> list[str]:
     """The parameters that hold the variances that ``profile`` names."""
-    names = [_SCALES.get(scale, "") for scale in profile]
-    if not names or any(name not in parameters for name in names):
+    chosen = [_SCALES.get(scale, "") for scale in as_names(profile)]
+    if not chosen or any(name not in parameters for name in chosen):
         learned = [scale for scale, name in _SCALES.items() if name in parameters]
         raise ValueError(f"profile must name variances among {learned}: got {profile!r}")
-    return names
+    return chosen
 
 
 def nodes_of(q: Amortized) -> Nodes:

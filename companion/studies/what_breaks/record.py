@@ -10,13 +10,13 @@ from torch import Tensor
 
 from companion.fit import maximise
 from companion.support import tree
-from companion.support.tables import Table
+from companion.support.tables import Record, Table
 
 __all__ = ["Counterexample", "climb", "tabulate"]
 
 
-@dataclass(frozen=True)
-class Counterexample:
+@dataclass(frozen=True, repr=False)
+class Counterexample(Record):
     """A stationary point with its gap ELBO − entropy sum, in nats per data point.
 
     ``predicted`` comes from a formula for the gap, ``gradient_norm`` is the norm of the gradient of
@@ -28,18 +28,21 @@ class Counterexample:
     predicted: float
     gradient_norm: float
 
+    columns = ("case", "gap", "predicted", "difference", "gradient norm")
+
     @property
     def error(self) -> float:
         """gap − predicted."""
         return self.gap - self.predicted
 
+    def rows(self) -> list[tuple[str, float, float, float, float]]:
+        """One row: gap, prediction, their difference, gradient norm."""
+        return [(self.case, self.gap, self.predicted, self.error, self.gradient_norm)]
+
 
 def tabulate(rows: Sequence[Counterexample]) -> Table:
-    """One line for each counterexample: gap, prediction, their difference, gradient norm."""
-    return Table(
-        ("case", "gap", "predicted", "difference", "gradient norm"),
-        [(r.case, r.gap, r.predicted, r.error, r.gradient_norm) for r in rows],
-    )
+    """All counterexamples below one another."""
+    return Table(Counterexample.columns, [line for row in rows for line in row.rows()])
 
 
 def climb(
