@@ -141,10 +141,10 @@ def lines_of(*beginnings: str) -> int:
 
 
 #: Lines of code at most; who adds a model may raise its room's limit, and says why in the commit.
-#: The paper: 1,700 since readers' modules are run in float64 and left as they were (module_state).
+#: The paper: 1,800 since readers' modules of any dtype are run in float64 and left as they were.
 LIMITS = {
-    "the paper: support, families/base, theory": (1700, ("support", "families/base.py", "theory")),
-    "the core: all but studies": (6000, tuple(room for room in ROOMS if room != "studies")),
+    "the paper: support, families/base, theory": (1800, ("support", "families/base.py", "theory")),
+    "the core: all but studies": (6100, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     "the package": (10150, ROOMS),
 }

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Promoted", "kept"]
+__all__ = ["LastBits", "Promoted", "coarsest", "kept"]
 
 #: Methods that change the dtype of a tensor by their name alone.
 _CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
@@ -149,3 +149,25 @@ class Promoted(TorchFunctionMode):
         if type(value) is dict:
             return {k: self._promote(v) for k, v in value.items()}
         return value
+
+
+class LastBits:
+    """A ``change`` for :func:`kept`: every entry moves by the eps of its dtype, up or down.
+
+    What this moves beyond what it must move is round-off. ``seed`` gives the signs, which are the
+    same each time.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self, value: Tensor) -> Tensor:
+        draws = torch.Generator().manual_seed(1000 * self._seed + value.numel())
+        signs = 2 * torch.randint(2, value.shape, generator=draws).to(value) - 1
+        return value * (1 + torch.finfo(value.dtype).eps * signs)
+
+
+def coarsest(module: nn.Module) -> torch.dtype:
+    """The dtype with the fewest digits among a module's parameters."""
+    dtypes = {value.dtype for value in module.parameters() if value.is_floating_point()}
+    return max(dtypes, key=lambda dtype: torch.finfo(dtype).eps, default=torch.float64)

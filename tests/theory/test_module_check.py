@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from companion import verify_module
+from companion.studies.own_elbo import usual_vae
 from tests.cases import generator
 
 
@@ -128,3 +129,175 @@ def test_bad_input_is_named():
     ticks = iter(range(100))
     with pytest.raises(ValueError, match="same value twice"):
         verify_module(module, lambda m: m.noise * next(ticks), good[1], direction)
+
+
+def test_a_parameter_that_is_not_learned_is_named():
+    module, x = module_and_data()
+    module.noise.requires_grad_(False)
+    with pytest.raises(ValueError, match="direction names 'noise', which is not learned"):
+        verify_module(module, elbo(x), entropies(x), direction)
+    with pytest.raises(ValueError, match=r"direction\['mean.bias'\] must be finite"):
+        verify_module(module, elbo(x), entropies(x), {"mean.bias": math.inf})
+
+
+# --- no verdict from round-off --------------------------------------------------------------------
+
+
+def pictures(count, size=784):
+    g = torch.Generator().manual_seed(0)
+    return 0.3 * torch.rand(count, size, generator=g) * (torch.rand(count, size, generator=g) < 0.2)
+
+
+def judged(vae, x):
+    return verify_module(
+        vae,
+        lambda m: m.elbo(x),
+        lambda m: usual_vae.entropy_sum(m, x),
+        lambda m: usual_vae.direction(m),
+    )
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Slight(usual_vae.LeftoverBeta):
+    """A mistake of a thousandth."""
+
+    beta = 0.999
+
+
+@pytest.mark.parametrize("noise", [-2.0, -2.83])
+@pytest.mark.usefixtures("one_thread")
+def test_float32_on_one_thread_with_many_pixels_and_an_elbo_near_zero(noise):
+    torch.manual_seed(0)
+    vae, x = usual_vae.UsualVAE(784, 8), pictures(1500)
+    for parameter in vae.decoder.parameters():
+        parameter.data.mul_(0.1)
+    vae.log_variance.data.fill_(noise)
+    report = judged(vae, x)
+    assert report.passed and report.residual < 1e-9
+    assert abs(report.gap) > 20
+    assert not judged(usual_vae.planted(vae, usual_vae.LeftoverBeta), x).passed
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_every_dtype_is_judged_as_sharply(dtype):
+    torch.manual_seed(1)
+    vae, x = usual_vae.UsualVAE(20, 4).to(dtype), pictures(50, 20).to(dtype)
+    right, wrong = judged(vae, x), judged(usual_vae.planted(vae, Slight), x)
+    assert right.passed and right.dtype == torch.float64
+    assert right.residual < 1e-12 * right.scale
+    assert wrong.verdict == "fail" and wrong.residual < 1e-2 * wrong.scale
+    assert next(vae.parameters()).dtype == dtype
+
+
+def test_mixed_dtypes():
+    class Mixed(usual_vae.UsualVAE):
+        def encode(self, x):
+            mean, log_variance = self.encoder(x.to(torch.bfloat16)).float().chunk(2, dim=-1)
+            return mean, log_variance
+
+    torch.manual_seed(1)
+    vae, x = Mixed(20, 4), pictures(50, 20)
+    vae.encoder.to(torch.bfloat16)
+    assert judged(vae, x).passed
+    vae.kl = lambda *arguments: 0.999 * usual_vae.UsualVAE.kl(vae, *arguments)
+    assert judged(vae, x).verdict == "fail"
+    assert vae.encoder[0].weight.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("dtype", "verdict"),
+    [(torch.float32, "pass"), (torch.float16, "undecided"), (torch.bfloat16, "undecided")],
+)
+@pytest.mark.parametrize("where", ["buffer", "closure"])
+def test_a_constant_that_was_rounded_is_no_mistake(dtype, verdict, where):
+    class Rounded(usual_vae.UsualVAE):
+        def log_likelihood(self, x, z):
+            square = (x - self.decoder(z)).square() / self.log_variance.exp()
+            log_2pi = self.log_2pi if where == "buffer" else constant
+            return -0.5 * (square + self.log_variance + log_2pi).sum(-1)
+
+    torch.manual_seed(1)
+    vae, x = Rounded(784, 4), pictures(30)
+    constant = torch.tensor(math.log(2 * math.pi))
+    vae.register_buffer("log_2pi", constant)
+    report = judged(vae, x) if where == "closure" else judged(vae.to(dtype), x.to(dtype))
+    assert report.residual > 1e-6
+    assert report.verdict == ("pass" if where == "closure" else verdict)
+
+
+def test_a_program_that_refuses_float64_is_judged_by_what_round_off_moves():
+    class Refusing(usual_vae.UsualVAE):
+        def encode(self, x):
+            if self.log_variance.data_ptr() and self.encoder[0].weight.dtype == torch.float64:
+                raise RuntimeError("no float64 here")
+            return super().encode(x)
+
+    torch.manual_seed(1)
+    vae, x = Refusing(200, 4), pictures(100, 200)
+    report = judged(vae, x)
+    assert report.passed and report.dtype == torch.float32
+    wrong = judged(usual_vae.planted(vae, type("Wrong", (usual_vae.AveragedKL, Refusing), {})), x)
+    assert wrong.verdict == "fail" and wrong.dtype == torch.float32
+    coarse = judged(vae.to(torch.bfloat16), x.to(torch.bfloat16))
+    assert coarse.verdict == "undecided" and not coarse.passed
+    assert "undecided" in str(coarse)
+
+
+def test_cancellation_in_a_program_leaves_it_undecided():
+    """The natural form of a density, far from zero: what is left is round-off, and it is large."""
+
+    class Natural(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean = nn.Parameter(torch.tensor(1e8, dtype=torch.float64))
+            self.log_variance = nn.Parameter(torch.tensor(0.3, dtype=torch.float64))
+
+    x = 1e8 + torch.randn(50, dtype=torch.float64, generator=generator("natural"))
+
+    def log_likelihood(m):
+        precision = (-m.log_variance).exp()
+        eta = m.mean * precision
+        constant = m.log_variance + math.log(2 * math.pi) + m.mean**2 * precision
+        return (eta * x - 0.5 * precision * x**2).mean() - 0.5 * constant
+
+    def minus_entropy(m):
+        return -0.5 * (m.log_variance + math.log(2 * math.pi * math.e))
+
+    report = verify_module(Natural(), log_likelihood, minus_entropy, {"log_variance": -1.0})
+    assert report.verdict == "undecided"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_modes_and_buffers_of_every_part_are_left_alone(fails):
+    vae = usual_vae.UsualVAE(6, 2)
+    vae.encoder = nn.Sequential(nn.Linear(6, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 4))
+    vae.encoder[0].eval()
+    x = 5 + torch.rand(20, 6, generator=generator("buffers"))
+    before = {name: value.clone() for name, value in vae.state_dict().items()}
+    modes = {name: part.training for name, part in vae.named_modules()}
+
+    def sums(m):
+        if fails:
+            raise KeyError("planted")
+        return usual_vae.entropy_sum(m, x)
+
+    def run():
+        return verify_module(vae, lambda m: m.eval().elbo(x), sums, usual_vae.direction)
+
+    if fails:
+        with pytest.raises(KeyError, match="planted"):
+            run()
+    else:
+        verify_module(vae, lambda m: m.elbo(x), sums, usual_vae.direction)
+        run()
+    assert {name: part.training for name, part in vae.named_modules()} == modes
+    after = vae.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert all(after[name].dtype == value.dtype for name, value in before.items())
