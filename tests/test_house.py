@@ -144,9 +144,10 @@ def lines_of(*beginnings: str) -> int:
 #: The paper: 1,800 since readers' modules of any dtype are run in float64 and left as they were.
 LIMITS = {
     "the paper: support, families/base, theory": (1800, ("support", "families/base.py", "theory")),
-    "the core: all but studies": (6100, tuple(room for room in ROOMS if room != "studies")),
+    # 190 lines are what a download may bring, and the layouts in which people have MNIST.
+    "the core: all but studies": (6290, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
-    "the package": (10150, ROOMS),
+    "the package": (10340, ROOMS),
 }
 LONGEST_FILE = 250
 

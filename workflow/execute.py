@@ -20,8 +20,9 @@ QUIET = {
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     "MPLBACKEND": "agg",
     "TQDM_DISABLE": "1",
-    # torch warns of its own code where forward-mode differentiation is first asked for.
-    "PYTHONWARNINGS": "ignore:`torch.jit.script` is deprecated",
+    # torch warns of its own code where forward-mode differentiation is first asked for; the chapter
+    # that reads SUSY says itself that nobody published a checksum of it.
+    "PYTHONWARNINGS": "ignore:`torch.jit.script` is deprecated,ignore:SUSY has no published",
 }
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gzip
 import hashlib
 import http.server
 import io
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import torch
 from PIL import Image
 
@@ -52,7 +55,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A web server whose pages are set by the test: path to content, or content and its length."""
+    """A web server whose pages are set by the test: content and its length, or what answers."""
     pages, asked = {}, []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -60,6 +63,9 @@ def server(monkeypatch):
             asked.append(self.path)
             if self.path not in pages:
                 self.send_error(404)
+                return
+            if callable(pages[self.path]):
+                pages[self.path](self)
                 return
             content, announced = pages[self.path]
             self.send_response(200)
@@ -71,7 +77,7 @@ def server(monkeypatch):
             pass
 
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever)
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
     address = f"http://127.0.0.1:{running.server_port}/"
     monkeypatch.setattr(mnist, "ADDRESSES", ("http://127.0.0.1:9/", address))
@@ -80,6 +86,22 @@ def server(monkeypatch):
     running.shutdown()
     thread.join()
     running.server_close()
+
+
+def answers(content=b"", length=None, status=200, **headers):
+    """A page that is sent with these headers, and a length only if there is one."""
+
+    def answer(handler):
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        if length is not None:
+            handler.send_header("Content-Length", length)
+        handler.end_headers()
+        with contextlib.suppress(ConnectionError):  # whoever has seen enough goes away
+            handler.wfile.write(content)
+
+    return answer
 
 
 def folder(root, contents):
@@ -110,6 +132,20 @@ def test_the_cache_folder(monkeypatch, tmp_path):
 
 # --- MNIST ----------------------------------------------------------------------------------------
 
+
+def csv(*header):
+    """A table of a label and the pixels of each image."""
+    rows = [",".join(map(str, (9, *image.ravel()))) for image in PIXELS]
+    return "\n".join([*header, *rows]).encode()
+
+
+def npz(**arrays):
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
+KERAS = npz(x_train=PIXELS, y_train=np.arange(7), x_test=PIXELS[:2], y_test=np.arange(2))
 LAYOUTS = {
     "in the folder": {IMAGES: PLAIN[IMAGES]},
     "compressed": {f"{IMAGES}.gz": PACKED},
@@ -121,6 +157,11 @@ LAYOUTS = {
     "cut off beside whole": {IMAGES: PLAIN[IMAGES][:500], f"{IMAGES}.gz": PACKED},
     "Kaggle, a dot": {"train-images.idx3-ubyte": PLAIN[IMAGES]},
     "Kaggle, a folder": {f"{IMAGES}/{IMAGES}": PLAIN[IMAGES]},
+    "Kaggle, a table": {"archive/mnist_train.csv": csv("label,1x1,1x2")},
+    "a table without a header": {"mnist_train.csv": csv()},
+    "Keras": {"datasets/mnist.npz": KERAS},
+    "Keras beside a part of it": {"mnist_train.csv": csv()[:9000], "mnist.npz": KERAS},
+    "three folders below": {f"data/MNIST/raw/{IMAGES}": PLAIN[IMAGES]},
 }
 
 
@@ -144,20 +185,76 @@ def test_absent_mnist_is_said_in_one_sentence(tmp_path, cache):
     for part in (
         *(str(tmp_path), "t10k-images-idx3-ubyte.gz", "http://127.0.0.1:9/"),
         *("datasets.mnist('FOLDER')", "datasets.mnist(download=True)"),
+        *("mnist.npz", "mnist_test.csv", "three folders below"),
     ):
         assert part in str(caught.value)
     with pytest.raises(FileNotFoundError, match=str(cache / "mnist")):
         datasets.mnist()
 
 
-@pytest.mark.parametrize("download", (False, True))
 @pytest.mark.parametrize("content", (PLAIN[IMAGES][:-9] + bytes(9), PACKED[:-9]))
-def test_another_mnist_file_is_refused_with_both_checksums(tmp_path, content, download):
+def test_another_mnist_file_is_refused_with_both_checksums(tmp_path, content):
     folder(tmp_path, {IMAGES: content})
     expected = f"SHA-256 .* is {sha256(content)}, expected {sha256(PLAIN[IMAGES])}"
     with pytest.raises(ValueError, match=expected):
-        datasets.mnist(tmp_path, download=download)
-    assert (tmp_path / IMAGES).read_bytes() == content, "a reader's file is never replaced"
+        datasets.mnist(tmp_path)
+    with pytest.raises(ConnectionError):
+        datasets.mnist(tmp_path, download=True)
+    assert (tmp_path / IMAGES).read_bytes() == content, "it goes only where a right one comes"
+
+
+def header(kind=np.uint8, shape=(7, 28, 28)):
+    """The beginning of an array's file, which announces more than there is."""
+    content = io.BytesIO()
+    about = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(content, about)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    (
+        (f"{IMAGES}.gz", gzip.compress(bytes(2_000_000)), "more than 1000000 bytes in it"),
+        (IMAGES, bytes(1_000_001), "more than 1000000 bytes in it"),
+        ("mnist.npz", npz(x_train=np.zeros((2000, 28, 28), np.uint8)), "more than 1000000 bytes"),
+        ("mnist.npz", npz(x_train=PIXELS / 255), "must hold bytes: found float64"),
+        ("mnist.npz", npz(x_test=PIXELS), "no item named 'x_train.npy'"),
+        ("mnist.npz", npz(x_train=PIXELS[:3]), "corrupted or another file"),
+        ("mnist.npz", KERAS[:-50], "not a zip file"),
+        ("mnist.npz", npz(x_train=np.array([None])), "must hold bytes: found object"),
+        ("mnist_train.csv", csv()[:-20] + b"x", "could not convert"),
+        ("mnist_train.csv", b"", "is empty or has more than 250000000 bytes"),
+        ("mnist_train.csv", b"0,0,0", "invalid column index"),
+        ("mnist_train.csv", csv().replace(b",9,", b",999,"), "could not convert"),
+    ),
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_mnist_is_said_in_one_sentence(tmp_path, monkeypatch, name, content, message):
+    monkeypatch.setattr(mnist, "LARGEST", 1_000_000)
+    with pytest.raises(ValueError, match=message) as caught:
+        datasets.mnist(folder(tmp_path, {name: content}))
+    assert str(caught.value).startswith(str(tmp_path / name)) and "\n" not in str(caught.value)
+
+
+def test_an_announced_array_is_not_made_before_it_is_there(tmp_path):
+    """The shape in an archive says 700 GB: read is what is there."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("x_train.npy", header(shape=(10**9, 28, 28)) + bytes(100))
+    with pytest.raises(ValueError, match="corrupted or another file"):
+        datasets.mnist(folder(tmp_path, {"mnist.npz": content.getvalue()}))
+
+
+def test_a_damaged_mnist_is_replaced_by_the_next_download(server, tmp_path, cache):
+    _, pages, asked = server
+    pages[f"/{IMAGES}.gz"] = (PACKED, None)
+    folder(cache / "mnist", {IMAGES: PLAIN[IMAGES][:500]})
+    assert len(datasets.mnist(download=True)) == 7 and len(asked) == 1
+    assert everything(cache) == [f"mnist/{IMAGES}"]
+    folder(tmp_path / "own", {IMAGES: b"fashion"})
+    assert len(datasets.mnist(tmp_path / "own", download=True)) == 7
+    kept = tmp_path / "own" / f"{IMAGES}.replaced"
+    assert kept.read_bytes() == b"fashion" and len(datasets.mnist(tmp_path / "own")) == 7
 
 
 def test_real_checksums_are_whole_and_different(monkeypatch):
@@ -184,13 +281,31 @@ def test_mnist_is_downloaded_once_to_the_cache(server, cache):
         ((gzip.compress(b"other"), None), f"expected {sha256(PLAIN[IMAGES])} but got"),
         ((PACKED[:100], None), "ended before"),
         ((PLAIN[IMAGES], None), "Not a gzipped file"),
-        (None, "404 Client Error: Not Found"),
+        (None, "answers with status 404"),
+        ((bytes(1_000_001), None), "1000001 bytes are announced, at most 1000000 expected"),
+        ((gzip.compress(bytes(2_000_000)), None), "more than 1000000 bytes are packed in it"),
+        (answers(length="many"), "announces a length of 'many'"),
+        (answers(length="-1"), "announces a length of '-1'"),
+        (answers(length="1" * 40), "announces a length of '1111"),
+        (answers(PACKED, **{"Content-Encoding": "gzip"}), "sends the coding 'gzip', not the file"),
+        (answers(bytes(1_000_001)), "more than 1000000 bytes are sent"),
+        (answers(status=302, Location="/again"), "leads elsewhere more than 5 times"),
+        (answers(status=302, Location="file:///etc/hosts"), "No connection adapters"),
+        (answers(**{f"X-{n}": "y" for n in range(200)}), "no valid answer"),
+        (answers(**{"X": "y" * 70_000}), "no valid answer"),
+        (lambda handler: handler.wfile.write(b"\0nonsense"), "no valid answer"),
     ),
-    ids=("cut off", "wrong content", "short but announced so", "not packed", "not there"),
+    ids=(
+        *("cut off", "wrong content", "short but announced so", "not packed", "not there"),
+        *("announced too long", "bomb", "length no number", "negative length", "absurd length"),
+        *("packed twice", "endless", "led in circles", "led to a file", "many headers"),
+        *("long header", "no answer"),
+    ),
 )
-def test_a_bad_download_leaves_nothing_behind(server, tmp_path, page, message):
+def test_a_bad_download_leaves_nothing_behind(server, tmp_path, monkeypatch, page, message):
     address, pages, _ = server
-    pages |= {f"/{IMAGES}.gz": page} if page else {}
+    monkeypatch.setattr(mnist, "LARGEST", 1_000_000)
+    pages |= {f"/{IMAGES}.gz": page, "/again": page} if page else {}
     with pytest.raises(ConnectionError, match=message) as caught:
         datasets.mnist(tmp_path / "data", download=True)
     for part in ("127.0.0.1:9/", "no connection", address, str(tmp_path / "data")):
@@ -198,16 +313,49 @@ def test_a_bad_download_leaves_nothing_behind(server, tmp_path, page, message):
     assert everything(tmp_path) == []
 
 
+def test_https_never_falls_to_http(server, tmp_path, monkeypatch):
+    """The server here stands for a safe one; where it leads is asked for only if that is safe."""
+    address, pages, asked = server
+    safe, get = "https://data.example/", requests.get
+    monkeypatch.setattr(mnist, "ADDRESSES", (safe,))
+    monkeypatch.setattr(
+        requests, "get", lambda where, **options: get(where.replace(safe, address), **options)
+    )
+    pages["/other"] = (PACKED, None)
+    pages[f"/{IMAGES}.gz"] = answers(status=302, Location=f"{address}other")
+    with pytest.raises(ConnectionError, match=f"leads to '{address}other', which is not https"):
+        datasets.mnist(tmp_path, download=True)
+    assert asked == [f"/{IMAGES}.gz"] and everything(tmp_path) == []
+    for place in ("/other", "//data.example/other", f"{safe}other"):
+        pages[f"/{IMAGES}.gz"] = answers(status=302, Location=place)
+        assert len(datasets.mnist(tmp_path / place.strip("/"), download=True)) == 7
+
+
+def test_a_download_is_in_memory_a_block_at_a_time(server, tmp_path, monkeypatch):
+    """40 MB, packed and as they are: neither is ever held whole."""
+    _, pages, _ = server
+    content = np.random.default_rng(2).bytes(40_000_000)
+    pages[f"/{IMAGES}.gz"] = (gzip.compress(content, 0), None)
+    monkeypatch.setattr(mnist, "SHA256", {IMAGES: sha256(content)})
+    tracemalloc.start()
+    try:
+        files.fetch([f"{mnist.ADDRESSES[1]}{IMAGES}.gz"], tmp_path / "x", gzip.open, 48_000_000)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "x").stat().st_size == 40_000_000 and most < 15_000_000
+
+
 @pytest.mark.parametrize("number", (errno.ENOSPC, errno.EROFS, errno.EACCES))
 def test_a_folder_that_cannot_be_written_to_is_named(server, tmp_path, monkeypatch, number):
     _, pages, _ = server
     pages[f"/{IMAGES}.gz"] = (PACKED, None)
 
-    def refuse(source, target, *length):
-        target.write(source.read(100))
+    def refuse(*arguments):
+        yield b"begun"
         raise OSError(number, "the reason")
 
-    monkeypatch.setattr(files.shutil, "copyfileobj", refuse)
+    monkeypatch.setattr(files, "_unpacked", refuse)
     sentence = f"could not be written to {tmp_path} .the reason.; make room there or name another"
     with pytest.raises(OSError, match=sentence):
         datasets.mnist(tmp_path, download=True)
@@ -232,7 +380,8 @@ def test_susy_is_checked_once_and_recorded(tmp_path, name, monkeypatch):
     values, content = table()
     packed = gzip.compress(content) if name.endswith(".gz") else content
     record = folder(tmp_path, {name: packed}) / f"{name}.sha256"
-    x = datasets.susy(tmp_path)
+    with pytest.warns(UserWarning, match=f"no published checksum: .*sha256='{sha256(packed)}'"):
+        x = datasets.susy(tmp_path)
     assert x.dtype == torch.float64
     np.testing.assert_allclose(x, values[:, 1:], rtol=1e-15)
     assert record.read_text() == f"{sha256(packed)}  {Path(name).name}\n"
@@ -242,7 +391,7 @@ def test_susy_is_checked_once_and_recorded(tmp_path, name, monkeypatch):
         datasets.susy(tmp_path, count=6)
     other = gzip.compress(table(4)[1])
     folder(tmp_path, {name: other})
-    found = f"{sha256(other)}, expected {sha256(packed)}; .* delete .*sha256"
+    found = f"{sha256(other)}, expected {sha256(packed)}; get .* delete .*sha256 if"
     with pytest.raises(ValueError, match=found):
         datasets.susy(tmp_path)
 
@@ -251,13 +400,18 @@ def test_susy_is_checked_once_and_recorded(tmp_path, name, monkeypatch):
     ("content", "message"),
     (
         (table(4)[1], "must have 5 rows: found 4"),
-        (table(6)[1], "must have 5 rows: found 6"),
+        (table(6)[1], "must have 5 rows of .* row 6"),
         (b"", "must have 5 rows: found 0"),
         (table(5, columns=18)[1], "row 1 has 18 columns"),
         (table(5, labels=(0, 1, 2))[1], "label 0 or 1 .* row 3 has 19 columns and begins b'2"),
         (table(4)[1] + table(1, columns=20)[1], "row 5 has 20 columns"),
         (b"a" + table()[1], "row 1 has 19 columns and begins b'a"),
         (gzip.compress(table()[1])[:-20], "corrupted or cut off"),
+        (
+            gzip.compress(b"1" + b",1" * 10 + b",1" + b"0" * 2000 + b",1" * 7),
+            "row 1 has 12 columns",
+        ),
+        (gzip.compress(table()[1] * 9), "row 6 has 19 columns"),
     ),
 )
 def test_susy_of_another_structure_is_refused_and_not_recorded(tmp_path, content, message):
@@ -276,7 +430,37 @@ def test_susy_is_read_where_its_checksum_cannot_be_recorded(tmp_path, monkeypatc
         raise OSError(number, "the reason", str(path))
 
     monkeypatch.setattr(Path, "write_text", refuse)
-    assert len(datasets.susy(tmp_path)) == len(datasets.susy(tmp_path)) == 5
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="no published checksum"):
+            assert len(datasets.susy(tmp_path)) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "found"), ((b"hello", "hello"), (b"\xff" * 70, "�"), (b"a" * 63, "a"))
+)
+def test_a_record_that_is_no_checksum_is_named(tmp_path, content, found):
+    folder(tmp_path, {"SUSY.csv": table()[1], "SUSY.csv.sha256": content})
+    with pytest.raises(ValueError, match=f"SUSY.csv.sha256, .* 64 digits .* found '{found}"):
+        datasets.susy(tmp_path)
+
+
+@pytest.mark.parametrize("pin", (sha256(table()[1]), sha256(table()[1]).upper()))
+def test_susy_that_is_pinned_is_trusted_silently(tmp_path, pin):
+    folder(tmp_path, {"SUSY.csv": table()[1], "SUSY.csv.sha256": b""})
+    assert len(datasets.susy(tmp_path, sha256=pin)) == 5
+    assert len(datasets.susy(tmp_path)) == 5, "the record of a full disk was empty and is made anew"
+    with pytest.raises(ValueError, match=f"expected {'0' * 64}; get it again, .* or give another"):
+        datasets.susy(tmp_path, sha256="0" * 64)
+    with pytest.raises(ValueError, match="sha256 must be the 64 digits of a SHA-256: found 'abc'"):
+        datasets.susy(tmp_path, sha256="abc")
+
+
+def test_words_and_infinities_in_susy_are_refused(tmp_path):
+    for word, message in ((b"word", "must hold numbers: could not"), (b"inf", "must be finite")):
+        content = table()[1].rpartition(b",")[0] + b"," + word + b"\n"
+        folder(tmp_path, {"SUSY.csv": content})
+        with pytest.raises(ValueError, match=f"SUSY.csv {message}"):
+            datasets.susy(tmp_path, sha256=sha256(content))
 
 
 def test_absent_susy_is_said_in_one_sentence(tmp_path):
@@ -286,25 +470,74 @@ def test_absent_susy_is_said_in_one_sentence(tmp_path):
         assert part in str(caught.value)
 
 
-def archive(name="SUSY.csv.gz"):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as packed:
-        packed.writestr(name, gzip.compress(table()[1]))
-    return content.getvalue()
+def archive(name="SUSY.csv.gz", method=zipfile.ZIP_STORED, content=None):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as packed:
+        packed.writestr(name, content or gzip.compress(table()[1]))
+    return made.getvalue()
 
 
 def test_susy_is_downloaded_and_unpacked(server, cache):
     _, pages, asked = server
     pages["/susy.zip"] = (archive(), None)
-    assert datasets.susy(download=True).shape == (5, 18)
+    with pytest.warns(UserWarning, match="no published checksum"):
+        assert datasets.susy(download=True).shape == (5, 18)
     assert everything(cache) == ["susy/SUSY.csv.gz", "susy/SUSY.csv.gz.sha256"]
-    assert len(datasets.susy(count=1)) == 1 and asked == ["/susy.zip"]
+    assert len(datasets.susy(count=1, download=True)) == 1 and asked == ["/susy.zip"]
+
+
+def test_a_damaged_susy_is_replaced_by_what_was_trusted(server, cache, tmp_path):
+    _, pages, asked = server
+    pages["/susy.zip"] = (archive(), None)
+    trusted = sha256(gzip.compress(table()[1]))
+    right = {"SUSY.csv.gz": gzip.compress(table()[1], mtime=0)}
+    pages["/susy.zip"] = (archive(content=right["SUSY.csv.gz"]), None)
+    trusted = sha256(right["SUSY.csv.gz"])
+    for place in (cache / "susy", tmp_path / "own"):
+        folder(place, {"SUSY.csv.gz": right["SUSY.csv.gz"][:90]})
+        (place / "SUSY.csv.gz.sha256").write_text(f"{trusted}  SUSY.csv.gz\n")
+        where = None if place == cache / "susy" else place
+        assert len(datasets.susy(where, download=True)) == len(datasets.susy(where)) == 5
+    assert everything(cache) == ["susy/SUSY.csv.gz", "susy/SUSY.csv.gz.sha256"]
+    assert (tmp_path / "own" / "SUSY.csv.gz.replaced").read_bytes() == right["SUSY.csv.gz"][:90]
+    pages["/susy.zip"] = (archive(content=gzip.compress(table()[1] + b"\n")), None)
+    folder(cache / "susy", {"SUSY.csv.gz": b"damaged"})
+    with pytest.raises(ConnectionError, match=f"expected {trusted} but got"):
+        datasets.susy(download=True)
+    assert len(asked) == 3
+
+
+def encrypted(content):
+    """The archive with the sign that its member is encrypted, in both of its places."""
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = content.index(mark) + place
+        content = content[:at] + b"\1" + content[at + 1 :]
+    return content
+
+
+def method(number):
+    content = archive()
+    for mark, place in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        at = content.index(mark) + place
+        content = content[:at] + bytes([number, 0]) + content[at + 2 :]
+    return content
 
 
 def damaged(content):
     """The archive with one bit of its member changed, which its CRC notices."""
     middle = content.index(b"SUSY.csv.gz") + 100
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def with_an_index():
+    """An archive whose index has 45 kB, by a remark on each member."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as packed:
+        for name in ("SUSY.csv.gz", "second", "third"):
+            about = zipfile.ZipInfo(name)
+            about.comment = bytes(15_000)
+            packed.writestr(about, gzip.compress(table()[1]))
+    return made.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -314,11 +547,27 @@ def damaged(content):
         ((archive()[:300], None), "File is not a zip file"),
         ((archive("other.csv"), None), "no item named 'SUSY.csv.gz'"),
         ((damaged(archive()), None), "Bad CRC-32"),
+        ((archive("../SUSY.csv.gz"), None), "no item named 'SUSY.csv.gz'"),
+        ((archive("/tmp/SUSY.csv.gz"), None), "no item named 'SUSY.csv.gz'"),
+        ((encrypted(archive()), None), "SUSY.csv.gz is encrypted in the archive"),
+        ((method(99), None), "compressed by the unknown method 99"),
+        ((method(12), None), "compressed by the unknown method 12"),
+        (
+            (archive(method=zipfile.ZIP_DEFLATED, content=bytes(200_000)), None),
+            "more than 100000 b",
+        ),
+        ((with_an_index(), None), "Truncated central directory"),
+        ((archive(content=gzip.compress(table(4)[1])), None), "must have 5 rows: found 4"),
     ),
-    ids=("cut off", "cut off unnoticed", "another archive", "damaged"),
+    ids=(
+        *("cut off", "cut off unnoticed", "another archive", "damaged", "a folder up", "rooted"),
+        *("encrypted", "method 99", "bzip2", "bomb", "large index", "another table"),
+    ),
 )
-def test_a_bad_susy_archive_leaves_nothing_behind(server, cache, page, message):
+def test_a_bad_susy_archive_leaves_nothing_behind(server, cache, monkeypatch, page, message):
     address, pages, _ = server
+    monkeypatch.setattr(susy, "LARGEST", 100_000)
+    monkeypatch.setattr(files, "_BLOCK", 20_000)
     pages["/susy.zip"] = page
     with pytest.raises(ConnectionError, match=f"{address}susy.zip: .*{message}"):
         datasets.susy(download=True)
@@ -351,12 +600,32 @@ def test_celeba_is_cropped_scaled_and_flattened(faces):
     assert len(datasets.celeba(faces, size=4, count=1)) == 1
 
 
+def test_celeba_is_found_three_folders_below(faces, tmp_path):
+    deep = tmp_path / "data" / "celeba" / "img_align_celeba"
+    deep.mkdir(parents=True)
+    faces.rename(deep / "img_align_celeba")
+    assert len(datasets.celeba(tmp_path / "data", size=4, count=None)) == 3
+
+
+def test_a_photograph_is_a_jpeg_of_a_photographs_size(faces, monkeypatch):
+    """No other reader of Pillow is handed a stranger's file, and no bomb is unpacked."""
+    Image.new("RGB", (178, 218)).save(faces / "000001.jpg", "PNG")
+    with pytest.raises(ValueError, match=r"000001.jpg is corrupted"):
+        datasets.celeba(faces, count=1)
+    Image.new("RGB", (1780, 2180)).save(faces / "000001.jpg", "JPEG")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 178 * 218)
+    with pytest.raises(ValueError, match=r"000001.jpg is corrupted .*decompression bomb"):
+        datasets.celeba(faces, count=1)
+
+
 def test_bad_celeba_folders_are_named(faces, tmp_path):
     with pytest.raises(ValueError, match=r"size must be at most 148.*: got 149"):
         datasets.celeba(faces, size=149)
     with pytest.raises(ValueError, match="count must be at most 3: got 4"):
         datasets.celeba(faces, count=4)
-    with pytest.raises(FileNotFoundError, match=r"in .*elsewhere and not found: get img_align"):
+    with pytest.raises(
+        FileNotFoundError, match=r"in .*elsewhere and three .* not found: get img_align"
+    ):
         datasets.celeba(tmp_path / "elsewhere")
     (faces / "000002.jpg").rename(faces / "000007.jpg")
     with pytest.raises(ValueError, match=r"000001.jpg to 000003.jpg: found 3, 000002.jpg is miss"):

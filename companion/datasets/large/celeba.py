@@ -26,7 +26,7 @@ def celeba(folder: str | os.PathLike[str], *, size: int = 64, count: int | None 
     pixel red, green, blue: ``x.reshape(-1, size, size, 3)``. The first ``count`` images in the
     order of their numbers, all 202 599 if it is ``None`` (20 GB of memory at size 64).
 
-    ``folder`` holds the images, or a folder in it does, or one in that. There is no download: the
+    ``folder`` holds the images, or a folder up to three below it does. There is no download: the
     images may be used for non-commercial research only and are handed out from a page to agree to,
     https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html. They must all be there, and those that are
     used must be 178 × 218 pixels.
@@ -55,8 +55,9 @@ def _all_images(root: Path) -> list[Path]:
     first = next(find(root, names[0]), None)
     if first is None:
         raise FileNotFoundError(
-            f"CelebA was looked for in {root} and not found: get img_align_celeba.zip from {PAGE}, "
-            "unpack it and name the folder that its images lie in, datasets.celeba('FOLDER')"
+            f"CelebA was looked for in {root} and three folders below and not found: get "
+            f"img_align_celeba.zip from {PAGE}, unpack it and name the folder that its images lie "
+            "in, datasets.celeba('FOLDER')"
         )
     found = {path.name for path in first.parent.glob("*.jpg")}
     missing = next((name for name in names if name not in found), None)
@@ -75,12 +76,12 @@ def _pixels(path: Path, size: int) -> np.ndarray[tuple[int], np.dtype[np.float64
 
     left, top = (WIDTH - CROP) // 2, (HEIGHT - CROP) // 2
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["JPEG"]) as image:
             if image.size != (WIDTH, HEIGHT):
                 found = " × ".join(map(str, image.size))
                 raise ValueError(f"{path} must have {WIDTH} × {HEIGHT} pixels: found {found}")
             part = image.convert("RGB").crop((left, top, left + CROP, top + CROP))
             small = part.resize((size, size), Image.Resampling.BILINEAR)
-    except OSError as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is corrupted ({error}); unpack the images again") from error
     return np.asarray(small, dtype=np.float64).reshape(-1) / 255
