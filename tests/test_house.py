@@ -141,13 +141,14 @@ def lines_of(*beginnings: str) -> int:
 
 
 #: Lines of code at most; who adds a model may raise its room's limit, and says why in the commit.
-#: The paper: 1,800 since readers' modules of any dtype are run in float64 and left as they were.
+#: The paper: 1,900 since readers' modules of any dtype are run in float64 and left as they were,
+#: and the criterion is tried on wider nodes.
 LIMITS = {
-    "the paper: support, families/base, theory": (1800, ("support", "families/base.py", "theory")),
+    "the paper: support, families/base, theory": (1900, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
-    "the core: all but studies": (6290, tuple(room for room in ROOMS if room != "studies")),
+    "the core: all but studies": (6400, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
-    "the package": (10340, ROOMS),
+    "the package": (10440, ROOMS),
 }
 LONGEST_FILE = 250
 

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from companion.support import tree
-from companion.support.checks import as_names
+from companion.support.checks import as_data
 from companion.support.tables import Record
-from companion.theory.solvers import Found, Stacked, from_dictionary, iterative, misfit, solve
+from companion.theory.equations import Natural, chosen_from, stacked, widened
+from companion.theory.solvers import (
+    Found,
+    Stacked,
+    dense,
+    from_dictionary,
+    iterative,
+)
 
 __all__ = ["Criterion", "check_criterion", "sufficient_subsets"]
 
 Verdict = Literal["pass", "fail", "undecided"]
-Natural = Callable[..., Tensor]
 
 TOLERANCE = 1e-8
+#: A misfit on wider nodes that is no round-off, though they stretch over many orders of magnitude.
+REFUTED = 1e-5
+_MORE = 12
 _LARGEST_JACOBIAN = 20_000_000
 
 
@@ -31,9 +41,14 @@ class Criterion(Record):
 
     ``residual`` is the relative error ‖Jβ − η‖/‖η‖ on nodes that were not used to find β;
     ``training_residual`` the same on those that were. ``direction`` holds β by parameter, zero
-    outside the subset. ``verdict`` is "pass", "fail", or "undecided" if the equations have as many
-    independent columns as rows, so that a fit proves nothing and a misfit might be numerical, or if
-    only the iterative method was left (see :func:`check_criterion`) and did not converge.
+    outside the subset. ``beyond`` is the relative error on nodes far wider than those given, with
+    a direction of their own: where the given ones hardly differ, every smooth function seems to
+    pass. It is ``None`` where none was needed or possible.
+
+    ``verdict`` is "pass", "fail", or "undecided": if the equations have as many independent columns
+    as rows, so that a fit proves nothing and a misfit might be numerical; if only the iterative
+    method was left (see :func:`check_criterion`) and did not converge; or if there is a direction
+    on the given nodes and none on wider ones. Then ``direction`` serves the given nodes only.
     """
 
     verdict: Verdict
@@ -44,6 +59,7 @@ class Criterion(Record):
     subset: tuple[str, ...]
     direction: dict[str, Tensor]
     method: str = "dense"
+    beyond: float | None = None
 
     def rows(self) -> list[tuple[str, str | float]]:
         """Label and value of everything but the direction, in reading order."""
@@ -51,6 +67,7 @@ class Criterion(Record):
             ("verdict", self.verdict),
             ("relative residual on held-out nodes", self.residual),
             ("relative residual on the others", self.training_residual),
+            *([] if self.beyond is None else [("relative residual on wider nodes", self.beyond)]),
             ("rank", f"{self.rank} of {self.equations} equations"),
             ("parameters", ", ".join(self.subset)),
             ("method", self.method),
@@ -63,13 +80,15 @@ def check_criterion(
     nodes: Tensor | None = None,
     subset: Iterable[str] | None = None,
     gauge: Tensor | None = None,
+    complete: bool = False,
 ) -> Criterion:
     """Does η(z; Θ) = (∂η(z; Θ)/∂θᵀ) β hold for all z with one β, and which?
 
     Solves the equations by least squares on half of the nodes and judges them on the other half.
     Small problems use the whole Jacobian. Large ones (more than 2e7 entries) first try the span of
     θ_k and 1_k over all tensors k, then each tensor that is small enough, then the iterative LSMR;
-    as this one may converge slowly, it never says "fail".
+    as this one may converge slowly, it never says "fail". A direction that was found is sought
+    again on wider nodes, up to a hundred times, since it proves little where η hardly varies.
 
     Parameters
     ----------
@@ -80,19 +99,23 @@ def check_criterion(
     parameters
         The point Θ at which to check, float64. Take random parameters, not zeros.
     nodes
-        Latent values z, ``(P, H)``; take them at random, at least a few more than
-        (number of parameters)/L.
+        Latent values z, ``(P, H)``; take them at random, at least a few more than twice
+        (number of parameters)/L, and as different as z can be.
     subset
         Names of the parameters θ that β may use; all by default.
     gauge
         Directions ``(G, L)`` along which η can move without changing the distribution, for
         over-complete statistics: ``torch.ones(1, C)`` for a categorical variable.
+    complete
+        Whether ``nodes`` are all values that z can take, as for a discrete latent: then all of them
+        are used, and no others.
 
     Raises
     ------
     ValueError
         For an unknown name in ``subset``, an empty one, fewer than two nodes, natural parameters of
-        another shape, dtype other than float64, or values that are not finite.
+        another shape, dtype other than float64, or values that are not finite; if
+        ``natural_parameters`` draws random numbers or changes something in place.
 
     Source: Lücke & Warnken (arXiv:2209.03077), parameterization criterion; the numerical test is
     this companion's.
@@ -106,23 +129,56 @@ def check_criterion(
     'fail'
     """
     chosen = chosen_from(parameters, subset)
-    if nodes is not None and (nodes.dim() != 2 or len(nodes) < 2):
+    points = None if nodes is None else _points(nodes, complete)
+    equations = partial(stacked, natural_parameters, parameters, gauge=gauge)
+    whole = points is None or complete
+    half = 0 if whole or points is None else len(points) // 2
+    train = equations(points if points is None or whole else points[:half])
+    test = train if points is None or whole else equations(points[half:])
+    try:
+        target = train(chosen)
+        if not bool(torch.isfinite(target).all()):
+            raise ValueError("natural_parameters must be finite: found NaN or infinity")
+        unknowns = sum(value.numel() for value in chosen.values())
+        small = unknowns * len(target) <= _LARGEST_JACOBIAN
+        if small:
+            found, method = dense(train, test, chosen), "dense"
+        else:
+            found, method = _at_scale(train, test, chosen, len(target))
+    except RuntimeError as error:
         raise ValueError(
-            f"nodes must have shape (P, H) with at least two rows: got {tuple(nodes.shape)}"
-        )
-    half = 0 if nodes is None else len(nodes) // 2
-    train = _stacked(natural_parameters, parameters, None if nodes is None else nodes[:half], gauge)
-    test = train if nodes is None else _stacked(natural_parameters, parameters, nodes[half:], gauge)
-    target = train(chosen)
-    if not bool(torch.isfinite(target).all()):
-        raise ValueError("natural_parameters must be finite: found NaN or infinity")
-    unknowns = sum(value.numel() for value in chosen.values())
-    if unknowns * len(target) <= _LARGEST_JACOBIAN:
-        found, method = dense(train, test, chosen), "dense"
-    else:
-        found, method = _at_scale(train, test, chosen, len(target))
-    open_end = method == "iterative" or (nodes is not None and found.rank >= len(target))
-    return outcome(found, parameters, tuple(chosen), len(target), open_end, method)
+            "natural_parameters must be a function of its arguments that torch can differentiate, "
+            "without random numbers and changes in place (batch norm and dropout in evaluation "
+            f"mode): {str(error).splitlines()[0]}"
+        ) from error
+    beyond = None
+    seen = small or method == "dictionary"
+    if not whole and points is not None and found.held_out <= TOLERANCE and seen:
+        count = max(len(points), 2 * unknowns * half // len(target) + _MORE if small else 0)
+        with suppress(IndexError, RuntimeError, ValueError):  # A z that is not in its domain.
+            wide = widened(natural_parameters, parameters, points, count)
+            near, far = (equations(part) for part in wide.tensor_split(2))
+            beyond = _beyond(near, far, chosen, small)
+    open_end = method == "iterative" or (not whole and found.rank >= len(target))
+    names = tuple(chosen)
+    proven = beyond is None or beyond <= REFUTED
+    return outcome(found, parameters, names, len(target), open_end, proven, method, beyond)
+
+
+def _beyond(
+    train: Stacked, test: Stacked, chosen: Mapping[str, Tensor], small: bool
+) -> float | None:
+    """The misfit with a direction of its own; ``None`` if any values would have one."""
+    found = (dense if small else from_dictionary)(train, test, chosen)
+    open_end = small and found.rank >= len(train(chosen))
+    return None if open_end or not math.isfinite(found.held_out) else found.held_out
+
+
+def _points(nodes: Any, complete: bool) -> Tensor:
+    shape = tuple(torch.as_tensor(nodes).shape)
+    if len(shape) != 2 or shape[0] < 2 - complete:
+        raise ValueError(f"nodes must have shape (P, H) with at least two rows: got {shape}")
+    return as_data(nodes, "nodes")
 
 
 def outcome(
@@ -131,14 +187,20 @@ def outcome(
     names: tuple[str, ...],
     equations: int,
     open_end: bool,
+    proven: bool,
     method: str = "dense",
+    beyond: float | None = None,
 ) -> Criterion:
-    """The record of what was found: a misfit is "undecided" if ``open_end``."""
+    """The record of what was found: a misfit is "undecided" if ``open_end``.
+
+    A direction is "undecided" unless ``proven``: if other functions would have had one as well.
+    """
     otherwise: Verdict = "undecided" if open_end else "fail"
-    verdict: Verdict = "pass" if found.held_out <= TOLERANCE else otherwise
+    passed: Verdict = "pass" if proven else "undecided"
+    verdict: Verdict = passed if found.held_out <= TOLERANCE else otherwise
     zeros = {name: torch.zeros_like(value) for name, value in parameters.items()}
     direction, residuals = zeros | found.direction, (found.held_out, found.training)
-    return Criterion(verdict, *residuals, found.rank, equations, names, direction, method)
+    return Criterion(verdict, *residuals, found.rank, equations, names, direction, method, beyond)
 
 
 def sufficient_subsets(
@@ -166,72 +228,6 @@ def sufficient_subsets(
             if result.verdict == "pass":
                 found.append(result)
     return found
-
-
-def chosen_from(
-    parameters: Mapping[str, Tensor], subset: Iterable[str] | None
-) -> dict[str, Tensor]:
-    """The parameters that β may use, once names and dtypes have been found to be valid."""
-    chosen = tuple(parameters) if subset is None else as_names(subset)
-    unknown = [name for name in chosen if name not in parameters]
-    if unknown or not chosen:
-        raise ValueError(f"subset must name some of {sorted(parameters)}: got {list(chosen)}")
-    for name, value in parameters.items():
-        if value.dtype != torch.float64:
-            raise ValueError(f"parameters[{name!r}] must be float64: got {value.dtype}")
-    return {name: parameters[name] for name in chosen}
-
-
-def _stacked(
-    natural_parameters: Natural,
-    parameters: Mapping[str, Tensor],
-    nodes: Tensor | None,
-    gauge: Tensor | None,
-) -> Stacked:
-    """η of all nodes as one vector, gauge directions taken out, from the chosen parameters."""
-    arguments = () if nodes is None else (nodes,)
-    count = 1 if nodes is None else len(nodes)
-    flat = None if gauge is None else torch.atleast_2d(gauge).to(torch.float64).T
-    basis = None if flat is None else torch.linalg.qr(flat).Q
-
-    def natural(chosen: Mapping[str, Tensor]) -> Tensor:
-        eta = natural_parameters(dict(parameters) | dict(chosen), *arguments)
-        expected = (count, eta.shape[-1])
-        if (nodes is not None and eta.dim() != 2) or eta.numel() != math.prod(expected):
-            raise ValueError(
-                f"natural_parameters must return one row for each node, {expected}: "
-                f"got shape {tuple(eta.shape)}"
-            )
-        eta = eta.reshape(expected)
-        eta = eta if basis is None else eta - (eta @ basis) @ basis.T
-        return eta.reshape(-1)
-
-    return natural
-
-
-def dense(
-    train: Stacked,
-    test: Stacked,
-    chosen: Mapping[str, Tensor],
-    target: Tensor | None = None,
-    test_target: Tensor | None = None,
-) -> Found:
-    """Least squares with the whole Jacobian: J β = target, a row for each entry.
-
-    J is that of ``train``; the target is the value of ``train`` itself unless it is given.
-    """
-
-    def equations(function: Stacked, goal: Tensor | None) -> tuple[Tensor, Tensor]:
-        goal = function(chosen) if goal is None else goal
-        blocks = torch.func.jacfwd(function)(dict(chosen))
-        columns = [blocks[name].reshape(len(goal), -1) for name in chosen]
-        return torch.cat(columns, 1), goal
-
-    jacobian, target = equations(train, target)
-    beta, rank = solve(jacobian, target)
-    training = misfit(jacobian, target, beta)
-    held_out = training if test is train else misfit(*equations(test, test_target), beta)
-    return Found(tree.unflatten(beta, chosen), rank, training, held_out)
 
 
 def _at_scale(

@@ -16,12 +16,21 @@ from torch import Tensor
 
 from companion.support import tree
 
-__all__ = ["Found", "from_dictionary", "iterative", "misfit", "solve"]
+__all__ = [
+    "Found",
+    "dense",
+    "from_dictionary",
+    "iterative",
+    "misfit",
+    "solve",
+]
 
 #: Natural parameters of all nodes, as one vector, from the parameters that β may use.
 Stacked = Callable[[Mapping[str, Tensor]], Tensor]
 
 _RANK_TOLERANCE = 1e-11
+#: A row of the equations smaller than this, relative to what it could be, is round-off.
+_NOTHING = 1e-6
 
 
 class Found(NamedTuple):
@@ -47,12 +56,53 @@ def solve(jacobian: Tensor, target: Tensor) -> tuple[Tensor, int]:
 
 
 def misfit(jacobian: Tensor, target: Tensor, beta: Tensor) -> float:
-    """‖Jβ − η‖/‖η‖, every row weighed by its own size: a misfit in a small entry must show."""
+    """‖Jβ − η‖/‖η‖, every row weighed by its own size: a misfit in a small entry must show.
+
+    A row that is smaller than the round-off in it, since it reads 0 = 0, counts with that.
+    """
     if float(target.norm()) == 0:
         return 0.0
-    rows = torch.cat([jacobian * beta, target[:, None]], 1).norm(dim=1)
+    rows = torch.cat([jacobian, target[:, None]], 1).norm(dim=1)
     rows = torch.where(rows > 0, rows, 1.0)
-    return float(((jacobian @ beta - target) / rows).norm() / (target / rows).norm())
+    scaled, goal = jacobian / rows[:, None], target / rows
+    columns = scaled.norm(dim=0)
+    lengths = torch.where(columns > 0, scaled / columns, 0.0).norm(dim=1)
+    size = torch.cat([scaled * beta, goal[:, None]], 1).norm(dim=1)
+    size = torch.maximum(size, _NOTHING * lengths * (columns * beta).norm())
+    size = torch.where(size > 0, size, 1.0)
+    return float(((scaled @ beta - goal) / size).norm() / (goal / size).norm())
+
+
+def dense(
+    train: Stacked,
+    test: Stacked,
+    chosen: Mapping[str, Tensor],
+    target: Tensor | None = None,
+    test_target: Tensor | None = None,
+) -> Found:
+    """Least squares with the whole Jacobian: J β = target, a row for each entry.
+
+    Parameters
+    ----------
+    train, test
+        Functions of the parameters whose Jacobian is J: for the equations, and for held-out ones.
+    chosen
+        The parameters that β may use, where they are.
+    target, test_target
+        Their right sides; the values of the functions themselves by default.
+    """
+
+    def equations(function: Stacked, goal: Tensor | None) -> tuple[Tensor, Tensor]:
+        goal = function(chosen) if goal is None else goal
+        blocks = torch.func.jacfwd(function)(dict(chosen))
+        columns = [blocks[name].reshape(len(goal), -1) for name in chosen]
+        return torch.cat(columns, 1), goal
+
+    jacobian, target = equations(train, target)
+    beta, rank = solve(jacobian, target)
+    training = misfit(jacobian, target, beta)
+    held_out = training if test is train else misfit(*equations(test, test_target), beta)
+    return Found(tree.unflatten(beta, chosen), rank, training, held_out)
 
 
 def from_dictionary(train: Stacked, test: Stacked, chosen: Mapping[str, Tensor]) -> Found:

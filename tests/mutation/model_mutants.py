@@ -154,7 +154,7 @@ OWN_MISTAKES = (
     (
         "own model: a failed criterion goes unnoticed",
         GENERAL,
-        'if found.verdict != "pass":',
+        "if not found.residual <= TOLERANCE:",
         "if False:",
         "bad_models",
     ),

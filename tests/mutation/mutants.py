@@ -682,8 +682,8 @@ CHECKS = (
     Mutant(
         "held-out nodes ignored",
         "theory/criterion.py",
-        "nodes[half:], gauge)",
-        "nodes[:half], gauge)",
+        "equations(points[half:])",
+        "equations(points[:half])",
         CRITERION,
         "training_nodes or too_few",
     ),
@@ -697,8 +697,8 @@ CHECKS = (
     ),
     Mutant(
         "gauge ignored",
-        "theory/criterion.py",
-        "eta if basis is None else eta - (eta @ basis) @ basis.T",
+        "theory/equations.py",
+        "eta - (eta @ basis) @ basis.T",
         "eta",
         CRITERION,
         "gauge",

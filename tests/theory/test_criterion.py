@@ -313,6 +313,7 @@ def test_the_result_reads_as_a_table():
         "verdict": "pass",
         "relative residual on held-out nodes": f"{result.residual:.1e}",
         "relative residual on the others": f"{result.training_residual:.1e}",
+        "relative residual on wider nodes": f"{result.beyond:.1e}",
         "rank": "3 of 180 equations",
         "parameters": "c",
         "method": "dense",
@@ -361,3 +362,127 @@ def test_nothing_is_changed_by_the_check():
     check_criterion(linear, LINEAR, Z)
     assert all(torch.equal(LINEAR[k], before[k]) and not LINEAR[k].requires_grad for k in before)
     assert math.isfinite(check_criterion(linear, LINEAR, Z).residual)
+
+
+# --- rows that read 0 = 0, and nodes that hardly differ -------------------------------------------
+
+
+@pytest.mark.parametrize("zero", [("b",), ("a",), ("a", "b"), ("W",), ("W", "b")], ids=str)
+def test_natural_parameters_that_are_zero_are_no_misfit(zero):
+    def natural(p, z):
+        return torch.cat([p["a"].expand(len(z), -1), z @ p["W"].T + p["b"]], 1)
+
+    for seed in range(20):
+        g = torch.Generator().manual_seed(seed)
+        p = {"a": draw(1, g=g), "W": draw(3, 1, g=g), "b": draw(3, g=g)}
+        p |= {name: torch.zeros_like(p[name]) for name in zero}
+        nodes = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+        for z in (nodes.repeat(10, 1), torch.randint(2, (30, 1), generator=g)):
+            result = check_criterion(natural, p, z)
+            assert result.verdict == "pass", str(result)
+            assert result.residual < 1e-9
+        result = check_criterion(natural, p, nodes, complete=True)
+        assert result.verdict == "pass" and result.beyond is None
+
+
+def test_a_row_that_should_be_zero_and_is_not_still_fails():
+    g = generator("nearly zero")
+    p = {"W": draw(3, 2, g=g), "b": torch.zeros(3, dtype=torch.float64)}
+    held = torch.tensor([0.0, 0.0, 1e-6], dtype=torch.float64)
+    result = check_criterion(lambda p, z: z @ p["W"].T + p["b"], p, Z)
+    assert result.verdict == "pass"
+    result = check_criterion(lambda p, z: z @ p["W"].T + held, {"W": p["W"]}, Z)
+    assert result.verdict == "fail"
+
+
+def test_what_a_gauge_leaves_of_nothing_is_nothing():
+    p = {"c": torch.tensor([0.3], dtype=torch.float64), "W": draw(1, 2, g=generator("nothing"))}
+
+    def natural(p, z):
+        return (z @ p["W"].T + p["c"]).expand(-1, 3) / 3
+
+    assert check_criterion(natural, p, Z, gauge=torch.ones(1, 3)).verdict == "pass"
+
+
+NARROW = {
+    "nodes within 0.01": (0.01 * Z, 0.0),
+    "nodes within 0.01, far out": (3 + 0.01 * Z, 0.0),
+    "two nodes again and again": (Z[:2].repeat(30, 1), 0.0),
+    "one node again and again": (Z[:1].repeat(60, 1), 0.0),
+    "a bias of -30": (Z, -30.0),
+}
+
+
+@pytest.mark.parametrize("case", NARROW)
+@pytest.mark.parametrize("head", ["softplus(a)", "softplus(a)^2", "(softplus(a)+0.01)^2"])
+def test_nodes_that_hardly_differ_prove_nothing(case, head):
+    nodes, bias = NARROW[case]
+    parameters = head_parameters()
+    parameters["c"] = parameters["c"] + bias
+    result = check_criterion(gaussian_heads(FAILS[head]), parameters, nodes)
+    assert result.verdict in ("undecided", "fail"), str(result)
+    if result.verdict == "undecided":
+        assert result.residual <= TOLERANCE and result.beyond > 1e-3
+        assert "wider nodes" in str(result)
+
+
+@pytest.mark.parametrize("case", NARROW)
+@pytest.mark.parametrize("head", HOLDS)
+def test_a_right_head_passes_on_narrow_nodes_too(case, head):
+    nodes, bias = NARROW[case]
+    variance, extra, _ = HOLDS[head]
+    parameters = head_parameters(*extra)
+    parameters["c"] = parameters["c"] + bias
+    result = check_criterion(gaussian_heads(variance), parameters, nodes)
+    assert result.residual <= TOLERANCE
+    saturated = head == "exp(s + 2 tanh a)" and bias == -30
+    assert result.verdict == "pass" or saturated, str(result)
+
+
+def test_the_domain_of_z_is_respected():
+    """What is not finite outside of it, or refused there, says nothing about it."""
+    positive = Z.abs() + 0.1
+    p = {"w": draw(2, g=generator("domain")), "b": draw(g=generator("domain, bias"))}
+
+    def with_logarithms(p, z):
+        return (z.log() @ p["w"] + p["b"])[:, None]
+
+    assert check_criterion(with_logarithms, p, positive).verdict == "pass"
+    states = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    table = {"rows": draw(3, 2, g=generator("table"))}
+    result = check_criterion(lambda p, z: p["rows"][z[:, 0].long()], table, states.repeat(9, 1))
+    assert result.verdict == "pass"
+
+
+@pytest.mark.parametrize(
+    ("natural", "parameters", "sentence"),
+    [
+        (lambda p, z: (z @ p["W"].T,), LINEAR, "must return one tensor: got tuple"),
+        (lambda p, z: z @ p[0].T, [LINEAR["W"]], "parameters must be a dictionary of tensors"),
+        (
+            lambda p, z: torch.nn.functional.dropout(linear(p, z)),
+            LINEAR,
+            "without random numbers and changes in place",
+        ),
+        (lambda p, z: linear(p, z), LINEAR | {"W": 1.0}, r"parameters\['W'\] must be float64"),
+    ],
+    ids=["tuple", "list", "dropout", "number"],
+)
+def test_functions_that_cannot_be_checked_are_refused(natural, parameters, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        check_criterion(natural, parameters, Z)
+
+
+def test_batch_norm_in_training_mode_is_refused_and_works_in_evaluation_mode():
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 3))
+    net.double()
+    p = {name: value.detach() for name, value in net.named_parameters()}
+
+    def natural(p, z):
+        return torch.func.functional_call(net, p, (z,))
+
+    with pytest.raises(ValueError, match="batch norm and dropout in evaluation mode"):
+        check_criterion(natural, p, Z)
+    net.eval()
+    assert check_criterion(natural, p, Z).verdict == "pass"
+    assert check_criterion(natural, p, Z.numpy()).verdict == "pass"

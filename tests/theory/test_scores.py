@@ -153,3 +153,18 @@ def test_what_is_refused():
         )
     with pytest.raises(ValueError, match="finite: found NaN or infinity"):
         checked(student, parameters | {"log_scale": torch.tensor(float("nan")).double()})
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-6, 1e-4])
+def test_points_that_hardly_differ_prove_nothing(spread):
+    """A Weibull density fails; on points that are nearly the same it would pass."""
+    x = 1 + spread * draw(40, g=generator("narrow points"))
+    p = {"scale": draw(g=generator("narrow")), "shape": draw(g=generator("narrow, shape"))}
+
+    def weibull(p):
+        return Weibull(p["scale"].exp(), p["shape"].exp(), validate_args=False)
+
+    found = check_distribution(weibull, p, x)
+    assert found.verdict != "pass"
+    wide = 1 + 0.5 * torch.rand(40, dtype=torch.float64, generator=generator("wide points"))
+    assert check_distribution(weibull, p, wide).verdict == "fail"
