@@ -29,7 +29,7 @@ from companion.studies.catalogue.distributions import (
     mean_field,
     tabulated,
 )
-from companion.studies.catalogue.entries import Entry, entries, perturbed
+from companion.studies.catalogue.listing import Entry, entries, perturbed
 from companion.theory.model import Model, normal_draws
 from companion.theory.variational import Variational
 

@@ -3,8 +3,8 @@
 >>> from companion.studies.catalogue import measure, models_table, rows_table
 """
 
-from companion.studies.catalogue.entries import Entry, entries
 from companion.studies.catalogue.forms import FORMS, in_words, matching_forms
+from companion.studies.catalogue.listing import Entry, entries
 from companion.studies.catalogue.rows import Row, measure, models_table, rows_table
 
 __all__ = [

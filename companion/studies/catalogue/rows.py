@@ -13,8 +13,8 @@ from torch import Tensor
 from companion import fit
 from companion.families import ExponentialFamily
 from companion.models import FamilyMixture, GaussianMixture
-from companion.studies.catalogue.entries import Entry
 from companion.studies.catalogue.forms import in_words, matching_forms
+from companion.studies.catalogue.listing import Entry
 from companion.support import tree
 from companion.support.tables import Table
 from companion.theory.identity import Verification, full_direction, verify
@@ -70,7 +70,7 @@ def measure(
     ValueError
         If a model has no gap direction, or does not fit its data.
 
-    >>> from companion.studies.catalogue.entries import entries
+    >>> from companion.studies.catalogue.listing import entries
     >>> row = measure(entries()[:1], draws=2, steps=20)[0]
     >>> row.entry.name, row.q, row.sum, row.residual < 1e-12, row.control > 1e-3
     ('SBN', 'exact posterior', 'H[q] − H[z] − E H[x|z]', True, True)

@@ -25,7 +25,7 @@ class Statement:
     ``target`` is the right side, ``potential`` what is differentiated: log p, and where the prior
     is fixed also what a step of q changes beside it. ``coordinates`` names the parameters, as the
     package does; each is a symbol, or an ``IndexedBase`` for an array of any size.
-    ``direction`` gives v by name, with :data:`THETA` for the entry that is moved; what it leaves
+    ``direction`` gives v by name, with ``THETA`` for the entry that is moved; what it leaves
     out has v = 0.
 
     >>> x, t = sp.symbols("x t", real=True)
