@@ -90,7 +90,7 @@ class PPCA(LinearGaussian):
     Parameters: ``weights`` W ``(D, H)``, ``mean`` μ ``(D,)``, ``log_variance`` log σ² ``()``; with
     ``learnable_prior=True`` also ``prior_log_variance`` ``(H,)``.
 
-    Source: Tipping & Bishop (1999); Lücke & Warnken (arXiv:2209.03077), where it is an example.
+    Source: Tipping & Bishop (1999); Warnken et al. (arXiv:2501.09022) for the theorem.
 
     >>> model = PPCA(observed=3, latent=1)
     >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))

@@ -73,7 +73,7 @@ class SigmoidBeliefNet(BeliefNet):
     direction is the parameter vector itself, v = (ψ, W, b), since all natural parameters are linear
     in it.
 
-    Source: Neal (1992); Lücke & Warnken (arXiv:2209.03077), where it is an example.
+    Source: Neal (1992); Warnken et al. (arXiv:2501.09022) for the theorem.
 
     >>> model = SigmoidBeliefNet(observed=4, latent=2)
     >>> model.initial_parameters(torch.Generator().manual_seed(0))["weights"].shape
