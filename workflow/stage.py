@@ -19,6 +19,9 @@ from workflow.numbers import number_cells, numbered
 from workflow.progress import Problem
 from workflow.project import load, repository_address, write, write_if_changed
 
+MINUTES = re.compile(r"\{\{\s*minutes: ([a-z0-9-]+)\s*\}\}")
+#: Words that one reads in a minute where there are formulas among them.
+WORDS_A_MINUTE = 150
 FIGURE = re.compile(r"^\{\{\s*figure:\s*([a-z0-9-]+)\s*\}\}[ \t]*$", re.MULTILINE)
 MATHJAX = (
     "tex-chtml.js",
@@ -52,7 +55,7 @@ def stage(project):
             continue
         name = path.relative_to(project.root / "book").as_posix()
         if path.suffix == ".md":
-            text = numbered(path.read_text("utf-8"), project.numbers)
+            text = timed(numbered(path.read_text("utf-8"), project.numbers), name, project)
             contents[name] = fill_page(text, name, collected, figures)
         else:
             contents[name] = path.read_bytes()
@@ -126,6 +129,27 @@ def fill_page(text, name, collected, figures):
         return claims.fill(FIGURE.sub(figure, text), collected["values"])
     except (KeyError, ValueError, TypeError) as error:
         raise Problem(f"book/{name}: {error.args[0]}.") from None
+
+
+def minutes(notebook):
+    """How long a chapter takes to read, to five minutes: its prose, without folded solutions."""
+    prose = " ".join(
+        "".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown"
+    )
+    read = re.sub(r"^(`{3,})\{solution\}.*?^\1$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    return max(5, 5 * round(len(read.split()) / WORDS_A_MINUTE / 5))
+
+
+def timed(text, name, project):
+    """Put reading times where a page asks for `{{minutes: chapter}}`."""
+
+    def replace(match):
+        notebook = load(project.notebook(match.group(1)))
+        if notebook is None:
+            raise Problem(f"book/{name} asks how long {match.group(1)!r} takes: no such chapter.")
+        return str(minutes(notebook))
+
+    return MINUTES.sub(replace, text)
 
 
 def with_api(toc, contents):

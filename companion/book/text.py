@@ -8,6 +8,8 @@ __all__ = ["IDENTIFIER", "digits", "fill", "markup"]
 #: What claims and values are called: "chapter/name".
 IDENTIFIER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*/[a-z0-9]+(?:-[a-z0-9]+)*")
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 def digits(number: float | None, rich: bool = False) -> str:
     """A number in at most six digits; as HTML with a true minus if ``rich``.
@@ -25,6 +27,17 @@ def digits(number: float | None, rich: bool = False) -> str:
         sign = "−" if mantissa == "-1" else ""
         text = f"{sign}{product}10<sup>{int(exponent)}</sup>"
     return text.replace("-", "−") if rich else text
+
+
+def readable(number: str) -> str:
+    """A formatted number with a true minus, and its exponent as a power of ten.
+
+    >>> readable("4.2e-03"), readable("-1e+06"), readable("-0.25")
+    ('4.2 × 10⁻³', '−1 × 10⁶', '−0.25')
+    """
+    mantissa, _, exponent = number.partition("e")
+    power = str(int(exponent)).translate(_RAISED) if exponent else ""
+    return mantissa.replace("-", "−") + (f" × 10{power}" if power else "")
 
 
 def markup(text: str) -> str:
@@ -49,8 +62,10 @@ def markup(text: str) -> str:
 def fill(text: str, values: dict[str, float], single: bool = False) -> str:
     """Replace `{{chapter/name:format}}` (one pair of braces if `single`) by the recorded values.
 
-    >>> fill("a gap of {{ppca/gap:.1e}} nats", {"ppca/gap": 3e-15})
-    'a gap of 3.0e-15 nats'
+    Numbers are written for readers, with a true minus and powers of ten.
+
+    >>> fill("a gap of {{ppca/gap:.1e}} nats", {"ppca/gap": -3e-15})
+    'a gap of −3.0 × 10⁻¹⁵ nats'
     """
     left, right = (r"\{", r"\}") if single else (r"\{\{\s*", r"\s*\}\}")
     pattern = re.compile(rf"{left}({IDENTIFIER.pattern})(?::([^{{}}]*?))?{right}")
@@ -60,6 +75,6 @@ def fill(text: str, values: dict[str, float], single: bool = False) -> str:
         if id not in values:
             known = ", ".join(sorted(values)) or "none"
             raise KeyError(f"no value was recorded as {id!r}; recorded so far: {known}")
-        return format(values[id], form or ".6g")
+        return readable(format(values[id], form or ".6g"))
 
     return pattern.sub(replace, text)

@@ -63,3 +63,30 @@ def test_chapters_are_chosen_by_number_or_start_of_name():
     first, second, *_ = PROJECT.chapters
     assert PROJECT.select(["2", first[:8]]) == [first, second]
     assert PROJECT.select([]) == PROJECT.chapters
+
+
+def test_reading_times_count_prose_without_solutions():
+    from workflow import stage
+    from workflow.progress import Problem
+    from workflow.project import Project
+
+    prose = "word " * 1500
+    solution = "```{solution} label\n:class: dropdown\n\n" + "long " * 3000 + "\n```\n"
+    cells = [{"cell_type": "markdown", "source": [prose, "\n", solution]}]
+    cells += [{"cell_type": "code", "source": ["x = 1\n" * 3000]}]
+    assert stage.minutes({"cells": cells}) == 10
+    assert stage.minutes({"cells": []}) == 5
+    text = stage.timed("{{minutes: theorem-1}} min", "reading.md", Project())
+    assert 10 <= int(text.partition(" ")[0]) <= 60
+    with pytest.raises(Problem, match="asks how long 'theorem-9' takes"):
+        stage.timed("{{ minutes: theorem-9 }}", "reading.md", Project())
+
+
+def test_the_core_path_is_marked():
+    from workflow.project import HOME
+
+    reading = (HOME / "book" / "reading.md").read_text("utf-8")
+    index = (HOME / "book" / "index.md").read_text("utf-8")
+    path = re.findall(r"\{\{minutes: ([\w-]+)\}\}", reading)
+    assert len(path) == 5 and index.count("●") == 5
+    assert all(f"notebooks/{name}.ipynb) ● |" in index for name in path)
