@@ -24,6 +24,7 @@ from companion.families import (
 )
 from companion.families.numerics import softplus
 from tests.cases import draw, generator
+from tests.families.helpers import moments
 
 GAUSSIANS = (SphericalGaussian, DiagonalGaussian, FullGaussian)
 FAMILIES = (Bernoulli, Categorical, *GAUSSIANS)
@@ -32,18 +33,6 @@ SIZE = 3
 every_family = pytest.mark.parametrize("kind", FAMILIES, ids=lambda kind: kind.__name__)
 every_gaussian = pytest.mark.parametrize("kind", GAUSSIANS, ids=lambda kind: kind.__name__)
 logits = st.floats(-30, 30, allow_nan=False)
-
-
-def moments(kind, batch=(5,)):
-    """Random means and (co)variances as ``kind`` takes them."""
-    g = generator(kind.__name__)
-    mean = draw(*batch, SIZE, g=g)
-    if kind is SphericalGaussian:
-        return mean, draw(*batch, g=g).exp()
-    if kind is DiagonalGaussian:
-        return mean, draw(*batch, SIZE, g=g).exp()
-    factor = draw(*batch, SIZE, SIZE, g=g)
-    return mean, factor @ factor.mT + 0.5 * torch.eye(SIZE, dtype=torch.float64)
 
 
 def natural(kind, batch=(5,)):
@@ -141,13 +130,6 @@ def test_moments_invert_natural_parameters(kind):
 
 
 @every_family
-def test_overridden_mean_parameters_agree_with_the_gradient_of_the_log_partition(kind):
-    family, eta = kind(), natural(kind)
-    generic = ExponentialFamily.mean_parameters(family, eta)
-    torch.testing.assert_close(family.mean_parameters(eta), generic, rtol=1e-13, atol=1e-14)
-
-
-@every_family
 def test_shapes_broadcast(kind):
     family = kind()
     eta = natural(kind, (2, 5))
@@ -162,14 +144,6 @@ def test_shapes_broadcast(kind):
 
 
 # --- entropies ------------------------------------------------------------------------------------
-
-
-@every_family
-def test_closed_form_entropy_agrees_with_the_generic_one(kind):
-    family, eta = kind(), natural(kind)
-    generic = ExponentialFamily.pseudo_entropy(family, eta)
-    torch.testing.assert_close(family.entropy(eta), generic, rtol=1e-12, atol=1e-12)
-    assert torch.equal(family.entropy(eta), family.pseudo_entropy(eta))
 
 
 @every_family
@@ -205,30 +179,6 @@ def test_discrete_entropies_agree_with_scipy():
     np.testing.assert_allclose(
         Categorical().entropy(eta).numpy(), stats.entropy(p, axis=-1), rtol=1e-13
     )
-
-
-@every_family
-def test_gradient_of_the_entropy_agrees_with_finite_differences(kind):
-    family = kind()
-    eta = natural(kind, ())
-    gradient = torch.func.grad(family.entropy)(eta)
-    h = 1e-4 * (1 + eta.abs())
-    for index in range(len(eta)):
-        step = torch.zeros_like(eta)
-        step[index] = h[index]
-        along = [float(family.entropy(eta + k * step)) for k in (-2, -1, 1, 2)]
-        slope = (along[0] - 8 * along[1] + 8 * along[2] - along[3]) / (12 * float(h[index]))
-        assert float(gradient[index]) == pytest.approx(slope, rel=1e-7, abs=1e-8)
-    assert float(gradient.norm()) > 0.01
-
-
-@every_family
-def test_gradient_of_the_entropy_is_minus_fisher_times_eta(kind):
-    """∇H = −∇²A(η) η, with the Hessian of the log-partition by automatic differentiation."""
-    family, eta = kind(), natural(kind, ())
-    fisher = torch.func.hessian(family.log_partition)(eta)
-    gradient = torch.func.grad(family.entropy)(eta)
-    torch.testing.assert_close(gradient, -fisher @ eta, rtol=1e-10, atol=1e-11)
 
 
 @every_gaussian
@@ -354,31 +304,6 @@ def test_a_base_measure_enters_the_density_but_not_the_pseudo_entropy():
 
 
 # --- sampling and support -------------------------------------------------------------------------
-
-
-@every_family
-def test_samples_have_the_mean_parameters(kind):
-    """Averages of 20 000 draws within five standard errors of ∇A(η)."""
-    family, eta = kind(), natural(kind, ())
-    draws = family.sample(eta.expand(20_000, -1), generator("samples"))
-    assert draws.dtype == torch.float64
-    assert family.invalid(draws) is None
-    statistics = family.statistics(draws)
-    error = (statistics.mean(0) - family.mean_parameters(eta)).abs()
-    allowed = 5 * statistics.std(0) / math.sqrt(len(draws))
-    assert bool((error <= allowed + 1e-12).all())
-    again = family.sample(eta.expand(20_000, -1), generator("samples"))
-    assert torch.equal(draws, again)
-
-
-def test_samples_average_to_the_entropy():
-    """−log p over draws averages to the entropy: density, sampler and entropy belong together."""
-    for kind in FAMILIES:
-        family, eta = kind(), natural(kind, ())
-        draws = family.sample(eta.expand(20_000, -1), generator("entropy"))
-        surprise = -family.log_prob(draws, eta)
-        error = abs(float(surprise.mean() - family.entropy(eta)))
-        assert error <= 5 * float(surprise.std()) / math.sqrt(20_000)
 
 
 @pytest.mark.parametrize(
