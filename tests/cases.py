@@ -134,8 +134,7 @@ def every_depth(model: Model) -> tuple[Model, ...]:
     """The model, or if it is a decoder, one with each number of hidden layers."""
     if not isinstance(model, Decoder):
         return (model,)
-    deepest = ((4, 3),) if isinstance(model, models.GaussianVAE) else ()
-    return tuple(replace(model, hidden=hidden) for hidden in ((), (3,), *deepest))
+    return tuple(replace(model, hidden=hidden) for hidden in ((), (3,), (4, 3)))
 
 
 CASES = {
@@ -163,6 +162,11 @@ def names(*fragments: str) -> list[str]:
 #: ``@every_case`` runs a test with ``name`` = each case of the registry.
 every_case = pytest.mark.parametrize("name", names())
 
+#: ``@every_model`` runs it once for each model of the registry, with the first of its q.
+every_model = pytest.mark.parametrize(
+    "name", list({name.partition("/")[0]: name for name in reversed(names())}.values())
+)
+
 
 def some_cases(*fragments: str) -> pytest.MarkDecorator:
     """Like :data:`every_case`, for the cases whose names contain one of the fragments."""
@@ -175,6 +179,7 @@ __all__ = [
     "Point",
     "draw",
     "every_case",
+    "every_model",
     "generator",
     "names",
     "perturbed",

@@ -174,7 +174,10 @@ def test_mini_batches_average_to_the_whole(name):
         assert batch.relative_residual <= LIMIT
 
 
-@some_cases("sbn/", "mixture", "poisson", "ppca", "factor", "1-hidden/diagonal-hermite")
+@some_cases(
+    *("sbn/", "mixture", "poisson", "ppca", "factor", "sparse", "bernoulli-vae", "categorical-vae"),
+    "1-hidden/diagonal-hermite",
+)
 def test_reversing_any_block_of_v_is_noticed(name):
     """The check can fail: with one block of v turned round, the residual is that block twice."""
     model, parameters, q, x = point(name)

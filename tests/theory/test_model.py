@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from companion import families, models
+from companion import families
 from companion.theory.model import Factor, Model
-from tests.cases import every_case, generator, point
 
 
 class Bare(Model):
@@ -34,18 +33,6 @@ class Bare(Model):
             "a": torch.randn(1, dtype=torch.float64, generator=generator),
             "w": torch.randn(1, 3, dtype=torch.float64, generator=generator),
         }
-
-
-@every_case
-def test_shapes_are_those_of_drawn_parameters(name):
-    model, parameters, _, _ = point(name)
-    shapes = model.shapes
-    if shapes is None:
-        assert isinstance(model, models.GenerativeModel)
-        return
-    drawn = model.initial_parameters(generator("shapes"))
-    assert shapes == {key: tuple(value.shape) for key, value in drawn.items()}
-    assert shapes == {key: tuple(value.shape) for key, value in parameters.items()}
 
 
 def test_shapes_are_drawn_once_if_a_model_does_not_say_them():

@@ -20,7 +20,6 @@ from companion import (
 )
 from companion.models import EntropyWeights
 from companion.models.sparse.expectations import expected_square_error, marginal_std
-from companion.theory.factors import factor_identities
 from tests.cases import draw, generator
 from tests.models.helpers import (
     LIMIT,
@@ -134,7 +133,7 @@ def test_sparse_coding_entropy_sum_needs_neither_nodes_nor_data(learnable, full)
 
 @every_sparse
 def test_sparse_coding_directions(learnable, full):
-    model, parameters, q, x = sparse_point(learnable, full)
+    model, parameters, *_ = sparse_point(learnable, full)
     prior, observable = model.factors
     nodes = draw(24, H, g=generator("sparse nodes"))
     found = check_criterion(observable.natural, parameters, nodes)
@@ -154,19 +153,6 @@ def test_sparse_coding_directions(learnable, full):
     else:
         torch.testing.assert_close(v["weights"], -parameters["weights"])
         assert model.latent_rescaling == 1
-    full_v = v | {f"q.{k}": t for k, t in q.rescaling(model.latent_rescaling).items()}
-    for block in [key for key, value in full_v.items() if bool((value != 0).any())]:
-        bad = verify(model, parameters, q, x, full_v | {block: -full_v[block]})
-        assert bad.relative_residual > 1e-5, block
-
-
-@every_sparse
-def test_sparse_coding_factors_have_identities_of_their_own(learnable, full):
-    model, parameters, q, x = sparse_point(learnable, full)
-    report = verify(model, parameters, q, x)
-    lines = factor_identities(model, parameters, q, x)
-    assert all(line.residual <= LIMIT * (1 + abs(report.elbo)) for line in lines)
-    assert sum(line.gap for line in lines) == pytest.approx(report.gap, rel=1e-12)
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["diagonal", "full"])
