@@ -7,8 +7,10 @@ PORT ?= 8000
 # What `make sweep` runs: settings, values to combine, and seeds.
 GRID ?= workflow/sweeps/linear-vae.yaml
 
-# What is given on the command line reaches recipes as variables of the shell, which does not read them.
-export TIER PORT GRID ROWS OFFICIAL
+# What is given reaches recipes as variables of the shell, word for word: neither make nor it reads them.
+GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER
+$(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
+export $(GIVEN)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test setup-bench setup-cluster setup-lock book test test-setup test-slurm sweep bench \
@@ -67,8 +69,8 @@ setup-test setup-bench setup-cluster setup-lock: setup
 book: setup ## execute every chapter, check every claim, build the site
 	@"$(RUN)" -m workflow.book --tier "$$TIER"
 
-test: setup-test lint ## check style and types, then run every test and doctest
-	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal
+test: setup-test lint ## check style and types, then run every test and doctest (ORDER=seed: in random order)
+	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal $(if $(ORDER),--order "$$ORDER")
 
 test-setup: setup-test ## set up anew from the index, with the system's own Python (some minutes)
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m setup tests/workflow/test_setup.py
@@ -78,10 +80,14 @@ test-slurm: setup-test setup-cluster ## run sweeps and a chapter through a real 
 
 serve: ## open the built book on this machine only
 	@[ -e _build/site/index.html ] || { echo "The book is not built yet: run 'make book' first." >&2; exit 1; }
-	@"$(PYTHON)" -c 'import os, socket; socket.create_server(("127.0.0.1", int(os.environ["PORT"]))).close()' 2>/dev/null || \
-		{ echo "Port $$PORT is not free on this machine: choose another with 'make serve PORT=8001'." >&2; exit 1; }
-	@echo "The book is at http://127.0.0.1:$$PORT/ (Ctrl-C ends it)."
-	@"$(PYTHON)" -m http.server --bind 127.0.0.1 --directory _build/site "$$PORT"
+	@for python in "$(PYTHON)" "$(RUN)" python3; do "$$python" -c 'import http.server' 2>/dev/null && break; python=; done; \
+	if [ -z "$$python" ]; then \
+		echo "Serving the book needs Python 3: install it, or open _build/site/index.html in a browser." >&2; exit 1; \
+	fi; \
+	"$$python" -c 'import os, socket; socket.create_server(("127.0.0.1", int(os.environ["PORT"]))).close()' 2>/dev/null || { \
+		printf '%s\n' "Port $$PORT is not free on this machine: choose another with 'make serve PORT=8001'." >&2; exit 1; }; \
+	echo "The book is at http://127.0.0.1:$$PORT/ (Ctrl-C ends it)."; \
+	exec "$$python" -m http.server --bind 127.0.0.1 --directory _build/site "$$PORT"
 
 reference: setup ## rewrite reference/claims.json from a new execution, for review
 	@"$(RUN)" -m workflow.book --tier "$$TIER" --reference
@@ -95,8 +101,8 @@ bench: setup-bench ## measure side by side with other packages (ROWS=word, OFFIC
 mutants: setup-test ## plant mistakes in the package and see that tests notice each (some minutes)
 	@"$(RUN)" -m tests.mutation.run
 
-faults: setup-test ## kill, cut and fill what a small book is made of, and see that each is survived
-	@"$(RUN)" -m tests.faults.run --record
+faults: setup-test ## kill, cut and fill what a small book is made of, and see that each is survived (SHORT=1)
+	@"$(RUN)" -m tests.faults.run $(if $(SHORT),--short,--record)
 
 lint: setup-test ## check style and types only
 	@"$(RUN)" -m ruff check .

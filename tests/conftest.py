@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import sys
@@ -39,8 +40,26 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--order", metavar="SEED", help="files, and tests in each, in random order")
+
+
+def shuffled(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
+    """The tests in an order that the seed gives: a file's tests stay together, and its fixtures."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    generator, order = random.Random(seed), list(files.values())
+    generator.shuffle(order)
+    for tests in order:
+        generator.shuffle(tests)
+    return [item for tests in order for item in tests]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what runs on demand only, unless -m asks for it by name."""
+    """Leave out what runs on demand only, unless -m asks for it by name; shuffle, if asked."""
+    if config.option.order:
+        items[:] = shuffled(items, config.option.order)
     unasked = {"setup", "slurm"} - set(re.findall(r"\w+", config.option.markexpr))
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     if left_out:

@@ -198,6 +198,9 @@ def _here(command, environment, log, _, show):
             except KeyboardInterrupt:
                 process.wait()
                 raise
+            except BaseException:  # as where nobody reads what we say: the jobs end with us
+                process.kill()
+                raise
 
 
 def _on_a_cluster(command, environment, log, reports, show):

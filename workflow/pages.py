@@ -1,4 +1,4 @@
-"""Pages that are generated: claim ledger, papers, run times, benchmarks, API reference."""
+"""Pages that are generated: claim ledger, papers, run times, benchmarks, faults, API reference."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from importlib import metadata
 
 from companion.book.claims import comparison
 from companion.book.text import markup
-from workflow import benchmarks, papers
+from workflow import benchmarks, faults, papers
 from workflow.claims import as_claim, check, reference_of
 from workflow.project import load
 
@@ -22,6 +22,7 @@ def generate(project, collected):
         "notices.md": notices(),
         **benchmarks.pages(project),
         **papers.pages(project),
+        **faults.pages(project),
         **api(project),
     }
 

@@ -222,7 +222,10 @@ class Project:
     def site_key(self):
         """What the site depends on beside the executed chapters."""
         names = ("book", "companion", "_config.yml", "_toc.yml")
-        measured = ("reference/claims.json", "reference/papers.yml", "benchmarks/results.json")
+        measured = (
+            *("reference/claims.json", "reference/papers.yml", "reference/faults.json"),
+            "benchmarks/results.json",
+        )
         parts = [self.lock, *(digest(self.root / name) for name in (*names, *measured))]
         return "\n".join([digest(HOME / "workflow"), repository_address(self.root) or "", *parts])
 

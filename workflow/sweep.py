@@ -142,12 +142,19 @@ def _execute(waiting, folder, options, view):
     for name in ("groups", "done"):
         for old in (folder / name).glob("*.json"):
             old.unlink()
-    # No job left over from a sweep that was killed takes part in this one under the same name.
-    attempt = hashlib.sha256(f"{time.time_ns()}".encode()).hexdigest()[:8]
+    attempt = attempt_at(time.time_ns())
     for number, group in enumerate(groups):
         write(folder / "groups" / f"{attempt}-{number}.json", dump(group))
-    arguments = ["--config", f"attempt='{attempt}'", f"groups={len(groups)}"]
+    arguments = ["--config", f"attempt={attempt}", f"groups={len(groups)}"]
     return drive.snakemake("Sweep", folder, arguments, options, view)
+
+
+def attempt_at(nanoseconds):
+    """A name of its own for each attempt: no job of a sweep that was killed takes part in the next.
+
+    It begins with a letter, or Snakemake would take 383331e6 for a number.
+    """
+    return "t" + hashlib.sha256(str(nanoseconds).encode()).hexdigest()[:8]
 
 
 def summarize(records):

@@ -1,10 +1,10 @@
 """A small book with a site of its own, and what of its result is the same in every right run."""
 
-import json
 import shutil
 from pathlib import Path
 
 from tests.workflow.conftest import HOME, Toy, make_toy
+from workflow.project import Project, load
 
 TOC = """format: jb-book
 root: index
@@ -30,24 +30,29 @@ def make_book(root: Path) -> Toy:
 
 
 def outcome(toy: Toy) -> dict[str, object]:
-    """Claims, values and every file of the site, times and dates left out."""
+    """Claims, values, every file of the site, and what certifies them; times and dates left out."""
     found: dict[str, object] = {}
-    for path in sorted((toy.build / "site").rglob("*")):
-        if path.is_file() and path.name != "build.json":
-            found[path.relative_to(toy.build).as_posix()] = path.read_bytes()
-    collected = json.loads((toy.build / "claims.json").read_text())
-    timed = {"started", "seconds"}
-    found["claims"] = [
-        {name: value for name, value in claim.items() if name not in timed}
-        for claim in collected["claims"]
-    ]
+    for folder in ("site", "stamps"):
+        for path in sorted((toy.build / folder).rglob("*")):
+            if path.is_file() and path.name != "build.json":
+                found[path.relative_to(toy.build).as_posix()] = path.read_bytes()
+    collected = load(toy.build / "claims.json") or {"claims": [], "values": None}
+    timed = {"started", "seconds", "executed"}
+    found["claims"] = [without(claim, timed) for claim in collected["claims"]]
     found["values"] = collected["values"]
     for path in sorted(toy.build.glob("executed/*.ipynb")):
-        notebook = json.loads(path.read_text())
-        found[f"executed {path.stem}"] = [
-            (cell["source"], cell.get("outputs")) for cell in notebook["cells"]
-        ]
+        cells = (load(path) or {"cells": []})["cells"]
+        found[f"executed {path.stem}"] = [(cell["source"], cell.get("outputs")) for cell in cells]
+    project = Project(toy.root)
+    for name in project.chapters:
+        found[f"record of {name}"] = without(project.run(name), timed)
+    found["check"] = (project.checked or {}).get("holding")
+    found["record of the site"] = (project.built or {}).get("key")
     return found
+
+
+def without(record: dict[str, object], names: set[str]) -> dict[str, object]:
+    return {name: value for name, value in record.items() if name not in names}
 
 
 def differences(right: dict[str, object], found: dict[str, object]) -> list[str]:

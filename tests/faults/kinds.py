@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -28,14 +29,30 @@ class Fault:
 
     It may run the book itself and returns whether it met what it waited for. After it the command
     that the reader gave must end with status 0 and the result of an unbroken run, at the first
-    try, or at the second if the first one tells a reason.
+    try, or at the second if the first one tells a reason. On code with the weakness ``lost_if`` it
+    must not. ``how`` tells apart what is one row of the table, ``subject``.
     """
 
-    name: str
     phase: str
+    subject: str
+    how: str
     harm: Callable[[Toy], bool]
+    lost_if: str = "believed"
     fresh: bool = False
     short: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.subject} {self.how}"
+
+    @property
+    def row(self) -> tuple[str, str]:
+        return self.phase, self.subject
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """Faults that one weakness loses alike: delays and sizes, but not kinds of damage."""
+        return self.phase, self.subject if self.fresh else self.name
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -74,12 +91,30 @@ FILES = {
 }
 
 
+#: The short form: each kind of file and of harm, and each way of being killed, once.
+SHORT = {
+    *(("executed/one.ipynb", cut), ("runs/one.json", emptied), ("stamps/one.json", removed)),
+    *(("claims.json", foreign), ("claims.checked", removed), ("site/index.html", cut)),
+    *(("stage/notebooks/one.ipynb", foreign), ("jupyter-book/_build/html/searchindex.js", cut)),
+    *(("execution", "job"), ("collection", "driver"), ("building", "all"), ("Sphinx", "driver")),
+    ("execution", "Ctrl-C"),
+}
+
+
 def damage(file: str, how: Callable[[Path], None]) -> Callable[[Toy], bool]:
     def harm(toy: Toy) -> bool:
         how(toy.build / file)
+        if file.startswith(("stage", "jupyter-book")):  # read only where the site is built anew
+            (toy.build / "site" / "build.json").unlink()
         return True
 
     return harm
+
+
+def weakness(file: str) -> str:
+    """On what code damage to a file is lost."""
+    found = {"stamps": "unstamped", "stage": "unstaged", "jupyter-book": "resumed"}
+    return found.get(file.partition("/")[0], "believed")
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -100,44 +135,42 @@ def processes(toy: Toy, words: str) -> list[int]:
 
 
 def killed(phase: str, who: str, delay: float) -> Callable[[Toy], bool]:
-    """Kill the driver, the whole group or the job itself, some time after a phase has begun."""
+    """Kill the driver, the whole group or the job itself, some time after a phase has begun.
+
+    Ctrl-C asks the whole group to end, which it does without a traceback.
+    """
 
     def harm(toy: Toy) -> bool:
-        process = toy.start("--cores", "2")
-        while process.poll() is None:
-            found = processes(toy, PHASES[phase])
-            if found:
-                time.sleep(delay)
-                if who == "driver":
-                    process.kill()
-                elif who == "all":
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    for job in found:
-                        try:
-                            os.kill(job, signal.SIGKILL)
-                        except ProcessLookupError:
-                            continue
-                process.communicate(timeout=120)
-                return True
-            time.sleep(0.003)
-        process.communicate()
+        for _ in range(3):  # a phase of a moment may be missed on a busy machine
+            process = toy.start("--cores", "2")
+            while process.poll() is None:
+                if found := processes(toy, PHASES[phase]):
+                    time.sleep(delay)
+                    end(process, found)
+                    output, _ = process.communicate(timeout=120)
+                    stopped = process.returncode == 130 and "Traceback" not in output
+                    return stopped or who != "Ctrl-C"
+                time.sleep(0.003)
+            process.communicate()
+            shutil.rmtree(toy.build)
         return False
 
-    return harm
-
-
-def stopped(delay: float) -> Callable[[Toy], bool]:
-    """Ctrl-C."""
-
-    def harm(toy: Toy) -> bool:
-        process = toy.start("--cores", "2")
-        time.sleep(delay)
-        os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
-        return process.returncode in (0, 130) and "Traceback" not in output
+    def end(process: subprocess.Popen[str], jobs: list[int]) -> None:
+        sign = signal.SIGINT if who == "Ctrl-C" else signal.SIGKILL
+        for target in jobs if who == "job" else [process.pid]:
+            with contextlib.suppress(ProcessLookupError):  # one that has ended meanwhile
+                (os.killpg if who in ("all", "Ctrl-C") else os.kill)(target, sign)
 
     return harm
+
+
+def unheard(toy: Toy) -> bool:
+    """Whoever reads what the run says goes away, as `head` does."""
+    process = toy.start("--cores", "2")
+    assert process.stdout
+    process.stdout.readline()
+    process.stdout.close()
+    return process.wait(timeout=60) != 0
 
 
 def two_at_once(toy: Toy) -> bool:
@@ -191,18 +224,20 @@ def faults() -> Iterator[Fault]:
     for phase, files in FILES.items():
         for file in files:
             for how in HARMS:
-                name = f"{file} {how.__name__}"
-                short = how is cut and not file.startswith(("stamps", "stage"))
-                yield Fault(name, phase, damage(file, how), short=short)
+                harm, short = damage(file, how), (file, how) in SHORT
+                yield Fault(phase, file, how.__name__, harm, weakness(file), short=short)
     for phase in PHASES:
-        for who in ("driver", "all", "job"):
+        for who in ("driver", "all", "job", "Ctrl-C"):
             for delay in (0.0, 0.3, 1.0):
-                name = f"{who} killed after {delay:.1f} s"
-                yield Fault(name, phase, killed(phase, who, delay), True, delay == 0.3)
-    for delay in (0.5, 1.5, 3.0, 6.0):
-        yield Fault(f"Ctrl-C after {delay:.1f} s", "any", stopped(delay), True, delay == 1.5)
+                harm, short = killed(phase, who, delay), delay == 0.3 and (phase, who) in SHORT
+                subject = who if who == "Ctrl-C" else f"{who} killed"
+                yield Fault(phase, subject, f"after {delay:.1f} s", harm, fresh=True, short=short)
+    yield Fault("any", "output", "closed", unheard, fresh=True, short=True)
     for kilobytes in (8, 60, 200, 3000, 9000, 12000):
-        name = f"disk full at {kilobytes} kB"
-        yield Fault(name, "any", full_disk(kilobytes), True, kilobytes == 200)
-    yield Fault("two runs at once", "any", two_at_once, True, True)
-    yield Fault("build folder removed beside a run", "any", cleaned_beside, True, True)
+        harm, how = full_disk(kilobytes), f"at {kilobytes} kB"
+        yield Fault("any", "disk full", how, harm, fresh=True, short=kilobytes == 200)
+    for subject, how, harm in (
+        ("two runs", "at once", two_at_once),
+        ("build folder removed", "beside a run", cleaned_beside),
+    ):
+        yield Fault("any", subject, how, harm, "unlocked", fresh=True, short=True)

@@ -96,6 +96,32 @@ def test_mathematics_is_rendered_by_our_own_mathjax(site, serve, browser):
     page.close()
 
 
+def test_a_formula_links_to_pages_and_runs_no_script(site, serve, browser):
+    """On a built page, with its own settings: MathJax's safe mode refuses scripts."""
+    page = browser.new_page()
+    page.goto(serve(site) + "index.html")
+    page.wait_for_function("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+    found = page.evaluate(
+        r"""async () => {
+          await MathJax.startup.promise;
+          const links = {};
+          for (const target of ["https://example.org/", "javascript:alert(1)", "data:text/html,x",
+                                "JaVaScRiPt:alert(1)"]) {
+            const place = document.body.appendChild(document.createElement("div"));
+            place.className = "tex2jax_process";
+            place.textContent = "\\(\\href{" + target + "}{x}\\)";
+            await MathJax.typesetPromise([place]);
+            const made = place.querySelectorAll("mjx-container").length;
+            links[target] = [made, place.querySelector("a")?.getAttribute("href") ?? null];
+          }
+          return links;
+        }"""
+    )
+    assert found.pop("https://example.org/") == [1, "https://example.org/"]
+    assert set(map(tuple, found.values())) == {(1, None)}
+    page.close()
+
+
 def test_search_finds_a_word_of_the_book(site, serve, browser):
     page = browser.new_page(viewport=WIDE)
     page.goto(serve(site) + "search.html?q=entropy")

@@ -51,8 +51,8 @@ def notebook(name, extra=()):
 class Toy:
     """A book of toy chapters; `run` is the command a reader would type."""
 
-    def __init__(self, root):
-        self.root, self.build = root, root / "_build"
+    def __init__(self, root, home=HOME):
+        self.root, self.build, self.home = root, root / "_build", home
 
     def write(self, name, extra=()):
         path = self.root / "notebooks" / f"{name}.ipynb"
@@ -65,7 +65,7 @@ class Toy:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         environment = {k: v for k, v in os.environ.items() if k != "REPOSITORY_URL"}
         return subprocess.Popen(
-            command, cwd=HOME, text=True, env=environment, start_new_session=True, **pipes
+            command, cwd=self.home, text=True, env=environment, start_new_session=True, **pipes
         )
 
     def run(self, *options):

@@ -646,6 +646,94 @@ def test_serve_on_a_taken_port_says_so(tmp_path: Path) -> None:
 
 
 @needs_make
+@pytest.mark.parametrize("fits", [True, False])
+def test_serve_takes_any_python_and_says_where_there_is_none(tmp_path: Path, fits: bool) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "sed"):
+        (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    if fits:  # too old for the book, and good enough to serve it
+        script = f"""#!{programs}/sh
+case "$2" in *version_info*) exit 1;; http.server) echo "served $*"; exit 0;; esac
+exec "{sys.executable}" "$@"
+"""
+        (programs / "python3").write_text(script)
+        (programs / "python3").chmod(0o755)
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "_build" / "site").mkdir(parents=True)
+    (tmp_path / "_build" / "site" / "index.html").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    answer = make("serve", f"PORT={port}", cwd=tmp_path, PATH=str(programs))
+    if fits:
+        assert f"--directory _build/site {port}" in answer.stdout and answer.returncode == 0
+    else:
+        assert answer.returncode != 0
+        assert answer.stderr.startswith("Serving the book needs Python 3: install it, or open")
+
+
+HOSTILE = (
+    '"; touch planted; " `touch planted` $(touch planted) $(shell touch planted) ${HOME} $$HOME',
+    "'; touch planted; '$(shell touch planted)'",
+    "x'); import os; os.system('touch planted') #\ntouch planted",
+)
+RECIPES = {
+    "TIER": ("book", "-m workflow.book --tier {}"),
+    "GRID": ("sweep", "-m workflow.sweep {}"),
+    "ROWS": ("bench", "-m benchmarks --rows {} --official "),
+    "OFFICIAL": ("bench", "-m benchmarks --rows  --official {}"),
+    "ORDER": ("test", "-m pytest --numprocesses auto --dist worksteal --order {}"),
+}
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A folder in which make sets nothing up, and Python writes down its words and its home."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "workflow" / "environment.py").write_text("")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("""#!/bin/sh\nprintf %s "$*" > words\nprintf %s "$HOME" > home\n""")
+    python.chmod(0o755)
+    (tmp_path / "_build" / "site").mkdir(parents=True)
+    (tmp_path / "_build" / "site" / "index.html").write_text("")
+    return tmp_path
+
+
+@needs_make
+@pytest.mark.parametrize("name", [*RECIPES, "PORT"])
+@pytest.mark.parametrize("value", HOSTILE, ids=("double", "single", "python"))
+def test_what_is_given_to_make_is_no_code(recorded: Path, name: str, value: str) -> None:
+    """Neither on the command line nor in the environment, for make, the shell or Python."""
+    target, words = RECIPES.get(name, ("serve", ""))
+    for option, settings in ((f"{name}={value}", {}), (f"{name}x=", {name: value})):
+        answer = make(target, option, cwd=recorded, PYTHON=sys.executable, **settings)
+        assert not (recorded / "planted").exists(), answer
+        if words:
+            assert answer.returncode == 0, answer.stderr
+            assert (recorded / "words").read_text() == words.format(value)
+            (recorded / "words").unlink()
+        else:
+            assert answer.returncode != 0
+            assert answer.stderr.startswith(f"Port {value} is not free on this machine")
+
+
+@needs_make
+@pytest.mark.parametrize("home", [None, "", "/nowhere/at/all", "/proc"])
+def test_without_a_home_one_is_made_below_the_build_folder(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    monkeypatch.delenv("HOME")
+    settings = {} if home is None else {"HOME": home}
+    if home == "/proc" and os.access(home, os.W_OK):
+        pytest.skip("root may write everywhere")
+    answer = make("book", cwd=recorded, PYTHON=sys.executable, **settings)
+    assert answer.returncode == 0, answer.stderr
+    assert (recorded / "home").read_text() == str(recorded / "_build" / "home")
+
+
+@needs_make
 def test_clean_leaves_what_people_wrote(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     generated = ["_build/site/index.html", "companion/__pycache__/a.pyc", ".mypy_cache/x"]

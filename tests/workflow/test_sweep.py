@@ -16,7 +16,7 @@ from workflow.grid import plan
 from workflow.progress import Problem
 from workflow.project import HOME, sealed, unsealed
 from workflow.settings import Settings, train
-from workflow.sweep import key, name_of, result, spread, summarize
+from workflow.sweep import attempt_at, key, name_of, result, spread, summarize
 
 GRID = """
 settings: {count: 40, steps: 10, log_every: 10}
@@ -214,6 +214,15 @@ def test_a_damaged_record_is_run_again_with_what_is_new_and_the_rest_is_kept(swe
     assert unsealed(path)["run"] == record["run"]
     summary = json.loads((sweep.output / "summary.json").read_text())
     assert [row["seeds"] for row in summary["rows"]] == [[0, 1], [0, 1]]
+
+
+def test_the_name_of_an_attempt_is_no_number():
+    """A hash such as 383331e6 is one: every seventieth sweep ended without a word."""
+    names = [attempt_at(time) for time in range(1000)]
+    assert len(set(names)) == 1000
+    for name in names:
+        with pytest.raises(ValueError, match="could not convert"):
+            float(name)
 
 
 def test_an_absent_grid_is_named(tmp_path):

@@ -88,6 +88,14 @@ def test_a_chapter_that_raises_is_named_and_the_others_go_on(toy):
     assert not partly.exists()
 
 
+def test_when_two_chapters_fail_both_reasons_are_told(toy):
+    toy.write("one", [RAISES])
+    toy.write("two", ["1 / 0"])
+    status, output = until_claims(toy)
+    assert status == 1
+    assert "RuntimeError: the pipe is blocked" in output and "ZeroDivisionError" in output
+
+
 def test_a_kernel_that_dies_is_reported(toy):
     toy.write("one", ["import os\nos.kill(os.getpid(), 9)"])
     status, output = until_claims(toy)
@@ -296,7 +304,7 @@ def test_a_chapter_depends_on_the_core_and_its_own_study(toy):
 
 
 def test_a_download_carries_no_study_but_its_own_and_is_small():
-    """Every chapter of this book: at most 150 kB for the package that it carries."""
+    """Every chapter of this book: at most 170 kB for the package that it carries."""
     from workflow.site import _archive
 
     project = Project()
@@ -304,7 +312,7 @@ def test_a_download_carries_no_study_but_its_own_and_is_small():
         carried = {path.parts[-3:] for path in project.package_files(chapter)}
         found = {parts[1] for parts in carried if parts[0] == "studies"}
         assert found == set(project.studies(chapter))
-        assert len(_archive(project, chapter)) <= 150_000
+        assert len(_archive(project, chapter)) <= 170_000
 
 
 @pytest.mark.parametrize("category", ["DeprecationWarning", "FutureWarning"])
@@ -386,6 +394,21 @@ def test_cells_that_only_record_or_draw_are_folded(source, folded):
     cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": source}
     prepare({"metadata": {}, "cells": [cell]}, "one", {})
     assert ("hide-input" in cell["metadata"]["tags"]) == folded
+
+
+def test_what_a_reader_gives_is_text_in_the_ledger(made):
+    """A seed is shown as it was given, with no sign left that Markdown or HTML would read."""
+    from workflow.pages import ledger
+
+    collected = made.claims()
+    for claim in collected["claims"]:
+        claim["seed"] = (
+            "3<script>alert(1)</script>`[x](javascript:y)|*z*\n# {{one/first}} $x$ é, -1"
+        )
+    text = ledger(Project(made.root), collected)
+    shown = [line for line in text.splitlines() if "claims, seed" in line]
+    given = "3?script?alert?1???script???x??javascript:y???z??? ??one?first?? ?x? é, -1"
+    assert len(shown) == 2 and all(f"2 claims, seed {given}, " in line for line in shown)
 
 
 def test_pages_take_recorded_values_and_refuse_unknown_ones():
