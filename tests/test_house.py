@@ -144,13 +144,14 @@ def lines_of(*beginnings: str) -> int:
 #: The paper: 1,900 since readers' modules of any dtype are run in float64 and left as they were,
 #: and the criterion is tried on wider nodes.
 LIMITS = {
-    "the paper: support, families/base, theory": (1900, ("support", "families/base.py", "theory")),
+    # 400 lines are the doors: one look at the arguments of everything public, whatever they are.
+    "the paper: support, families/base, theory": (2310, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
-    "the core: all but studies": (6400, tuple(room for room in ROOMS if room != "studies")),
+    "the core: all but studies": (7190, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
-    "the package": (10440, ROOMS),
+    "the package": (11010, ROOMS),
 }
-LONGEST_FILE = 250
+LONGEST_FILE = 260
 
 
 @pytest.mark.parametrize(("limit", "parts"), LIMITS.values(), ids=LIMITS)

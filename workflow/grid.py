@@ -2,7 +2,7 @@
 
 A grid has `settings` (values for all runs), `grid` (lists of values, of which all combinations are
 taken) and `seeds` (a number, or a list). Each value must have the type of its setting in
-`workflow.settings.Settings`.
+`workflow.settings.Settings`; `data: {file: my.csv}` is a file of your own, from the grid's folder.
 """
 
 import hashlib
@@ -87,8 +87,15 @@ def _settings(path, chosen):
 
     from pydantic import TypeAdapter, ValidationError
 
-    from workflow.settings import Settings
+    from workflow.settings import Settings, digest
 
+    own = chosen.get("data")
+    if isinstance(own, dict) and isinstance(own.get("file"), str):
+        file = (path.parent / own["file"]).resolve()
+        if not file.exists():
+            raise Problem(f"{path}: data must name a file, from the grid's folder: {file} is none.")
+        sealed = {"sha256": digest(file)} if file.is_file() else {}
+        chosen = chosen | {"data": own | {"file": str(file)} | sealed}
     known = Settings.__dataclass_fields__
     for name, value in chosen.items():
         if name not in known:

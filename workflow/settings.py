@@ -6,8 +6,10 @@ can be repeated alone. Settings and results are plain numbers and strings, ready
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from torch import Tensor
@@ -36,6 +38,8 @@ PACKAGED = {
 }
 #: Read from a folder, or from where :mod:`companion.datasets` looks without one.
 READ = ("celeba", "mnist", "susy")
+#: Files that hold images; any other file is a table.
+ARRAYS = (".npy", ".npz", ".gz", ".idx", ".idx3-ubyte")
 DATA = tuple(sorted((*DRAWN, *PACKAGED, *READ)))
 
 
@@ -44,7 +48,8 @@ class Settings(Plan):
     """What to train and how; :func:`train` adds the seed.
 
     ``data`` names a data set of which at most ``count`` points are used; the synthetic ones are
-    drawn with the run's seed, MNIST, CelebA and SUSY are read from ``folder``. ``latent``,
+    drawn with the run's seed, MNIST, CelebA and SUSY are read from ``folder``. Your own data are
+    ``{"file": PATH}``: what :func:`companion.datasets.images` reads, or else a table. ``latent``,
     ``hidden``, ``noise`` and ``learnable_prior`` are as in :class:`companion.models.GaussianVAE`,
     the encoder has the same hidden layers; all others are as in :class:`companion.training.Plan`.
     ``nodes`` frozen samples per data point give the logged values (a linear decoder with constant
@@ -62,7 +67,7 @@ class Settings(Plan):
     ValueError: noise must be one of scalar, pixel, head, softplus: got 'fixed'
     """
 
-    data: str = "pca"
+    data: str | dict[str, str] = "pca"
     folder: str | None = None
     count: int = 1000
     latent: int = 2
@@ -77,8 +82,12 @@ class Settings(Plan):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.data not in DATA:
-            raise ValueError(f"data must be one of {', '.join(DATA)}: got {self.data!r}")
+        own = isinstance(self.data, dict) and {"file"} <= set(self.data) <= {"file", "sha256"}
+        if not own and self.data not in DATA:
+            raise ValueError(
+                f"data must be one of {', '.join(DATA)}, or a file of your own as "
+                f"{{file: PATH}}: got {self.data!r}"
+            )
         if self.folder is not None and self.data not in READ:
             raise ValueError(
                 f"folder must be left out for data={self.data!r}; it is for "
@@ -144,12 +153,29 @@ def train(settings: Settings, seed: int) -> Run:
 
 
 def _data(settings: Settings, seed: int) -> Tensor:
+    if isinstance(settings.data, dict):
+        return _own(**settings.data)[: settings.count]
     if settings.data in PACKAGED:
         return PACKAGED[settings.data]()[: settings.count]
     load: Callable[..., Tensor] = getattr(datasets, settings.data)
     if settings.data in READ:
         return load(settings.folder, count=settings.count)
     return load(settings.count, seed=seed)
+
+
+def _own(file: str, sha256: str | None = None) -> Tensor:
+    """The reader's own data, if they are still those that the grid was read with."""
+    path = Path(file)
+    if sha256 is not None and digest(path) != sha256:
+        raise ValueError(f"{file} must stay as it was when the grid was read: it has changed")
+    if path.is_dir() or path.suffix in ARRAYS:
+        return datasets.images(path).x
+    return datasets.table(path).x
+
+
+def digest(path: Path) -> str | None:
+    """SHA-256 of a file's bytes; ``None`` for a folder, or where there is no file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _maximum(settings: Settings, x: Tensor) -> float | None:

@@ -1,4 +1,4 @@
-"""Real data that need no network, seeded synthetic data, manifolds, and optional downloads.
+"""Real data that need no network, seeded synthetic data, manifolds, downloads, and your own files.
 
 All are float64 tensors of shape (N, D).
 """
@@ -15,6 +15,7 @@ from companion.datasets.manifolds import (
     spiral,
     swiss_roll,
 )
+from companion.datasets.own import images, table
 from companion.datasets.packaged import (
     breast_cancer,
     cell_sizes,
@@ -40,6 +41,7 @@ __all__ = [
     "digits",
     "eight_gaussians",
     "image_patches",
+    "images",
     "iris",
     "lemniscate",
     "manifold",
@@ -52,6 +54,7 @@ __all__ = [
     "spiral",
     "susy",
     "swiss_roll",
+    "table",
     "wine",
     "word_counts",
     "word_frequencies",

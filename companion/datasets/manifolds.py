@@ -18,6 +18,7 @@ from torch import Tensor
 
 from companion.datasets.synthetic import seeded
 from companion.support.checks import positive_integer
+from companion.support.doors import door
 
 __all__ = [
     "circle",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 
+@door
 def circle(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = (cos t, sin t) with t uniform on [0, 2π): a closed curve, ``(count, 2)``.
 
@@ -40,6 +42,7 @@ def circle(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     return _observed(rng, noise_std, np.cos(t), np.sin(t))
 
 
+@door
 def eight_gaussians(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = 0.4 (cos πt/4, sin πt/4) with t uniform on {0, …, 7}: eight clusters, ``(count, 2)``.
 
@@ -51,6 +54,7 @@ def eight_gaussians(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -
     return _observed(rng, noise_std, 0.4 * np.cos(t), 0.4 * np.sin(t))
 
 
+@door
 def cosine(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = (t, 1 + cos t) with t uniform on [0, 3π): an open curve, ``(count, 2)``.
 
@@ -61,6 +65,7 @@ def cosine(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     return _observed(rng, noise_std, t, 1 + np.cos(t))
 
 
+@door
 def lemniscate(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = ½ (cos t, sin t cos t) with t uniform on [0, 2π): a figure eight, ``(count, 2)``.
 
@@ -72,6 +77,7 @@ def lemniscate(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Ten
     return _observed(rng, noise_std, np.cos(t) / 2, np.sin(t) * np.cos(t) / 2)
 
 
+@door
 def swiss_roll(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(s, t) = (t cos t, 21 s, t sin t), s uniform on [0, 1), t on [1.5π, 4.5π), ``(count, 3)``.
 
@@ -85,6 +91,7 @@ def swiss_roll(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Ten
     return torch.from_numpy(points).contiguous()
 
 
+@door
 def spiral(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = 2.5 (sin 2πt − 1.2t, cos 2πt, sin 2πt + 1.2t), t uniform on [0, 1), ``(count, 3)``.
 
@@ -98,6 +105,7 @@ def spiral(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     return _observed(rng, noise_std, *(2.5 * coordinate for coordinate in shape))
 
 
+@door
 def manifold(
     count: int = 1000,
     intrinsic: int = 2,

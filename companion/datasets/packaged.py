@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.support.checks import positive_integer
+from companion.support.checks import integer, positive_integer
+from companion.support.doors import door
 
 __all__ = [
     "breast_cancer",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 
+@door
 def digits(binary: bool = False) -> Tensor:
     """1797 handwritten digits of 8 × 8 pixels, intensities 0 to 16, ``(1797, 64)``.
 
@@ -41,21 +43,25 @@ def digits(binary: bool = False) -> Tensor:
     return (x > 8).to(torch.float64) if binary else x
 
 
+@door
 def iris(standardize: bool = False) -> Tensor:
     """150 iris flowers, four lengths in cm, ``(150, 4)``. Source: Fisher (1936)."""
     return _sklearn("load_iris", standardize)
 
 
+@door
 def wine(standardize: bool = False) -> Tensor:
     """178 wines, 13 chemical measurements, ``(178, 13)``. Source: UCI, via scikit-learn."""
     return _sklearn("load_wine", standardize)
 
 
+@door
 def breast_cancer(standardize: bool = False) -> Tensor:
     """569 cell images, 30 measurements, ``(569, 30)``. Source: UCI (WDBC), via scikit-learn."""
     return _sklearn("load_breast_cancer", standardize)
 
 
+@door
 def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
     """Grey patches, ``size`` × ``size`` pixels, cut from two photographs; ``(count, size²)``.
 
@@ -69,7 +75,7 @@ def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
     height = images.shape[1]
     if not 2 <= size <= height:
         raise ValueError(f"size must lie between 2 and {height}, their height: got {size}")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(integer(seed, "seed"))
     which = rng.integers(len(images), size=count)
     row, column = rng.integers(np.subtract(images.shape[1:], size - 1), size=(count, 2)).T
     windows = np.lib.stride_tricks.sliding_window_view(images, (size, size), axis=(1, 2))
@@ -78,6 +84,7 @@ def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
     return torch.from_numpy(patches / patches.std())
 
 
+@door
 def cell_sizes() -> Tensor:
     """Mean area and standard error of the area of the nuclei in 569 cell images, ``(569, 2)``.
 
@@ -87,6 +94,7 @@ def cell_sizes() -> Tensor:
     return x / x.mean(0)
 
 
+@door
 def petal_proportions() -> Tensor:
     """Shapes of 150 iris flowers as ratios between 0 and 1, ``(150, 3)``.
 
@@ -98,6 +106,7 @@ def petal_proportions() -> Tensor:
     return torch.stack(ratios, 1)
 
 
+@door
 def orientations(count: int = 2000, seed: int = 0) -> Tensor:
     """Directions in which two photographs get brighter, angles in radians, ``(count, 1)``.
 
@@ -117,10 +126,13 @@ def orientations(count: int = 2000, seed: int = 0) -> Tensor:
     everything = np.concatenate(angles)
     if count > len(everything):
         raise ValueError(f"count must be at most {len(everything)}: got {count}")
-    chosen = np.random.default_rng(seed).choice(len(everything), count, replace=False)
+    chosen = np.random.default_rng(integer(seed, "seed")).choice(
+        len(everything), count, replace=False
+    )
     return torch.from_numpy(everything[chosen, None])
 
 
+@door
 def most_frequent_words(words: int = 20) -> list[str]:
     """The most frequent words of the text of :func:`word_counts`, the most frequent first."""
     positive_integer(words, "words")
@@ -130,6 +142,7 @@ def most_frequent_words(words: int = 20) -> list[str]:
     return [word for word, _ in counts[:words]]
 
 
+@door
 def word_counts(words: int = 20, length: int = 50) -> Tensor:
     """How often frequent words occur in passages of real prose, ``(passages, words + 1)``.
 
@@ -153,6 +166,7 @@ def word_counts(words: int = 20, length: int = 50) -> Tensor:
     return torch.from_numpy(np.array(rows, dtype=np.float64))
 
 
+@door
 def word_frequencies() -> Tensor:
     """How often each different word occurs in the text of :func:`word_counts`, ``(V, 1)``.
 

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.support.checks import positive_integer
+from companion.support.checks import integer, positive_integer
+from companion.support.doors import door
 
 __all__ = ["bars", "pca", "pca_ring"]
 
 
+@door
 def pca(
     count: int = 1000, observed: int = 10, latent: int = 2, noise_std: float = 0.1, seed: int = 0
 ) -> Tensor:
@@ -34,6 +36,7 @@ def pca(
     return _linear(count, observed, latent, noise_std, seed, ring=False)
 
 
+@door
 def pca_ring(
     count: int = 1000, observed: int = 10, latent: int = 2, noise_std: float = 0.1, seed: int = 0
 ) -> Tensor:
@@ -49,6 +52,7 @@ def pca_ring(
     return _linear(count, observed, latent, noise_std, seed, ring=True)
 
 
+@door
 def bars(
     count: int = 500, size: int = 4, probability: float | None = None, seed: int = 0
 ) -> Tensor:
@@ -73,7 +77,7 @@ def bars(
     chance = 1 / size if probability is None else probability
     if not 0 < chance < 1:
         raise ValueError(f"probability must lie between 0 and 1: got {probability}")
-    present = np.random.default_rng(seed).random((count, 2, size)) < chance
+    present = np.random.default_rng(integer(seed, "seed")).random((count, 2, size)) < chance
     images = present[:, 0, :, None] | present[:, 1, None, :]
     return torch.from_numpy(images.reshape(count, -1).astype(np.float64))
 
@@ -83,7 +87,7 @@ def seeded(count: int, noise_std: float, seed: int) -> np.random.Generator:
     positive_integer(count, "count")
     if not 0 <= noise_std < math.inf:
         raise ValueError(f"noise_std must be a finite number of at least 0: got {noise_std}")
-    return np.random.default_rng(seed)
+    return np.random.default_rng(integer(seed, "seed"))
 
 
 def _linear(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from companion.support.checks import all_finite
+from companion.families.checked import CheckedFamily
+from companion.support.checks import all_finite, positive_integer
 
 __all__ = ["Average", "Blocks", "ExponentialFamily", "Family"]
 
@@ -19,7 +20,7 @@ Blocks = tuple[Tensor, ...]
 Average = Callable[[Tensor], Tensor]
 
 
-class Family(ABC):
+class Family(CheckedFamily):
     """A family of densities p(x | η), of which models are made: density, entropy, draws, support.
 
     Shapes: a value ``x`` is ``(..., D)``; parameters η are ``(..., L)`` and broadcast against it;
@@ -118,7 +119,7 @@ class Family(ABC):
         ValueError
             If values can't have this number of columns.
         """
-        return observed
+        return positive_integer(observed, "observed")
 
     def from_coordinates(self, *theta: Any, **named: Any) -> Tensor:
         """Parameters η(θ), ``(..., L)``, from one argument for each coordinate."""
@@ -189,7 +190,7 @@ class ExponentialFamily(Family):
     ...         weights = torch.exp(natural[..., None] * values)
     ...         return values[torch.multinomial(weights, 1, generator=generator)[..., 0]]
     >>> Sign().entropy(torch.zeros(1)).exp()     # three values, equally probable
-    tensor(3.)
+    tensor(3., dtype=torch.float64)
     >>> from companion.models import FamilyMixture
     >>> FamilyMixture(Sign(), observed=5, components=2).shapes
     {'prior_logits': (2,), 'natural': (2, 5)}
@@ -233,9 +234,13 @@ class ExponentialFamily(Family):
         return self.log_partition(t * natural) - t * self.log_partition(natural)
 
     def coordinate_size(self, observed: int) -> int:
+        observed = positive_integer(observed, "observed")
         if self.coordinates == ExponentialFamily.coordinates:
-            return self.statistics(torch.ones(observed, dtype=torch.float64)).shape[-1]
+            return self._natural_size(observed)
         return observed
+
+    def _natural_size(self, observed: int) -> int:
+        return self.statistics(torch.ones(observed, dtype=torch.float64)).shape[-1]
 
     def from_coordinates(self, *theta: Any, **named: Any) -> Tensor:
         """The one coordinate, which is η itself."""

@@ -82,11 +82,14 @@ class CategoricalProduct(ExponentialFamily):
         return x.unflatten(-1, (self.groups, -1))
 
     def coordinate_size(self, observed: int) -> int:
-        if observed % self.groups:
+        if positive_integer(observed, "observed") % self.groups:
             raise ValueError(
                 f"observed must be a multiple of the family's {self.groups} groups: got {observed}"
             )
         return observed
+
+    def _check_size(self, size: int, observed: int | None) -> None:
+        super()._check_size(self.coordinate_size(size), observed)
 
     def log_partition(self, natural: Tensor) -> Tensor:
         return torch.logsumexp(self.split(natural), -1).sum(-1)
@@ -116,7 +119,7 @@ class Multinomial(ExponentialFamily):
     are the logits l themselves: v = l.
 
     >>> Multinomial(trials=5).pseudo_entropy(torch.zeros(4)) / math.log(4)
-    tensor(5.)
+    tensor(5., dtype=torch.float64)
     """
 
     trials: int

@@ -50,7 +50,7 @@ class Custom(ExponentialFamily):
     ...                   lambda x: x.log().sum(-1), support=lambda x: x > 0, name="Rayleigh")
     >>> x, scale = torch.tensor([1.5]), torch.tensor([2.0])
     >>> rayleigh.log_prob(x, -1 / (2 * scale**2)).exp()     # x/s² exp(−x²/(2s²))
-    tensor(0.2831)
+    tensor(0.2831, dtype=torch.float64)
     >>> rayleigh
     Custom(Rayleigh)
     """

@@ -121,7 +121,7 @@ class Exponential(_KnownShape):
     log r: v = 1.
 
     >>> Exponential().entropy(torch.tensor([-1.0, -1.0]))
-    tensor(2.)
+    tensor(2., dtype=torch.float64)
     """
 
     shape = 1.0
@@ -144,7 +144,7 @@ class GammaFixedShape(_KnownShape):
     Σ_d [k − log r + log Γ(k) + (1 − k) ψ(k)]. Coordinates are log r: v = 1.
 
     >>> GammaFixedShape(shape=2.5).pseudo_entropy(torch.tensor([-1.0]))
-    tensor(2.5000)
+    tensor(2.5000, dtype=torch.float64)
     """
 
     shape: float

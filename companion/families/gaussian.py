@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.families.base import ExponentialFamily
+from companion.support.checks import known
 
 __all__ = ["DiagonalGaussian", "FullGaussian", "GaussianMean", "SphericalGaussian"]
 
@@ -56,6 +58,9 @@ class SphericalGaussian(Gaussian):
     True
     """
 
+    def _check_size(self, size: int, observed: int | None) -> None:
+        super()._check_size(size, observed or max(1, size - 1))
+
     def statistics(self, x: Tensor) -> Tensor:
         return torch.cat([x, (x * x).sum(-1, keepdim=True)], -1)
 
@@ -91,6 +96,9 @@ class DiagonalGaussian(Gaussian):
     A(η) = Σ_d −η₁²/(4η₂) − ½ log(−2η₂) + ½ log 2π,  H = Σ_d ½ log(2πeσ_d²).
     """
 
+    def _check_size(self, size: int, observed: int | None) -> None:
+        super()._check_size(size, observed or max(1, size // 2))
+
     def statistics(self, x: Tensor) -> Tensor:
         return torch.cat([x, x * x], -1)
 
@@ -124,6 +132,22 @@ class FullGaussian(Gaussian):
 
     A(η) = ½ mᵀΛm − ½ log det Λ + (D/2) log 2π,  H = ½ log det(2πeΣ).
     """
+
+    positive = Gaussian.positive - {"variance"}
+
+    def admit(self, method: str, given: dict[str, Any]) -> None:
+        super().admit(method, given)
+        variance = given.get("variance")
+        if variance is not None and known(variance):
+            if variance.dim() < 2 or bool(torch.linalg.cholesky_ex(variance).info.any()):
+                raise ValueError(
+                    "variance must be a positive definite covariance matrix: got one of shape "
+                    f"{tuple(variance.shape)} that has no Cholesky factor"
+                )
+
+    def _check_size(self, size: int, observed: int | None) -> None:
+        columns = round((math.sqrt(1 + 4 * size) - 1) / 2)
+        super()._check_size(size, observed or max(1, columns))
 
     def statistics(self, x: Tensor) -> Tensor:
         return torch.cat([x, (x[..., :, None] * x[..., None, :]).flatten(-2)], -1)

@@ -28,6 +28,7 @@ class InverseGaussian(PositiveVariables):
     tensor(0.5000, dtype=torch.float64)
     """
 
+    positive = PositiveVariables.positive | {"mean"}
     coordinates = ("log_means", "log_shapes")
     in_words = "log_means, log_shapes; 0, 1"
 

@@ -71,7 +71,7 @@ class Laplace(Family):
 
     >>> family = Laplace()
     >>> family.entropy(family.parameters(torch.zeros(1), torch.ones(1))) - 1 - math.log(2)
-    tensor(0.)
+    tensor(0., dtype=torch.float64)
     """
 
     independent_columns = True

@@ -40,8 +40,11 @@ def numpy_draw(method: str, *arguments: Tensor | int, generator: torch.Generator
     ``None``), so that one torch seed still decides everything.
     """
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
-    plain: list[Any] = [a.numpy() if isinstance(a, Tensor) else a for a in arguments]
-    draws = getattr(np.random.default_rng(seed), method)(*plain)
+    plain: list[Any] = [a.detach().numpy() if isinstance(a, Tensor) else a for a in arguments]
+    try:
+        draws = getattr(np.random.default_rng(seed), method)(*plain)
+    except ValueError as error:
+        raise ValueError(f"natural must be of moderate size to draw from ({error})") from error
     return torch.as_tensor(np.asarray(draws), dtype=torch.float64)
 
 

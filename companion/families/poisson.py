@@ -54,7 +54,7 @@ class Poisson(Count):
 
     >>> family = Poisson()
     >>> family.pseudo_entropy(family.natural_parameters(torch.tensor([1.0, math.e])))
-    tensor(1.)
+    tensor(1., dtype=torch.float64)
     """
 
     coordinates = ("log_rates",)

@@ -12,6 +12,7 @@ from torch import Tensor
 from companion.fit import maximise
 from companion.fit.records import FitResult, Recorder
 from companion.support.checks import positive_integer
+from companion.support.doors import door
 from companion.theory.model import Model, Parameters
 from companion.theory.objective import Problem
 from companion.theory.variational import Amortized, Variational, samples
@@ -19,6 +20,7 @@ from companion.theory.variational import Amortized, Variational, samples
 __all__ = ["adam", "lbfgs", "newton"]
 
 
+@door
 def lbfgs(
     model: Model,
     parameters: Parameters,
@@ -62,6 +64,7 @@ def lbfgs(
     return log.result(problem.state(end), "L-BFGS", tolerance)
 
 
+@door
 def newton(
     model: Model,
     parameters: Parameters,
@@ -94,6 +97,7 @@ def newton(
     return log.result(problem.state(end), "Newton", tolerance)
 
 
+@door
 def adam(
     model: Model,
     parameters: Parameters,

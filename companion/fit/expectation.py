@@ -11,6 +11,7 @@ from torch import Tensor
 from companion.fit.records import FitResult, Recorder, iterate
 from companion.models import FactorAnalysis, FamilyMixture, GaussianMixture
 from companion.support import tree
+from companion.support.doors import door
 from companion.theory.model import Parameters
 from companion.theory.objective import Problem
 
@@ -20,6 +21,7 @@ Learnable = GaussianMixture | FamilyMixture | FactorAnalysis
 Step = Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]
 
 
+@door
 def em(
     model: Learnable,
     parameters: Parameters,

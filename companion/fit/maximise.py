@@ -18,19 +18,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
+from typing import Any
 
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from companion.fit.records import Vector, iterate, positive
+from companion.fit.records import Vector, check_start, iterate, positive
 from companion.support import tree
 from companion.support.checks import positive_integer
+from companion.support.doors import door
 
 __all__ = ["adam", "ascent", "lbfgs", "newton"]
 
 Variables = dict[str, Tensor]
-Start = Mapping[str, Tensor]
+Start = Mapping[str, Any]
 Objective = Callable[[Variables], Tensor]
 Log = Callable[[int, Variables], bool]
 
@@ -42,6 +44,7 @@ def _silent(step: int, variables: Variables) -> bool:
     return False
 
 
+@door
 def lbfgs(
     objective: Objective,
     start: Start,
@@ -67,6 +70,7 @@ def lbfgs(
     ValueError
         If steps or tolerance is not positive.
     """
+    check_start(start)
     positive_integer(steps, "steps")
     positive(tolerance=tolerance)
     gradient_and_value = torch.func.grad_and_value(_of_vector(objective, start))
@@ -92,6 +96,7 @@ def lbfgs(
     return variables(end.x)
 
 
+@door
 def newton(
     objective: Objective,
     start: Start,
@@ -118,6 +123,7 @@ def newton(
     ValueError
         If steps or tolerance is not positive.
     """
+    check_start(start)
     positive(tolerance=tolerance)
     hessian = torch.func.hessian(_of_vector(objective, start))
     norms: list[float] = []
@@ -134,6 +140,7 @@ def newton(
     return iterate(_uphill(objective, start, direction, tolerance), steps, log)
 
 
+@door
 def ascent(
     objective: Objective,
     start: Start,
@@ -163,11 +170,13 @@ def ascent(
     ValueError
         If steps, rate or tolerance is not positive, or the ascent leaves the finite numbers.
     """
+    check_start(start)
     positive(tolerance=tolerance, rate=rate)
     path = _uphill(objective, start, lambda _, gradient: gradient, tolerance, rate, halvings)
     return iterate(path, steps, log)
 
 
+@door
 def adam(
     objective: Objective,
     start: Start,
@@ -194,6 +203,7 @@ def adam(
     ValueError
         If steps or learning_rate is not positive.
     """
+    check_start(start)
     positive(learning_rate=learning_rate)
     variables = {name: value.detach().clone().requires_grad_() for name, value in start.items()}
     optimizer = torch.optim.Adam(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from companion.support.checks import positive_integer
+from companion.support.checks import all_finite, positive_integer
+from companion.support.doors import door
 from companion.support.tables import Cell, Record
 from companion.theory.identity import Verification
 from companion.theory.variational import Variational
@@ -49,6 +51,7 @@ class Trace(Record):
             for step, at in zip(self.steps, self.records, strict=True)
         ]
 
+    @door
     def column(self, name: str) -> Vector:
         """One quantity over the steps, for example ``"elbo"``, ``"entropy_sum"`` or ``"gap"``.
 
@@ -61,6 +64,7 @@ class Trace(Record):
             raise ValueError(f"name must be a number of companion.Verification: got {name!r}")
         return np.array([getattr(record, name) for record in self.records], dtype=np.float64)
 
+    @door
     def then(self, later: Trace) -> Trace:
         """This trace continued by ``later``, its steps counted on from here."""
         offset = self.steps[-1] if self.steps else 0
@@ -164,7 +168,7 @@ class Recorder:
         if tolerance is not None:
             message += f", asked for {tolerance:.1e}"
             if not converged:
-                warnings.warn(message, ConvergenceWarning, stacklevel=3)
+                warnings.warn(message, ConvergenceWarning, stacklevel=4)
         return FitResult(*end, trace, converged, message)
 
 
@@ -182,3 +186,15 @@ def iterate(path: Iterable[State], steps: int, log: Callable[[int, State], bool]
         if log(step, state) or step == steps:
             break
     return state
+
+
+def check_start(start: Mapping[str, Any]) -> None:
+    """A ``ValueError`` unless there are finite tensors of float64 or float32."""
+    for name, value in start.items():
+        if not isinstance(value, Tensor) or value.dtype not in (torch.float64, torch.float32):
+            found = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"start[{name!r}] must be a tensor of float64: got {found}")
+        if value.layout != torch.strided or value.is_meta or not all_finite(value):
+            raise ValueError(f"start[{name!r}] must be dense and finite: found NaN or infinity")
+    if not start:
+        raise ValueError("start must hold at least one tensor: got none")

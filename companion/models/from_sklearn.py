@@ -8,13 +8,20 @@ import torch
 from torch import Tensor
 
 from companion.models import PPCA, FactorAnalysis, GaussianMixture
+from companion.models.linear_gaussian import check_noise
+from companion.support.checks import as_numbers
+from companion.support.doors import door
 from companion.theory.model import Model
 
 __all__ = ["from_sklearn"]
 
+#: What scikit-learn's factor analysis puts in the place of noise that is none.
+FLOOR = 1.001e-12
+
 _COVARIANCE = {"spherical": "spherical", "diag": "diagonal", "full": "full", "tied": "tied"}
 
 
+@door
 def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
     """The model and parameters of a fitted ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
 
@@ -32,8 +39,8 @@ def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
     Raises
     ------
     ValueError
-        If the estimator is of another class or not fitted, or a PCA keeps every component or
-        was fitted with ``whiten=True``.
+        If the estimator is of another class or not fitted, or a PCA keeps every component, leaves
+        no noise or was fitted with ``whiten=True``.
 
     >>> from sklearn.decomposition import PCA
     >>> from companion import datasets
@@ -61,7 +68,7 @@ def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
 
 
 def _tensor(array: Any) -> Tensor:
-    return torch.as_tensor(array, dtype=torch.float64).clone()
+    return as_numbers(array, "estimator").clone()
 
 
 def _from_pca(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
@@ -73,6 +80,7 @@ def _from_pca(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
             f"estimator must keep fewer components than observables: keeps {latent} of {observed}"
         )
     variances = _tensor(estimator.explained_variance_)
+    check_noise(_tensor(estimator.noise_variance_), variances.max(), latent, "estimator")
     excess = torch.clamp(variances - estimator.noise_variance_, min=0)
     return _linear(PPCA, estimator, excess.sqrt())
 
@@ -82,10 +90,18 @@ def _linear(
 ) -> tuple[Model, dict[str, Tensor]]:
     """The columns of W are the estimator's components, times ``lengths``."""
     latent, observed = estimator.components_.shape
+    noise = _tensor(estimator.noise_variance_)
+    floor = FLOOR if kind is FactorAnalysis else 0.0
+    bare = torch.nonzero(~(torch.atleast_1d(noise) > floor))[:, 0].tolist()
+    if bare:
+        raise ValueError(
+            f"estimator must leave noise in every column: its noise_variance_ is {noise.min():.3g} "
+            f"in columns {bare}; use fewer components, or leave these columns out"
+        )
     return kind(observed=observed, latent=latent), {
         "weights": _tensor(estimator.components_).T * lengths,
         "mean": _tensor(estimator.mean_),
-        "log_variance": _tensor(estimator.noise_variance_).log(),
+        "log_variance": noise.log(),
     }
 
 

@@ -13,11 +13,20 @@ from companion.families import DiagonalGaussian
 from companion.families.gaussian import positive_definite_inverse
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.linear_decoder import LOG_2PI, LinearDecoder
-from companion.support.checks import as_data
 from companion.theory.model import Parameters
 from companion.theory.variational import Gaussian, Variational
 
 __all__ = ["PPCA", "FactorAnalysis"]
+
+
+def check_noise(variance: Tensor, largest: Tensor, directions: int, name: str) -> None:
+    """A ``ValueError`` if the noise is round-off next to the ``largest`` variance."""
+    if not variance > 1e-12 * largest:
+        raise ValueError(
+            f"{name} must have variance outside the {directions} chosen directions: the noise "
+            f"variance would be {float(variance):.3g}, which is round-off next to the largest, "
+            f"{float(largest):.3g}; use fewer latents, or bring columns to one scale"
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,7 @@ class PPCA(LinearGaussian):
             For invalid data; for indices that repeat or are out of range; if an eigenvalue does not
             exceed the noise variance σ², the mean of the eigenvalues left out.
         """
-        data = as_data(x, columns=self.observed)
+        data = x.detach()
         chosen = list(eigenvectors)
         valid = set(chosen) & set(range(self.observed))
         if len(valid) < len(chosen) or len(chosen) > self.latent:
@@ -141,11 +150,7 @@ class PPCA(LinearGaussian):
         variance = values[left_out].mean()
         if noise_variance is not None:
             variance = torch.as_tensor(noise_variance, dtype=data.dtype)
-        if not variance > 1e-12 * values[0]:
-            raise ValueError(
-                f"the noise variance must be positive: it would be {float(variance):.3g}; x needs "
-                f"variance outside the {len(chosen)} chosen directions, so use fewer latents"
-            )
+        check_noise(variance, values[0], len(chosen), "x")
         excess = values[chosen] - variance
         if bool((excess < 0).any()):
             raise ValueError(
@@ -182,7 +187,7 @@ class FactorAnalysis(LinearGaussian):
         ``learnable_prior=True`` W absorbs the prior's variances. ``x`` is ``(N, D)``; it is not
         checked here (the functions of :mod:`companion.fit` check it).
         """
-        data = FactorEM.of(x, self.latent)
+        data = FactorEM.of(x.detach(), self.latent)
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             noise = data.next_noise(parameters["log_variance"].exp())

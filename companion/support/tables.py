@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,8 +45,8 @@ class Record(ABC):
         return f"{cell:.{self.decimals}f}" if plain else f"{cell:.{self.decimals // 3}e}"
 
     def __str__(self) -> str:
-        lines = [[self._text(cell) for cell in row] for row in self.rows()]
-        lines = [list(self.columns), *lines] if self.columns else lines
+        lines = [[printable(self._text(cell)) for cell in row] for row in self.rows()]
+        lines = [list(map(printable, self.columns)), *lines] if self.columns else lines
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         padded = ([f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)] for line in lines)
         return "\n".join("  ".join(line).rstrip() for line in padded)
@@ -101,6 +102,24 @@ class Table(Record):
 
     def rows(self) -> Sequence[Sequence[Cell]]:
         return self.cells
+
+
+#: Signs as a terminal shows them that knows ASCII only.
+_PLAIN = str.maketrans(
+    {"−": "-", "–": "-", "∇": "grad ", "⟨": "<", "⟩": ">", "≤": "<=", "≥": ">=", "·": "*", "×": "x"}
+)
+
+
+def printable(text: str) -> str:
+    """The text as it is; with plain signs where standard output can't show it (Latin-1, ASCII).
+
+    >>> printable("gap = ELBO − entropy sum")
+    'gap = ELBO − entropy sum'
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    if text.encode(encoding, "ignore").decode(encoding) == text:
+        return text
+    return text.translate(_PLAIN).encode(encoding, "namereplace").decode(encoding)
 
 
 def _style(cell: Cell) -> str:

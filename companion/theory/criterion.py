@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.support.checks import as_data
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.equations import Natural, chosen_from, stacked, widened
 from companion.theory.solvers import (
@@ -74,6 +75,7 @@ class Criterion(Record):
         ]
 
 
+@door
 def check_criterion(
     natural_parameters: Natural,
     parameters: Mapping[str, Tensor],
@@ -203,6 +205,7 @@ def outcome(
     return Criterion(verdict, *residuals, found.rank, equations, names, direction, method, beyond)
 
 
+@door
 def sufficient_subsets(
     natural_parameters: Natural,
     parameters: Mapping[str, Tensor],

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Nodes, Variational
@@ -24,11 +25,11 @@ def expectation(weights: Tensor, values: Tensor) -> Tensor:
     return total.mean() if total.dim() else total
 
 
-def elbo(model: Model, parameters: Parameters, q: Variational | None, x: Tensor) -> Tensor:
+@door
+def elbo(model: Model, parameters: Parameters, q: Variational | None, x: Any) -> Tensor:
     """F = (1/N) Σ_n E_{q_n}[log p(x_n, z)] + (1/N) Σ_n H[q_n], a scalar in nats per data point.
 
-    Differentiable in ``parameters`` and in ``q.parameters``. Nothing is checked here, since this is
-    what learning repeats (:func:`companion.verify` and the functions of :mod:`companion.fit` do).
+    Differentiable in ``parameters``, in ``q.parameters`` and in ``x``.
 
     Parameters
     ----------
@@ -38,13 +39,31 @@ def elbo(model: Model, parameters: Parameters, q: Variational | None, x: Tensor)
         A distribution over the latents for every data point. ``None`` stands for the exact
         posterior, which follows the parameters: then F is the log-likelihood.
     x
-        Data, ``(N, D)``, float64.
+        Data, ``(N, D)``: a tensor, an array or nested lists.
 
     Raises
     ------
     ValueError
-        For ``None`` if the model has no posterior in closed form.
+        For invalid data, parameters or q, or for ``None`` if the model has no posterior in closed
+        form.
     """
+    return expected_elbo(model, parameters, *_seen(model, parameters, q, x))
+
+
+def _seen(
+    model: Model, parameters: Parameters, q: Variational | None, x: Any
+) -> tuple[Variational, Tensor]:
+    """q, run once, and x as a tensor, with their graphs, found to be valid."""
+    data = model.check(parameters, x)
+    q = model.resolved(parameters, q, data)
+    if isinstance(q, Variational):
+        q = q.evaluated()
+    model.check_q(q, len(data))
+    return q, data
+
+
+def expected_elbo(model: Model, parameters: Parameters, q: Variational | None, x: Tensor) -> Tensor:
+    """:func:`elbo` for what is known to be valid, as learning repeats it."""
     q = model.resolved(parameters, q, x).evaluated()
     terms = expected_log_probs(model, parameters, q, x)
     return torch.stack(list(terms.values())).sum() + q.entropy().mean()
@@ -117,15 +136,16 @@ def entropy_rows(
     ]
 
 
+@door
 def entropy_sum(
-    model: Model, parameters: Parameters, q: Variational | None, x: Tensor, form: Form = "auto"
+    model: Model, parameters: Parameters, q: Variational | None, x: Any, form: Form = "auto"
 ) -> EntropySum:
     """S = (1/N) Σ_n H[q_n] − H[p(z)] − E_q̄ H[p(x|z)], with q̄ the aggregate posterior.
 
     Parameters
     ----------
     model, parameters, q, x
-        As for :func:`elbo`; they are not checked.
+        As for :func:`elbo`.
     form
         ``"pseudo"`` takes entropies relative to the base measures and adds
         E_q̄ log h(z) + (1/N) Σ_n log g(x_n), which is the form that the identity holds for whatever
@@ -135,7 +155,7 @@ def entropy_sum(
     Raises
     ------
     ValueError
-        For an unknown ``form``.
+        For invalid data, parameters or q, or an unknown ``form``.
 
     Source: Lücke & Warnken (arXiv:2209.03077), Theorems 1 (constant base measures) and 2.
 
@@ -151,9 +171,16 @@ def entropy_sum(
     """
     if form not in ("auto", "true", "pseudo"):
         raise ValueError(f"form must be 'auto', 'true' or 'pseudo': got {form!r}")
+    return expected_entropies(model, parameters, *_seen(model, parameters, q, x), form)
+
+
+def expected_entropies(
+    model: Model, parameters: Parameters, q: Variational, x: Tensor, form: Form = "auto"
+) -> EntropySum:
+    """:func:`entropy_sum` for what is known to be valid."""
     constant = all(factor.family.constant_base_measure for factor in model.factors)
     pseudo = form == "pseudo" or (form == "auto" and not constant)
-    q = model.resolved(parameters, q, x).evaluated()
+    q = q.evaluated()
     z, weights = q.nodes()
     posterior = q.entropy().mean()
     base = torch.zeros_like(posterior)

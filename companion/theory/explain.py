@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from companion.support import tree
 from companion.support.checks import as_names
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.criterion import check_criterion
 from companion.theory.identity import Verification, evaluate, full_direction, verification
@@ -57,6 +59,7 @@ class Explanation(Record):
         ]
 
 
+@door
 def explain_gap(
     model: Model,
     parameters: Parameters,
@@ -66,7 +69,7 @@ def explain_gap(
     weight_decay: float = 0.0,
     decayed: Iterable[str] = (),
     fixed: Iterable[str] = (),
-    at_bound: Mapping[str, Tensor] | None = None,
+    at_bound: Mapping[str, Any] | None = None,
 ) -> Explanation:
     """Split ELBO − entropy sum into what the way of learning predicts.
 
@@ -95,8 +98,8 @@ def explain_gap(
     variables, fixed, decayed = q.join(parameters), as_names(fixed), as_names(decayed)
     masks = dict(at_bound or {})
     _check_names(variables, [*fixed, *decayed, *masks], masks)
-    if not weight_decay >= 0:
-        raise ValueError(f"weight_decay must be at least 0: got {weight_decay}")
+    if not 0 <= weight_decay < math.inf:
+        raise ValueError(f"weight_decay must be finite and at least 0: got {weight_decay}")
     v = full_direction(model, *q.split(variables))
     point = evaluate(model, parameters, q, data)
     part = {name: point.gradient[name] * v[name] for name in v}
@@ -121,13 +124,16 @@ def _check_names(
         raise ValueError(f"each parameter has one cause, give it once: got {twice} twice")
     for name, mask in masks.items():
         shape = tuple(variables[name].shape)
-        if mask.dtype != torch.bool or mask.shape != shape:
+        if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != shape:
+            found = (
+                f"{mask.dtype} of shape {tuple(mask.shape)}" if isinstance(mask, Tensor) else mask
+            )
             raise ValueError(
-                f"at_bound[{name!r}] must be a boolean mask of shape {shape}: "
-                f"got {mask.dtype} of shape {tuple(mask.shape)}"
+                f"at_bound[{name!r}] must be a boolean mask of shape {shape}: got {found}"
             )
 
 
+@door
 def nearest_direction(
     model: Model, parameters: Parameters, q: Variational, nodes: int = 200
 ) -> dict[str, Tensor]:
@@ -184,6 +190,7 @@ def nearest_direction(
     return tree.merge(own, q.rescaling(model.latent_rescaling))
 
 
+@door
 def beyond_gradient(model: Model, parameters: Parameters, q: Variational | None, x: Any) -> float:
     """|gap − ⟨∇ELBO, v̂⟩| in nats, v̂ the :func:`nearest_direction`: zero if the criterion holds.
 

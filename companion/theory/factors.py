@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from companion.support.checks import all_finite
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.elbo import expectation, expected_log_probs
 from companion.theory.identity import full_direction
@@ -64,6 +66,7 @@ class FactorIdentities(Record, tuple[FactorIdentity, ...]):
         return [[value for _, value in line.rows()] for line in self]
 
 
+@door
 def factor_identities(
     model: Model, parameters: Parameters, q: Variational | None, x: Any
 ) -> FactorIdentities:
@@ -100,6 +103,12 @@ def factor_identities(
 
     (expected, _), (slopes, of_entropy) = torch.func.jvp(left, (variables,), (v,))[:2]
     slopes[model.factors[0].name] += of_entropy
+    reached = [*expected.values(), *slopes.values()]
+    if not all(map(all_finite, reached)):
+        raise ValueError(
+            "parameters must be where E log p of every factor and its slope are finite: found "
+            f"{[float(each) for each in reached]}"
+        )
     z, weights = q.nodes()
     return FactorIdentities(
         FactorIdentity(

@@ -12,14 +12,16 @@ from torch import Tensor
 
 from companion.support import tree
 from companion.support.checks import as_names
+from companion.support.doors import door
 from companion.support.tables import Record
-from companion.theory.elbo import EntropySum, elbo, entropy_rows, entropy_sum
+from companion.theory.elbo import EntropySum, entropy_rows, expected_elbo, expected_entropies
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
 __all__ = ["Verification", "full_direction", "verify"]
 
 
+@door
 def full_direction(model: Model, parameters: Parameters, q: Variational) -> dict[str, Tensor]:
     """The direction v over model and variational parameters (the latter named ``q.<name>``).
 
@@ -88,6 +90,7 @@ class Verification(Record):
         ]
 
 
+@door
 def verify(
     model: Model,
     parameters: Parameters,
@@ -207,11 +210,18 @@ def evaluate(model: Model, parameters: Parameters, q: Variational, x: Tensor) ->
     with torch.enable_grad():
         own, moved = q.split(leaves)
         seen = moved.evaluated()
-        value = elbo(model, own, seen, x)
+        value = expected_elbo(model, own, seen, x)
     # Not torch.func.grad, whose first use in a process imports a compiler.
     gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
-        sums = entropy_sum(model, own, seen, x)
+        sums = expected_entropies(model, own, seen, x)
+    length = tree.norm(dict(zip(leaves, gradient, strict=True)))
+    if not bool(torch.isfinite(value + sums.total + length)):
+        raise ValueError(
+            "parameters must be where ELBO, entropy sum and gradient are finite: found ELBO "
+            f"{float(value.detach()):.6g}, entropy sum {float(sums.total):.6g} and gradient norm "
+            f"{float(length):.6g}"
+        )
     return Evaluation(value.detach(), dict(zip(leaves, gradient, strict=True)), sums)
 
 

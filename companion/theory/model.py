@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from companion.families import Family
-from companion.support.checks import as_data
+from companion.support.arguments import check_names, check_tensors
+from companion.support.checks import all_finite, as_data, known
+from companion.support.doors import Guarded
 from companion.theory.variational import Variational
 
 __all__ = ["Factor", "Model", "Parameters", "normal_draws"]
@@ -26,7 +28,7 @@ def normal_draws(*shape: int, generator: torch.Generator | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Factor:
+class Factor(Guarded):
     """One conditional distribution of the model, p(value | natural parameters).
 
     ``natural(parameters, z)`` gives η with shape ``(L,)`` (no dependence on z), ``(P, L)`` or
@@ -57,7 +59,7 @@ class Factor:
         return self.family.log_base_measure(x)[:, None]
 
 
-class Model(ABC):
+class Model(Guarded, ABC):
     """A model p(x, z) = Π_k p_k: immutable, holds sizes only; parameters are passed in.
 
     Parameters are a plain ``dict`` of float64 tensors, so that every quantity is a pure function of
@@ -65,6 +67,26 @@ class Model(ABC):
     """
 
     observed: int
+
+    #: Methods that are checks themselves.
+    checks = ("check", "check_data", "check_parameters", "check_q", "checked")
+
+    def admit(self, method: str, given: dict[str, Any]) -> None:
+        """Refuse data, parameters, latents or a q that do not fit this model."""
+        if method in self.checks:
+            return
+        x, z, q = given.get("x"), given.get("z"), given.get("q")
+        if "x" in given:
+            given["x"] = self.check_data(x)
+        if "parameters" in given:
+            self.check_parameters(given["parameters"])
+        if z is not None and (z.dim() == 0 or self.latent_size not in (None, z.shape[-1])):
+            raise ValueError(
+                f"z must have {self.latent_size} entries, the latents, in its last axis: got shape "
+                f"{tuple(z.shape)}"
+            )
+        if q is not None:
+            self.check_q(q, None if x is None else len(given["x"]))
 
     @property
     @abstractmethod
@@ -147,29 +169,30 @@ class Model(ABC):
             For data that are empty, not finite, of the wrong shape or outside the support; for
             parameters that are missing, unknown, of the wrong shape or not finite.
         """
-        data = as_data(x, columns=self.columns)
-        reason = self.factors[-1].family.invalid(data)
+        data = self.check_data(x)
+        self.check_parameters(parameters)
+        return data
+
+    def check_data(self, x: Any) -> Tensor:
+        """The first half of :meth:`check`; a tensor that requires gradients keeps its graph."""
+        data = as_data(x, columns=self.columns, keep_graph=True)
+        reason = self.factors[-1].family.invalid(data) if known(data) else None
         if reason is not None:
             raise ValueError(f"x {reason}")
-        expected = self.shapes
-        if expected is not None and set(parameters) != set(expected):
-            missing, unknown = set(expected) - set(parameters), set(parameters) - set(expected)
-            raise ValueError(
-                f"parameters must be exactly {sorted(expected)} for {self!r}: "
-                f"missing {sorted(missing)}, unknown {sorted(unknown)}"
-            )
-        for name, value in parameters.items():
-            if not isinstance(value, Tensor) or value.dtype != torch.float64:
-                found = value.dtype if isinstance(value, Tensor) else type(value).__name__
-                raise ValueError(f"parameters[{name!r}] must be a float64 tensor: got {found}")
-            if expected is not None and value.shape != expected[name]:
-                raise ValueError(
-                    f"parameters[{name!r}] must have shape {expected[name]}: "
-                    f"got {tuple(value.shape)}"
-                )
-            if not bool(torch.isfinite(value).all()):
-                raise ValueError(f"parameters[{name!r}] must be finite: found NaN or infinity")
         return data
+
+    def check_parameters(self, parameters: Parameters) -> None:
+        """The second half of :meth:`check`."""
+        expected = self.shapes
+        if not isinstance(parameters, Mapping):
+            raise ValueError(
+                "parameters must be a dictionary of float64 tensors by name: got "
+                f"{type(parameters).__name__}"
+            )
+        if expected is None:
+            check_tensors(parameters, "parameters")
+        else:
+            check_names(parameters, expected, repr(self))
 
     def checked(
         self, parameters: Parameters, q: Variational | None, x: Any
@@ -183,7 +206,7 @@ class Model(ABC):
         ValueError
             As :meth:`check`, :meth:`resolved` and :meth:`check_q`.
         """
-        data = self.check(parameters, x)
+        data = self.check(parameters, x).detach()
         q = self.resolved(parameters, q, data)
         self.check_q(q, len(data))
         return q, data
@@ -192,7 +215,7 @@ class Model(ABC):
         """``q`` as it is; for ``None``, as everywhere here, the exact posterior."""
         return self.posterior(parameters, x) if q is None else q
 
-    def check_q(self, q: Variational, points: int) -> None:
+    def check_q(self, q: Variational, points: int | None) -> None:
         """Say in one sentence why ``q`` does not fit the model and its data, if it does not.
 
         Raises
@@ -200,17 +223,23 @@ class Model(ABC):
         ValueError
             For another number of data points or of latents, another dtype, or what is not finite.
         """
+        if not isinstance(q, Variational):
+            raise ValueError(
+                "q must be a distribution of companion.variational, or None for the exact "
+                f"posterior: got {type(q).__name__}"
+            )
         for name, value in q.parameters.items():
             if value.dtype != torch.float64:
                 raise ValueError(f"q must hold float64 tensors: its {name} has dtype {value.dtype}")
         q = q.evaluated()
         entropy, nodes = q.entropy(), q.nodes().z
-        if len(entropy) != points:
+        if points not in (None, len(entropy)):
             raise ValueError(
                 f"q must have one distribution for each of the {points} data points: "
                 f"got {len(entropy)}"
             )
-        if not bool(torch.isfinite(entropy).all() and torch.isfinite(nodes).all()):
+        seen = known(entropy) and known(nodes)
+        if seen and not (all_finite(entropy) and all_finite(nodes)):
             raise ValueError(
                 "q must have finite entropies and nodes: found NaN or infinity; are its parameters "
                 "finite and its scales not zero?"

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.module_sides import (
     TOLERANCE,
@@ -93,6 +94,7 @@ class ModuleVerification(Record):
         ]
 
 
+@partial(door, tells=False)
 def verify_module(
     module: nn.Module,
     elbo: Scalar,

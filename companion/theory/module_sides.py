@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from companion.support.checks import as_numbers
 from companion.theory.module_state import LastBits, Promoted, coarsest, kept
 
 __all__ = ["Directions", "Scalar", "Sides", "checked_direction", "scalar", "sides_in"]
@@ -99,7 +100,8 @@ def checked_direction(direction: Directions, module: nn.Module) -> dict[str, Ten
             raise ValueError(
                 f"direction names {name!r}, which is not learned: set its requires_grad to True"
             )
-        value = torch.as_tensor(entry, dtype=parameter.dtype, device=parameter.device).detach()
+        number = as_numbers(entry, f"direction[{name!r}]", finite=False)
+        value = number.to(parameter).detach()
         if value.dim() and value.shape != parameter.shape:
             raise ValueError(
                 f"direction[{name!r}] must be a number or have shape {tuple(parameter.shape)}: "

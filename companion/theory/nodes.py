@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.checks import positive_integer
+from companion.support.doors import Guarded, door
 
 __all__ = ["Nodes", "Variational", "binary_states", "cubature", "gauss_hermite", "samples"]
 
@@ -25,13 +27,23 @@ class Nodes(NamedTuple):
     weights: Tensor
 
 
-class Variational(ABC):
+class Variational(Guarded, ABC):
     """A distribution q_n(z) for every data point n = 1..N.
 
     ``parameters`` holds the variational parameters as leaves of their own: the gradient with
     respect to the model is taken at fixed q, and only a fixed prior makes the gap direction point
     into q (see :meth:`rescaling`).
     """
+
+    def admit(self, method: str, given: dict[str, Any]) -> None:
+        """Refuse parameters of other names, or of another shape than they have."""
+        if method == "with_parameters":
+            names, now = set(given["parameters"]), self.parameters
+            if names != set(now):
+                raise ValueError(
+                    f"parameters must be exactly {sorted(now)} for {type(self).__name__}: got "
+                    f"{sorted(names)}"
+                )
 
     @property
     @abstractmethod
@@ -81,13 +93,14 @@ class Variational(ABC):
         )
 
 
+@door
 def binary_states(size: int) -> Tensor:
     """All 2ᴴ states of H binary variables, ``(2**size, size)``; the last variable runs fastest.
 
     >>> binary_states(2).tolist()
     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
     """
-    if not 1 <= size <= LARGEST_ENUMERATION:
+    if not 1 <= positive_integer(size, "size") <= LARGEST_ENUMERATION:
         raise ValueError(
             f"size must be between 1 and {LARGEST_ENUMERATION} to enumerate all binary states: "
             f"got {size}, which means {2.0**size:.3g} states"
@@ -97,17 +110,19 @@ def binary_states(size: int) -> Tensor:
     return ((index[:, None] >> bits) & 1).to(torch.float64)
 
 
+@door
 def cubature(size: int) -> Nodes:
     """The 2H symmetric points ±√H e_h with equal weights, for z ~ N(0, I_H).
 
     Exact for every polynomial of degree at most 3: the ELBO of a model that is quadratic in z
     (probabilistic PCA, factor analysis, linear VAE) has no integration error.
     """
-    points = math.sqrt(size) * torch.eye(size, dtype=torch.float64)
+    points = math.sqrt(positive_integer(size, "size")) * torch.eye(size, dtype=torch.float64)
     points = torch.cat([points, -points])
     return Nodes(points, torch.full((2 * size,), 1 / (2 * size), dtype=torch.float64))
 
 
+@door
 def gauss_hermite(size: int, order: int) -> Nodes:
     """Tensor-product Gauss–Hermite rule for z ~ N(0, I_H), exact to degree 2·order − 1 per z_h.
 
@@ -116,9 +131,10 @@ def gauss_hermite(size: int, order: int) -> Nodes:
     ValueError
         If ``order**size`` exceeds 100 000 points.
     """
-    if order < 1 or order**size > 100_000:
+    positive_integer(size, "size")
+    if positive_integer(order, "order") ** min(size, 99) > 100_000:
         raise ValueError(
-            f"order must be at least 1 and order**size at most 100000: got order {order}, "
+            f"order**size must be at most 100000: got order {order}, "
             f"size {size}; use samples(...) for many latent dimensions"
         )
     x, w = np.polynomial.hermite_e.hermegauss(order)
@@ -127,6 +143,7 @@ def gauss_hermite(size: int, order: int) -> Nodes:
     return Nodes(torch.from_numpy(grid.copy()), torch.from_numpy(weights / weights.sum()))
 
 
+@door
 def samples(points: int, count: int, size: int, generator: torch.Generator | None = None) -> Nodes:
     """Frozen standard-normal draws ε, ``(N, count, H)``, with equal weights.
 
@@ -145,10 +162,8 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
     ValueError
         If one of the numbers is less than 1.
     """
-    if min(points, count, size) < 1:
-        raise ValueError(
-            f"points, count and size must be at least 1: got {points}, {count}, {size}"
-        )
+    for name, value in (("points", points), ("count", count), ("size", size)):
+        positive_integer(value, name)
     noise = torch.randn(points, count, size, dtype=torch.float64, generator=generator)
     return Nodes(noise, torch.full((count,), 1 / count, dtype=torch.float64))
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.doors import Guarded, door
 from companion.support.tables import Record
-from companion.theory.elbo import elbo
+from companion.theory.elbo import expected_elbo
 from companion.theory.identity import Verification, held, verification
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
@@ -20,7 +21,7 @@ __all__ = ["Curvature", "Problem", "curvature"]
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Guarded):
     """The ELBO as a function of one dictionary, or of one vector.
 
     The variables are the model's parameters and, for a given ``q``, its parameters too (named
@@ -57,7 +58,7 @@ class Problem:
         ValueError
             For invalid data, parameters or q, an unknown name, or if nothing is left to learn.
         """
-        data = model.check(parameters, x)
+        data = model.check(parameters, x).detach()
         if q is not None:
             model.check_q(q, len(data))
         start = tree.merge(parameters, q.parameters if q is not None else {})
@@ -77,7 +78,7 @@ class Problem:
     def value(self, variables: Mapping[str, Tensor]) -> Tensor:
         """The ELBO, a scalar in nats per data point."""
         own, q = self.state(variables)
-        return elbo(self.model, own, q, self.x)
+        return expected_elbo(self.model, own, q, self.x)
 
     def vector_value(self, vector: Tensor) -> Tensor:
         """The ELBO, of the variables as one vector."""
@@ -119,6 +120,7 @@ class Curvature(Record):
         return [("stationary point", self.kind), ("eigenvalues of the Hessian", self.signs)]
 
 
+@door
 def curvature(
     model: Model,
     parameters: Parameters,

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.checks import positive_integer
+from companion.support.doors import door
 from companion.theory.identity import full_direction
 from companion.theory.model import Model, Parameters
 from companion.theory.objective import Problem
+from companion.theory.solvers import closed_form, flow
 from companion.theory.variational import Variational
 
-__all__ = ["gap_blocks", "project"]
+__all__ = ["NotReached", "gap_blocks", "project"]
 
 Tensors = Mapping[str, Tensor]
 Field = Callable[[Tensors], dict[str, Tensor]]
@@ -25,6 +28,10 @@ Objective = Callable[[Tensors], Tensor]
 Move = Callable[[float], dict[str, Tensor]]
 
 _TOLERANCE = 1e-13
+
+
+class NotReached(RuntimeError):
+    """A projection ended before ELBO and entropy sum were equal."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class _Block:
     entrywise: bool = False
 
 
+@door
 def gap_blocks(
     model: Model, parameters: Parameters, q: Variational | None, x: Any
 ) -> dict[str, dict[str, Tensor]]:
@@ -69,6 +77,7 @@ def gap_blocks(
     return {block.name: block.field(variables) for block in _blocks(model, q, variables)}
 
 
+@door
 def project(
     model: Model, parameters: Parameters, q: Variational | None, x: Any, steps: int = 50
 ) -> tuple[dict[str, Tensor], Variational]:
@@ -92,11 +101,12 @@ def project(
     ------
     ValueError
         For invalid data or parameters.
-    RuntimeError
+    NotReached
         If a slope does not reach round-off within ``steps`` steps, with the slope that is left.
 
     Source: this companion.
     """
+    positive_integer(steps, "steps")
     q, data = model.checked(parameters, q, x)
     variables = q.join(parameters)
     problem = Problem(model, data, q, variables, {})
@@ -171,6 +181,8 @@ def _climb(
 ) -> dict[str, Tensor]:
     """The point along ``block`` where its slope is zero, the ELBO no lower than at the start."""
     value, left = float(objective(variables)), math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"parameters must be where the ELBO is finite: it is {value}")
     for _ in range(steps):
         slopes, moves = (_entries if block.entrywise else _scalar)(objective, block, variables)
         left = max(float(slope.abs().max()) for slope in slopes)
@@ -187,17 +199,10 @@ def _climb(
             break
         best = max(good, key=values.__getitem__)
         variables, value = trials[best], values[best]
-    raise RuntimeError(
+    raise NotReached(
         f"project did not reach the equality in {steps} steps: along {block.name} the slope "
         f"{left:.2e} is left"
     )
-
-
-def _closed_form(first: Tensor, second: Tensor) -> Tensor:
-    """The zero of A − B eᵗ from its value A − B and derivative −B at t = 0; else a step uphill."""
-    ratio = torch.where(second < 0, first / -second, torch.inf)
-    step = torch.where(ratio.isfinite() & (ratio > -1), torch.log1p(ratio), first.sign())
-    return step.clamp(-20, 20)
 
 
 def _scalar(
@@ -211,22 +216,12 @@ def _scalar(
     v = block.field(variables)
     turn = torch.func.jvp(block.field, (variables,), (v,))[1]
     first, second = torch.func.jvp(slope, (variables,), (v,))[:2]
-    step = _closed_form(first, second)
-    moves: list[Move] = [lambda size: _flow(variables, v, turn, size * step)]
+    step = closed_form(first, second)
+    moves: list[Move] = [lambda size: flow(variables, v, turn, size * step)]
     straight = second - first  # the curvature along the line, if v = θ and so turn = v
     if all(torch.equal(turn[name], v[name]) for name in v) and bool(straight < 0):
         moves.insert(0, lambda size: tree.add(variables, v, size * first / -straight))
     return [first], moves
-
-
-def _flow(variables: Tensors, v: Tensors, turn: Tensors, time: Tensor) -> dict[str, Tensor]:
-    """θ after ``time`` along dθ/dt = v(θ): exact where v is a constant or a multiple of θ."""
-    moved = {}
-    for name, tangent in v.items():
-        exponent = torch.where(tangent != 0, turn[name] / tangent, 0.0) * time
-        factor = torch.where(exponent.abs() > 1e-12, torch.expm1(exponent) / exponent, 1.0)
-        moved[name] = variables[name] + time * factor * tangent
-    return moved
 
 
 def _entries(
@@ -242,7 +237,7 @@ def _entries(
     at, tangents = ({name: part[name] for name in names} for part in (variables, v))
     gradient, curved = torch.func.jvp(torch.func.grad(only), (at,), (tangents,))[:2]
     firsts = {name: gradient[name] * v[name] for name in names}
-    steps = {name: _closed_form(firsts[name], curved[name] * v[name]) for name in names}
+    steps = {name: closed_form(firsts[name], curved[name] * v[name]) for name in names}
 
     def move(size: float) -> dict[str, Tensor]:
         return variables | {k: variables[k] + size * steps[k] * v[k] for k in names}

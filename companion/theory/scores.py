@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
+from companion.support.doors import door
 from companion.theory.criterion import Criterion, outcome
 from companion.theory.equations import chosen_from
 from companion.theory.solvers import Stacked, dense
@@ -21,6 +22,7 @@ ANYTHING = 1e-4
 Scores = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
+@door
 def check_score_criterion(
     log_prob: Scores,
     entropy: Scores,
@@ -78,7 +80,7 @@ def check_score_criterion(
     >>> found.verdict, float(found.direction["log_scale"].round(decimals=9))
     ('pass', -1.0)
     """
-    chosen = chosen_from(parameters, subset)
+    chosen, points = chosen_from(parameters, subset), points.detach()
     points = torch.as_tensor(points)
     if points.dim() != 2 or len(points) < 2:
         raise ValueError(
@@ -115,6 +117,7 @@ def check_score_criterion(
     return outcome(found, parameters, tuple(chosen), half, found.rank >= half, proven)
 
 
+@door
 def check_distribution(
     distribution: Callable[[Mapping[str, Tensor]], Distribution],
     parameters: Mapping[str, Tensor],

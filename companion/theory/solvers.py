@@ -15,10 +15,13 @@ from scipy.sparse.linalg import LinearOperator, lsmr
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.checks import all_finite
 
 __all__ = [
     "Found",
+    "closed_form",
     "dense",
+    "flow",
     "from_dictionary",
     "iterative",
     "misfit",
@@ -45,6 +48,8 @@ class Found(NamedTuple):
 def solve(jacobian: Tensor, target: Tensor) -> tuple[Tensor, int]:
     """Least squares with rows of [J|η] and columns of J scaled to norm one: β and the rank."""
     rows = torch.cat([jacobian, target[:, None]], 1).norm(dim=1)
+    if not all_finite(rows):
+        raise ValueError("parameters must be where natural parameters and derivatives are finite")
     rows = torch.where(rows > 0, rows, 1.0)[:, None]
     scaled = jacobian / rows
     columns = scaled.norm(dim=0)
@@ -175,3 +180,33 @@ def iterative(
         return float(((tangent - value) / scale).norm() / (value / scale).norm())
 
     return Found(direction, 0, error(train), error(test))
+
+
+def closed_form(first: Tensor, second: Tensor) -> Tensor:
+    """The zero of A − B eᵗ from its value A − B and derivative −B at t = 0; else a step uphill."""
+    ratio = torch.where(second < 0, first / -second, torch.inf)
+    step = torch.where(ratio.isfinite() & (ratio > -1), torch.log1p(ratio), first.sign())
+    return step.clamp(-20, 20)
+
+
+def flow(
+    variables: Mapping[str, Tensor],
+    v: Mapping[str, Tensor],
+    turn: Mapping[str, Tensor],
+    time: Tensor,
+) -> dict[str, Tensor]:
+    """θ after ``time`` along dθ/dt = v(θ): exact where v is a constant or a multiple of θ.
+
+    Parameters
+    ----------
+    variables, v, turn
+        θ, v there, and the derivative of v along itself.
+    time
+        How far to go.
+    """
+    moved = {}
+    for name, tangent in v.items():
+        exponent = torch.where(tangent != 0, turn[name] / tangent, 0.0) * time
+        factor = torch.where(exponent.abs() > 1e-12, torch.expm1(exponent) / exponent, 1.0)
+        moved[name] = variables[name] + time * factor * tangent
+    return moved

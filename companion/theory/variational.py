@@ -40,7 +40,7 @@ class Tabulated(Variational):
 
     >>> q = Tabulated(torch.eye(3), torch.zeros(2, 3))
     >>> q.entropy().exp()
-    tensor([3.0000, 3.0000])
+    tensor([3.0000, 3.0000], dtype=torch.float64)
     """
 
     states: Tensor

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 
 from companion.models.vae.gaussian import GaussianVAE
+from companion.support.doors import door
 from companion.theory.model import Parameters
 from companion.theory.variational import Amortized, Variational
+from companion.training.plan import SCALES
 
 __all__ = ["batch_elbo", "with_best_variances"]
 
 
+@door
 def batch_elbo(
     model: GaussianVAE,
     parameters: Parameters,
@@ -40,7 +43,30 @@ def batch_elbo(
     profile
         The variances, of ``"noise"`` and ``"prior"``, that are replaced by those that maximise
         this: for the noise E‖x − μ(z)‖²/D, for the prior the second moment of z_h.
+
+    Raises
+    ------
+    ValueError
+        For data, parameters or a q that do not fit, a negative weight, or an unknown variance.
     """
+    data = model.check(parameters, x)
+    model.check_q(q, len(data))
+    if not 0 <= kl_weight < math.inf:
+        raise ValueError(f"kl_weight must be finite and at least 0: got {kl_weight}")
+    if not set(profile) <= set(SCALES):
+        raise ValueError(f"profile must name scales among {', '.join(SCALES)}: got {profile!r}")
+    return expected_batch_elbo(model, parameters, q, data, kl_weight, profile)
+
+
+def expected_batch_elbo(
+    model: GaussianVAE,
+    parameters: Parameters,
+    q: Amortized,
+    x: Tensor,
+    kl_weight: float,
+    profile: tuple[str, ...],
+) -> Tensor:
+    """:func:`batch_elbo` for what is known to be valid, of any precision and on any device."""
     latents = q.gaussian()
     mean, std = latents.mean, latents.scale
     error, logs = _errors(model, parameters, x, *latents.nodes())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,16 +13,18 @@ from torch import Tensor
 from companion.fit.records import Trace
 from companion.models.vae.gaussian import GaussianVAE
 from companion.models.vae.networks import Encoder
+from companion.support.doors import Guarded
 from companion.support.tables import Cell, Record
 from companion.theory.identity import verify
 from companion.theory.variational import Amortized, Nodes
 from companion.training.elbo import with_best_variances
+from companion.training.plan import SCALES
 
 __all__ = ["Ensemble"]
 
 
 @dataclass(frozen=True, repr=False)
-class Ensemble(Record):
+class Ensemble(Guarded, Record):
     """The runs of :func:`train_vae`: what each seed had learned at every logged step.
 
     ``steps`` are the logged steps; :attr:`traces` verifies each of them, in float64 on all data.
@@ -40,6 +44,18 @@ class Ensemble(Record):
     def rows(self) -> list[tuple[Cell, ...]]:
         """Seed, and the last row of its trace."""
         return [(s, *t.rows()[-1]) for s, t in zip(self.seeds, self.traces, strict=True)]
+
+    def admit(self, method: str, given: dict[str, Any]) -> None:
+        """Refuse runs and logged steps that there are not."""
+        for name, count in (("run", len(self.seeds)), ("logged", len(self.steps))):
+            index = given.get(name, 0)
+            if isinstance(index, bool) or not isinstance(index, int) or not -count <= index < count:
+                raise ValueError(
+                    f"{name} must be a whole number from {-count} to {count - 1}: got {index!r}"
+                )
+        scales = tuple(given.get("scales", ()))
+        if not set(scales) <= set(SCALES):
+            raise ValueError(f"scales must name some of {', '.join(SCALES)}: got {scales!r}")
 
     def data(self, run: int) -> Tensor:
         """The data of one run, ``(N, D)``."""
@@ -73,7 +89,7 @@ class Ensemble(Record):
         """
         return torch.stack([torch.from_numpy(trace.column(name)) for trace in self.traces])
 
-    def profiled(self, scales: tuple[str, ...]) -> Ensemble:
+    def profiled(self, scales: Sequence[str]) -> Ensemble:
         """The same runs with the variances that ``scales`` names at their best values, everywhere.
 
         Best for all data under the frozen nodes, given all other parameters: then the part of the
@@ -83,7 +99,7 @@ class Ensemble(Record):
         for t, values in enumerate(self.snapshots):
             best = [
                 with_best_variances(
-                    self.model, self.parameters(s, t), self.q(s, t), self.data(s), scales
+                    self.model, self.parameters(s, t), self.q(s, t), self.data(s), tuple(scales)
                 )
                 for s in range(len(self.seeds))
             ]

@@ -7,7 +7,9 @@ from typing import Literal, get_args
 
 import torch
 
+from companion.models.vae.gaussian import Noise
 from companion.support.checks import as_names, positive_integer
+from companion.support.doors import Guarded
 
 __all__ = ["Plan"]
 
@@ -17,7 +19,7 @@ SCALES = ("noise", "prior")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Guarded):
     """How to train: Adam for ``steps`` steps, on ``batch_size`` points each (``None``: on all).
 
     The learning rate falls to zero along a cosine, or stays with ``decay=False``. Every step
@@ -92,6 +94,8 @@ class Plan:
 
     def check_profile(self, noise: str, learnable_prior: bool) -> None:
         """Raise a ``ValueError`` unless such a VAE has the best variances in closed form."""
+        if noise not in get_args(Noise):
+            raise ValueError(f"noise must be one of {', '.join(get_args(Noise))}: got {noise!r}")
         if "prior" in self.profile and not learnable_prior:
             raise ValueError('profile="prior" needs learnable_prior=True')
         if "noise" in self.profile and noise == "softplus":

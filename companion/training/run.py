@@ -12,10 +12,11 @@ from torch import Tensor
 from companion.fit import maximise
 from companion.models.vae.gaussian import GaussianVAE
 from companion.models.vae.networks import Encoder
-from companion.support.checks import as_data, positive_integer
+from companion.support.checks import as_data, as_numbers, integer, positive_integer
+from companion.support.doors import door
 from companion.theory.model import Parameters
 from companion.theory.variational import Nodes, cubature, samples
-from companion.training.elbo import batch_elbo
+from companion.training.elbo import expected_batch_elbo
 from companion.training.ensemble import Ensemble
 from companion.training.feed import Feed
 from companion.training.plan import Plan
@@ -23,6 +24,7 @@ from companion.training.plan import Plan
 __all__ = ["train_vae"]
 
 
+@door
 def train_vae(
     model: GaussianVAE,
     encoder: Encoder,
@@ -60,7 +62,7 @@ def train_vae(
     (torch.Size([3, 2]), True)
     """
     plan = plan or Plan()
-    seeds = tuple(seeds)
+    seeds = tuple(integer(seed, "each of seeds") for seed in seeds)
     _check(model, encoder, seeds, plan)
     positive_integer(nodes, "nodes")
     data = _data(model, x, len(seeds))
@@ -117,7 +119,7 @@ def _objective(
             own = {k.removeprefix("p."): v for k, v in values.items() if k.startswith("p.")}
             phi = {k.removeprefix("q."): v for k, v in values.items() if k.startswith("q.")}
             q = encoder.posterior(phi, x, Nodes(points, weights))
-            return batch_elbo(model, own, q, x, weight, plan.profile)
+            return expected_batch_elbo(model, own, q, x, weight, plan.profile)
 
         x, points, weights = feed.next()
         if len(x) == 1:
@@ -130,11 +132,6 @@ def _objective(
 
 
 def _check(model: GaussianVAE, encoder: Encoder, seeds: tuple[int, ...], plan: Plan) -> None:
-    if not isinstance(model, GaussianVAE) or not isinstance(encoder, Encoder):
-        raise ValueError(
-            "model must be a models.GaussianVAE and encoder a models.Encoder: "
-            f"got {type(model).__name__} and {type(encoder).__name__}"
-        )
     if (encoder.observed, encoder.latent) != (model.observed, model.latent):
         raise ValueError(
             f"encoder must have the model's sizes, observed={model.observed} and "
@@ -149,7 +146,7 @@ def _check(model: GaussianVAE, encoder: Encoder, seeds: tuple[int, ...], plan: P
 
 def _data(model: GaussianVAE, x: Any, count: int) -> Tensor:
     """Checked data, ``(N, D)`` or ``(S, N, D)``."""
-    shape = tuple(getattr(x, "shape", ()))
+    shape = tuple(as_numbers(x, "x", finite=False).shape)
     if len(shape) != 3:
         return as_data(x, columns=model.observed)
     if shape[0] != count:

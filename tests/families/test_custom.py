@@ -116,7 +116,7 @@ def test_bad_functions_and_values_are_named():
     with pytest.raises(ValueError, match="log_base_measure of the custom family"):
         unsummed.log_base_measure(one)
     with pytest.raises(ValueError, match="give it a sampler"):
-        logarithmic().sample(one)
+        logarithmic().sample(-one)
     p = {n: -one for n in ("a", "b", "step")}
     with pytest.raises(ValueError, match=r"x must be in the support .*logarithmic.*\[0, 2\]"):
         words(logarithmic()).check(p, torch.tensor([[0.0], [2.0]]))
@@ -125,5 +125,5 @@ def test_bad_functions_and_values_are_named():
 
 def test_a_sampler_is_used():
     family = logarithmic(sampler=lambda eta, generator: torch.full_like(eta, 3.0))
-    assert float(family.sample(torch.ones(2))[0]) == 3.0
+    assert float(family.sample(-torch.ones(2))[0]) == 3.0
     assert repr(family) == "Custom(logarithmic series)"

@@ -148,3 +148,30 @@ def test_the_parameters_are_copies():
         value.zero_()
     np.testing.assert_array_equal(estimator.components_, before[0])
     np.testing.assert_array_equal(estimator.mean_, before[1])
+
+
+def test_arrays_of_every_solver_are_taken():
+    """ARPACK's ``components_`` have negative strides."""
+    full = from_sklearn(PCA(2, svd_solver="full").fit(IRIS.numpy()))[1]
+    for solver in ("arpack", "randomized", "covariance_eigh"):
+        found = from_sklearn(PCA(2, svd_solver=solver, random_state=0).fit(IRIS.numpy()))[1]
+        for name in ("mean", "log_variance"):
+            torch.testing.assert_close(found[name], full[name], rtol=1e-8, atol=1e-8)
+        products = [each["weights"] @ each["weights"].T for each in (found, full)]
+        torch.testing.assert_close(*products, rtol=1e-8, atol=1e-8)
+
+
+def test_what_leaves_no_noise_is_refused_as_the_closed_form_does():
+    few = IRIS[:3]  # N − 1 components explain them all
+    low = IRIS[:, :2] @ torch.tensor([[1.0, 0, 1, 2], [0, 1, 1, -1]]).double()  # rank 2
+    model = models.PPCA(4, 2)
+    for x in (few, low):
+        with pytest.raises(ValueError, match="estimator must have variance outside the 2 chosen"):
+            from_sklearn(PCA(2).fit(x.numpy()))
+        with pytest.raises(ValueError, match="x must have variance outside the 2 chosen"):
+            model.maximum_likelihood(x)
+    with pytest.raises(ValueError, match="estimator must keep fewer components than observables"):
+        from_sklearn(PCA().fit(IRIS.numpy()))
+    flat = torch.cat([IRIS, torch.ones(150, 1).double()], 1)
+    with pytest.raises(ValueError, match=r"must leave noise in every column: .* in columns \[4\]"):
+        from_sklearn(SkFactorAnalysis(2).fit(flat.numpy()))

@@ -112,8 +112,9 @@ def test_deep_net_criterion_layer_by_layer(deep):
 def test_deep_net_says_what_is_wrong(deep):
     with pytest.raises(ValueError, match="hidden must be a positive integer"):
         models.DeepSigmoidBeliefNet(4, 0, 2)
-    with pytest.raises(ValueError, match="got 17"):
-        models.DeepSigmoidBeliefNet(4, 9, 8).posterior({}, torch.ones(1, 4).double())
     model, parameters, x, g = deep
+    with pytest.raises(ValueError, match="got 17"):
+        large = models.DeepSigmoidBeliefNet(4, 9, 8)
+        large.posterior(large.initial_parameters(g), torch.ones(1, 4).double())
     with pytest.raises(ValueError, match="the model's 5 latents: got 2"):
         verify(model, parameters, variational.MeanFieldBernoulli(draw(N, 2, g=g)), x)

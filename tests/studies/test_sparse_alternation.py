@@ -58,7 +58,7 @@ def test_alternation_says_what_is_wrong():
     model, parameters, q, x = sparse_point(True, False)
     with pytest.raises(ValueError, match="for some of the 2 steps: got 3"):
         alternate(model, parameters, q, x, steps=2, weights=EntropyWeights().ramp(3))
-    with pytest.raises(ValueError, match="needs a SparseCoding model: got PPCA"):
+    with pytest.raises(ValueError, match="model must be a SparseCoding: got PPCA"):
         alternate(models.PPCA(3, 2), parameters, q, x)
     with pytest.raises(ValueError, match="tolerance must be positive"):
         alternate(model, parameters, q, x, tolerance=0.0)

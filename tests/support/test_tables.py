@@ -1,5 +1,6 @@
 """Tables of results: heads stand above their numbers, nothing breaks out of the HTML."""
 
+import io
 from importlib import import_module
 from pkgutil import walk_packages
 from xml.etree import ElementTree
@@ -99,3 +100,18 @@ def test_every_record_prints_in_this_one_way():
     for kind in found.values():
         for method in ("__str__", "__repr__", "_repr_html_"):
             assert getattr(kind, method) is getattr(Record, method), kind
+
+
+@pytest.mark.parametrize("encoding", ("latin-1", "ascii", "cp1252", "utf-8"))
+def test_a_record_prints_on_any_terminal(encoding, monkeypatch):
+    page = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    table = Table(("slope = ⟨∇ELBO, v⟩", "−λ ≥ 0"), [("∇", 1.5)])
+    usual = str(table)
+    monkeypatch.setattr("sys.stdout", page)
+    print(table)
+    page.seek(0)
+    shown = page.read()
+    if encoding == "utf-8":
+        assert shown == usual + "\n"
+    else:
+        assert shown.startswith("slope = <grad ELBO, v>  -") and "1.5000" in shown

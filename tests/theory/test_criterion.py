@@ -339,7 +339,7 @@ def linear(p, z):
         ((linear, LINEAR, Z[:, 0]), r"nodes must have shape \(P, H\) .*got \(60,\)"),
         (
             (linear, {k: v.float() for k, v in LINEAR.items()}, Z),
-            r"parameters\['W'\] must be float64: got torch.float32",
+            r"parameters\['W'\] must be a float64 tensor: got torch.float32",
         ),
         (
             (lambda p, z: linear(p, z).sum(0), LINEAR, Z),

@@ -106,7 +106,7 @@ def test_bad_input_is_named(net):
         explain_gap(model, start, q, x, fixed=["V"])
     with pytest.raises(ValueError, match="one cause"):
         explain_gap(model, start, q, x, fixed=["weights"], weight_decay=0.1, decayed=["weights"])
-    with pytest.raises(ValueError, match="weight_decay must be at least 0"):
+    with pytest.raises(ValueError, match="weight_decay must be finite and at least 0"):
         explain_gap(model, start, q, x, weight_decay=-1.0)
     with pytest.raises(ValueError, match="boolean mask"):
         explain_gap(model, start, q, x, at_bound={"weights": torch.ones(2)})

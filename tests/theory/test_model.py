@@ -47,12 +47,12 @@ def test_shapes_are_drawn_once_if_a_model_does_not_say_them():
     ("call", "what"),
     (
         (lambda m, p, z: m.posterior(p, z), "posterior"),
-        (lambda m, p, z: m.decode(p, z), "mean of x given z"),
+        (lambda m, p, z: m.decode(p, z[:, :1]), "mean of x given z"),
         (lambda m, p, z: m.closed_form_entropy_sum(p, None), "entropy sum"),
     ),
 )
 def test_what_a_model_does_not_have_is_said_by_name(call, what):
     model = Bare()
     with pytest.raises(ValueError, match=f"Bare has no {what} in closed form"):
-        call(model, model.initial_parameters(), torch.ones(1, 1, dtype=torch.float64))
+        call(model, model.initial_parameters(), torch.ones(1, 3, dtype=torch.float64))
     assert model.states is None

@@ -19,7 +19,7 @@ def test_binary_states_count_upwards():
     assert (states @ torch.tensor([8.0, 4, 2, 1], dtype=torch.float64)).tolist() == list(range(16))
 
 
-@pytest.mark.parametrize("size", (0, 17))
+@pytest.mark.parametrize("size", (17, 40))
 def test_too_many_binary_states_are_refused(size):
     with pytest.raises(ValueError, match=f"size must be between 1 and 16 .* got {size}"):
         binary_states(size)
@@ -58,9 +58,9 @@ def test_gauss_hermite_is_a_tensor_product():
     assert len(gauss_hermite(2, 1).z) == 1
 
 
-@pytest.mark.parametrize(("size", "order"), ((1, 0), (20, 3), (2, 317)))
+@pytest.mark.parametrize(("size", "order"), ((20, 3), (2, 317)))
 def test_impossible_rules_are_refused(size, order):
-    with pytest.raises(ValueError, match="order must be at least 1 and order\\*\\*size at most"):
+    with pytest.raises(ValueError, match="order\\*\\*size must be at most 100000"):
         gauss_hermite(size, order)
 
 
@@ -71,8 +71,8 @@ def test_samples_are_frozen_standard_normal_draws():
     assert float(rule.weights.sum()) == pytest.approx(1, rel=1e-13)
     assert float(rule.z.mean()) == pytest.approx(0, abs=5 / math.sqrt(20_000))
     assert float(rule.z.var()) == pytest.approx(1, abs=5 * math.sqrt(2 / 20_000))
-    for bad in ((0, 1, 1), (1, 0, 1), (1, 1, 0)):
-        with pytest.raises(ValueError, match="points, count and size must be at least 1"):
+    for bad, name in (((0, 1, 1), "points"), ((1, 0, 1), "count"), ((1, 1, 0), "size")):
+        with pytest.raises(ValueError, match=f"{name} must be a positive integer: got 0"):
             samples(*bad)
 
 

@@ -143,7 +143,7 @@ def test_what_is_refused():
         check_distribution(student, parameters, X)
     with pytest.raises(ValueError, match="subset must name some of"):
         checked(student, parameters, subset=["scale"])
-    with pytest.raises(ValueError, match="must be float64"):
+    with pytest.raises(ValueError, match="must be a float64 tensor"):
         checked(student, {name: value.float() for name, value in parameters.items()})
     with pytest.raises(ValueError, match=r"for each point, \(30,\): got shape \(30, 1\)"):
         check_score_criterion(lambda p, x: student(p).log_prob(x), lambda p, x: 0.0, parameters, X)

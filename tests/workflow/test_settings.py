@@ -2,8 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from workflow.settings import COLUMNS, DATA, DRAWN, READ, Settings, train
 
@@ -40,9 +42,31 @@ def test_data_are_read_from_the_folder_that_is_named(tmp_path):
         train(Settings(data="mnist", folder=str(tmp_path), **TINY), seed=0)
 
 
+@pytest.mark.parametrize("name", ("my.csv", "my.npy", "pictures"))
+def test_data_of_ones_own_are_read(tmp_path, name):
+    x = np.random.default_rng(0).random((20, 2, 2))
+    if name == "my.csv":
+        np.savetxt(tmp_path / name, x.reshape(20, 4), delimiter=",", header="a,b,c,d", comments="")
+    elif name == "my.npy":
+        np.save(tmp_path / name, x)
+    else:
+        (tmp_path / name).mkdir()
+        for index, each in enumerate(x):
+            Image.fromarray((255 * each).astype("u1")).save(tmp_path / name / f"{index}.png")
+    assert train(Settings(data={"file": str(tmp_path / name)}, **TINY), seed=0).maximum is not None
+
+
+def test_a_file_that_changed_is_not_trained_on(tmp_path):
+    (tmp_path / "my.csv").write_text("a,b,c\n1,2,3\n4,5,7\n")
+    data = {"file": str(tmp_path / "my.csv"), "sha256": "0" * 64}
+    with pytest.raises(ValueError, match="must stay as it was when the grid was read"):
+        train(Settings(data=data, **TINY), seed=0)
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
+        ({"data": {"folder": "x"}}, r"or a file of your own as \{file: PATH\}: got"),
         ({"data": "cifar"}, "data must be one of celeba, circle"),
         ({"data": "wine", "folder": "here"}, "folder must be left out for data='wine'"),
         ({"data": "celeba"}, "folder must name where CelebA lies"),

@@ -151,6 +151,20 @@ def test_numbers_are_read_as_everybody_writes_them(tmp_path):
     assert not settings[0]["decay"]
 
 
+def test_data_of_ones_own_are_found_from_the_grid(tmp_path):
+    path = tmp_path / "grids" / "grid.yaml"
+    path.parent.mkdir()
+    path.write_text("settings: {data: {file: ../my.csv}}\n")
+    with pytest.raises(Problem, match="data must name a file, from the grid's folder"):
+        plan(path)
+    table = tmp_path / "my.csv"
+    table.write_text("a,b\n1,2\n")
+    (first,) = plan(path)
+    assert first["settings"]["data"]["file"] == str(table.resolve())
+    table.write_text("a,b\n1,3\n")
+    assert plan(path)[0]["id"] != first["id"], "other data are another run"
+
+
 def test_encodings_are_understood_or_refused(tmp_path):
     path, text = tmp_path / "grid.yaml", "# Größe der Stapel\nsettings: {data: pca}\n"
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):

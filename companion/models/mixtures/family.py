@@ -12,7 +12,7 @@ from torch import Tensor
 from companion.families import ExponentialFamily, Family
 from companion.families.base import Average, Blocks
 from companion.models.mixtures.base import Mixture
-from companion.support.checks import as_data, positive_integer
+from companion.support.checks import positive_integer
 from companion.theory.model import Parameters, normal_draws
 
 __all__ = ["FamilyMixture"]
@@ -75,15 +75,14 @@ class FamilyMixture(Mixture):
     def _named(self, blocks: Blocks) -> dict[str, Tensor]:
         return dict(zip(self.of.coordinates, blocks, strict=True))
 
-    def check(self, parameters: Parameters, x: Any) -> Tensor:
-        data = super().check(parameters, x)
+    def check_parameters(self, parameters: Parameters) -> None:
+        super().check_parameters(parameters)
         if isinstance(self.of, ExponentialFamily):
             if not bool(self.of.log_partition(self.component_natural(parameters)).isfinite().all()):
                 raise ValueError(
                     f"parameters must be inside the domain of {self.of!r}: "
                     f"its log-partition is not finite at these {list(self.of.coordinates)}"
                 )
-        return data
 
     def column_densities(self, parameters: Parameters, grid: Tensor, column: int = 0) -> Tensor:
         """π_c p(x_d | c) for the values ``grid`` ``(G,)`` of one ``column`` d: ``(G, C)``.
@@ -105,7 +104,7 @@ class FamilyMixture(Mixture):
         single = FamilyMixture(self.of, 1, self.components)
         own = self._named(tuple(b[:, column, None] for b in self._coordinates(parameters)))
         one = {"prior_logits": parameters["prior_logits"], **own}
-        return single.log_joint(one, single._data(grid[:, None]), self.states).exp()
+        return single.log_joint(one, single.check_data(grid[:, None]), self.states).exp()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -129,7 +128,7 @@ class FamilyMixture(Mixture):
             For invalid data, fewer data points than components, a column that does not vary, or a
             family that gives no estimate.
         """
-        data = self._data(x)
+        data = x
         self._check_points(len(data))
         constant = torch.nonzero((data == data[0]).all(0))[:, 0].tolist()
         if constant:
@@ -153,7 +152,7 @@ class FamilyMixture(Mixture):
             For a family without a closed-form M-step (``has_m_step``), responsibilities of another
             shape, or a component that dies or collapses.
         """
-        data = self._data(x)
+        data = x
         self._check_responsibilities(responsibilities, len(data))
         return self._estimated(responsibilities, data, self.of.maximum_likelihood)
 
@@ -162,13 +161,6 @@ class FamilyMixture(Mixture):
         responsibilities = torch.softmax(log_joint, -1)  # of data that em has checked
         updated = self._estimated(responsibilities, x, self.of.maximum_likelihood)
         return torch.logsumexp(log_joint, -1).mean(), updated
-
-    def _data(self, x: Any) -> Tensor:
-        data = as_data(x, columns=self.observed)
-        reason = self.family.invalid(data)
-        if reason is not None:
-            raise ValueError(f"x {reason}")
-        return data
 
     def _estimated(
         self, responsibilities: Tensor, data: Tensor, estimate: Callable[[Tensor, Average], Blocks]

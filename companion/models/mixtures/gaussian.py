@@ -12,7 +12,7 @@ from torch import Tensor
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
 from companion.models.mixtures.base import Mixture
 from companion.models.mixtures.em import QuadraticStatistics
-from companion.support.checks import as_data, positive_integer
+from companion.support.checks import positive_integer
 from companion.theory.model import Parameters, normal_draws
 
 __all__ = ["GaussianMixture"]
@@ -156,7 +156,7 @@ class GaussianMixture(Mixture):
         ValueError
             If there are fewer data points than components.
         """
-        data = as_data(x, columns=self.observed)
+        data = x.detach()
         self._check_points(len(data))
         uniform = torch.full((len(data), self.components), 1 / self.components, dtype=data.dtype)
         chosen = torch.randperm(len(data), generator=generator)[: self.components]
@@ -173,7 +173,7 @@ class GaussianMixture(Mixture):
         ValueError
             If a component dies: no responsibility left, or a covariance that is singular.
         """
-        data = as_data(x, columns=self.observed)
+        data = x
         self._check_responsibilities(responsibilities, len(data))
         count = responsibilities.sum(0)
         means = responsibilities.T @ data / count[:, None]
@@ -191,7 +191,7 @@ class GaussianMixture(Mixture):
         loses digits for very narrow components; then the covariances are those of :meth:`m_step`.
         ``x`` is ``(N, D)``, not checked here (the functions of :mod:`companion.fit` check it).
         """
-        statistics = QuadraticStatistics(x, self.family)
+        statistics = QuadraticStatistics(x.detach(), self.family)
         scale = statistics.variances.mean()
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:

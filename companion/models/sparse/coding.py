@@ -19,7 +19,7 @@ from companion.models.sparse.expectations import (
     summed_covariance,
 )
 from companion.models.sparse.inference import EntropyWeights, WeightedELBO
-from companion.support.checks import as_data, positive_integer
+from companion.support.checks import positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Gaussian, Variational
 
@@ -97,7 +97,7 @@ class SparseCoding(LinearDecoder):
         Columns of W are random directions of length √(D · variance / 4H), λ = 1: the model explains
         half of the variance of the data.
         """
-        data = as_data(x, columns=self.observed)
+        data = x.detach()
         centered = data - data.mean(0)
         variance = (centered * centered).mean()
         W = normal_draws(self.observed, self.latent, generator=generator)

@@ -11,6 +11,7 @@ from torch import Tensor
 from companion.families.laplace import folded_normal_mean
 from companion.models.sparse.expectations import expected_square_error, marginal_std
 from companion.support.checks import positive_integer
+from companion.support.doors import Guarded
 from companion.theory.model import Parameters
 from companion.theory.variational import Gaussian
 
@@ -20,7 +21,7 @@ _HALVINGS = 12
 
 
 @dataclass(frozen=True)
-class EntropyWeights:
+class EntropyWeights(Guarded):
     """Weights of the three entropies: ``posterior``·H[q] − ``prior``·H[p(z)] − ``observable``·….
 
     All 1 is the entropy sum itself. A small weight on the observable's entropy tolerates noise,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian
+from companion.support.doors import door
 from companion.support.tables import Cell, Record
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Amortized, Gaussian, Variational
@@ -83,6 +84,7 @@ class LatentEntropies(Record):
         ]
 
 
+@door
 def latent_entropies(
     model: Model, parameters: Parameters, q: Variational, threshold: float = 0.01
 ) -> LatentEntropies:
@@ -132,6 +134,7 @@ def latent_entropies(
     return LatentEntropies(prior - difference, prior, moment, kl, threshold)
 
 
+@door
 def diagonal_moments(q: Variational) -> tuple[Tensor, Tensor]:
     """Means and standard deviations of all q_n, ``(N, H)`` each.
 
@@ -147,6 +150,7 @@ def diagonal_moments(q: Variational) -> tuple[Tensor, Tensor]:
     return gaussian.mean.detach(), gaussian.scale.detach().abs()
 
 
+@door
 def prior_variance(model: Model, parameters: Parameters, mean: Tensor) -> Tensor:
     """Variances α of the model's Gaussian prior, ``(H,)``, for a q with the given means.
 

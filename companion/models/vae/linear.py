@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from companion.models import PPCA, Encoder, GaussianVAE
+from companion.support.doors import door
 from companion.theory.model import Parameters
 from companion.theory.variational import Amortized
 
 __all__ = ["linear_vae"]
 
 
+@door
 def linear_vae(
     model: PPCA, parameters: Parameters, x: Tensor
 ) -> tuple[GaussianVAE, dict[str, Tensor], Amortized]:

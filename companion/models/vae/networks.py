@@ -7,12 +7,15 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.models.scaled import ScaledLatents
-from companion.support.checks import positive_integer
+from companion.support.arguments import check_names
+from companion.support.checks import as_data, positive_integer
+from companion.support.doors import Guarded
 from companion.theory.model import Parameters, normal_draws
 from companion.theory.variational import Amortized, Nodes
 
@@ -109,7 +112,7 @@ class Decoder(ScaledLatents):
 
 
 @dataclass(frozen=True)
-class Encoder:
+class Encoder(Guarded):
     """A network x ↦ (m(x), s(x)) for q(z|x) = N(m, diag s²): tanh layers, then two linear heads.
 
     The heads give the mean and the *logarithm* of the standard deviation, so that rescaling the
@@ -132,6 +135,13 @@ class Encoder:
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
         check_hidden(self.hidden)
+
+    def admit(self, method: str, given: dict[str, Any]) -> None:
+        """Refuse parameters and data that do not fit the network."""
+        if "parameters" in given:
+            check_names(given["parameters"], self.shapes, repr(self))
+        if "x" in given:
+            given["x"] = as_data(given["x"], columns=self.observed, keep_graph=True)
 
     @property
     def shapes(self) -> Shapes:

@@ -12,6 +12,7 @@ from companion.fit.records import End, FitResult, Recorder, iterate
 from companion.models import EntropyWeights, SparseCoding
 from companion.support import tree
 from companion.support.checks import positive_integer
+from companion.support.doors import door
 from companion.theory.elbo import expected_log_probs
 from companion.theory.identity import Verification
 from companion.theory.model import Parameters
@@ -24,6 +25,7 @@ __all__ = ["alternate"]
 _GROWTH, _LONGEST = 1.15, 100.0
 
 
+@door
 def alternate(
     model: SparseCoding,
     parameters: Parameters,
@@ -69,8 +71,6 @@ def alternate(
     Source: the entropy objective is that of Velychko et al. (arXiv:2311.01888), who also anneal its
     entropies; the alternating Newton steps are this companion's.
     """
-    if not isinstance(model, SparseCoding):
-        raise ValueError(f"alternate needs a SparseCoding model: got {type(model).__name__}")
     positive_integer(inner_steps, "inner_steps")
     if len(weights) > steps:
         raise ValueError(

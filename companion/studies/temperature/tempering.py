@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from companion.families import Family
+from companion.support.doors import door
 from companion.theory.elbo import expectation, expected_log_probs
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
@@ -24,6 +25,7 @@ __all__ = [
 Temperature = float | Tensor
 
 
+@door
 def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> Tensor:
     """log Z_t = log ∫ p(x | η)ᵗ g(x)¹⁻ᵗ dx, ``(..., L)`` → ``(...)``; a convex function of t.
 
@@ -51,6 +53,7 @@ def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> 
     return value
 
 
+@door
 def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: Temperature) -> Tensor:
     """log p_t(x) = t log p(x | η) + (1 − t) log g(x) − log Z_t, shapes as those of ``log_prob``.
 
@@ -76,6 +79,7 @@ def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: Temperature
     return powers - log_tempered_normaliser(family, natural, t)
 
 
+@door
 def rate_of_cooling(family: Family, x: Tensor, natural: Tensor) -> Tensor:
     """d log p_t(x)/dt at t = 1 by automatic differentiation, shapes as those of ``log_prob``.
 
@@ -97,6 +101,7 @@ def rate_of_cooling(family: Family, x: Tensor, natural: Tensor) -> Tensor:
     return slope
 
 
+@door
 def tempered_elbo(
     model: Model,
     parameters: Parameters,
@@ -149,6 +154,7 @@ def tempered_elbo(
     return total
 
 
+@door
 def tempering_slopes(
     model: Model, parameters: Parameters, q: Variational | None, x: Any
 ) -> dict[str, float]:

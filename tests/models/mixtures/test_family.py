@@ -158,7 +158,7 @@ COUNTS = torch.tensor([[0.0, 3], [1, 2], [4, 1], [2, 2]], dtype=torch.float64)
             lambda: models.FamilyMixture(families.FullGaussian(), 2, 2),
             "got FullGaussian(); for Gaussian components use GaussianMixture",
         ),
-        (lambda: models.FamilyMixture("poisson", 2, 2), "got 'poisson'; for Gaussian"),
+        (lambda: models.FamilyMixture("poisson", 2, 2), "of must be a Family: got 'poisson'"),
         (lambda: models.FamilyMixture(families.Poisson(), 0, 2), "observed must be a positive"),
         (lambda: models.FamilyMixture(families.Poisson(), 2, 2.0), "components must be a positive"),
         (
