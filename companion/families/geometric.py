@@ -36,7 +36,7 @@ class Geometric(_Failures):
     v = log(1 + eᵗ)/σ(t).
 
     >>> Geometric().entropy(torch.tensor([0.5]).log()) / math.log(2)   # p = 1/2: two bits
-    tensor(2.)
+    tensor(2., dtype=torch.float64)
     """
 
     successes = 1.0
@@ -68,7 +68,7 @@ class NegativeBinomial(_Failures):
     Coordinates are t = log (1 − p)/p: v = −log(1 + e⁻ᵗ)/σ(−t).
 
     >>> NegativeBinomial(successes=3.0).pseudo_entropy(torch.tensor([0.5]).log()) / math.log(2)
-    tensor(6.)
+    tensor(6., dtype=torch.float64)
     """
 
     successes: float
