@@ -55,7 +55,10 @@ def conforming(value: Any, hint: Any, name: str, finite: bool = True) -> Any:
     if value is None and type(None) in kinds:
         return None
     plain = isinstance(value, Real) and not isinstance(value, bool)
-    if Tensor in kinds and not (float in kinds and plain):
+    named = isinstance(value, Mapping) and any(
+        typing.get_origin(k) in (dict, Mapping) for k in kinds
+    )
+    if Tensor in kinds and not named and not (float in kinds and plain):
         return as_numbers(value, name, finite)
     words, classes = [], []
     for kind in kinds:
