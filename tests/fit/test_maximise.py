@@ -36,6 +36,7 @@ def test_every_method_finds_the_maximum_and_leaves_its_start_alone(method):
     assert float(end["b"]) == pytest.approx(2, abs=1e-4)
     assert not any(value.requires_grad for value in end.values())
     assert float(START["a"]) == float(START["b"]) == 0.5
+    assert not any(value.requires_grad for value in START.values())
 
 
 @every_method
