@@ -1,4 +1,4 @@
-"""One dialect in all chapters: symbols, names and forms that are the same wherever they occur."""
+"""One dialect in all chapters: symbols, names, forms, and what a page shows of its code."""
 
 import ast
 import json
@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+
+from workflow.stage import _only_shows
 
 HOME = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -48,10 +50,22 @@ def texts(cell):
     ]
 
 
+def records_in_sight(cell):
+    """Whether readers would see code that records claims or describes a figure: it is not folded."""
+    if cell["cell_type"] != "code" or "hide-input" in cell["metadata"].get("tags", []):
+        return False
+    source = "".join(cell["source"])
+    return bool(re.search(r"\bclaims\.(record|note|say|table)\(|\balt=", source)) and not (
+        _only_shows(cell)
+    )
+
+
 def faults(notebook):
     """One sentence for each departure from the dialect, with the number of its cell."""
     found = []
     for number, cell in enumerate(notebook["cells"], 1):
+        if records_in_sight(cell):
+            found.append(f"claims and figures' words stand in cells of their own (cell {number})")
         for text in texts(cell):
             formulas = MATHEMATICS.findall(text)
             for pattern, sentence in FORMULAS.items():
@@ -87,10 +101,12 @@ def test_a_chapter_speaks_the_dialect(path):
         ("markdown", "We normalize.", "British"),
         ("markdown", "Two lines below stands a gap.", "count lines"),
         ("code", 'claims.record("a/b", "The gap $F - S$.", 1)', "the ELBO is"),
+        ("code", 'gap = 1\nclaims.note("a/b", gap + f(2))\nx = f(3)', "cells of their own"),
+        ("code", 'x = f(1)\nshow(figure(x), alt="A line.")', "cells of their own"),
     ],
 )
 def test_each_planted_fault_is_found(kind, text, sentence):
-    (fault,) = faults({"cells": [{"cell_type": kind, "source": text}]})
+    (fault,) = faults({"cells": [{"cell_type": kind, "source": text, "metadata": {}}]})
     assert sentence in fault and fault.endswith("(cell 1)")
 
 
@@ -104,7 +120,7 @@ def test_each_planted_fault_is_found(kind, text, sentence):
     ],
 )
 def test_the_dialect_itself_is_no_fault(text):
-    assert faults({"cells": [{"cell_type": "markdown", "source": text}]}) == []
+    assert faults({"cells": [{"cell_type": "markdown", "source": text, "metadata": {}}]}) == []
 
 
 def test_the_notation_page_lists_the_dialect():
