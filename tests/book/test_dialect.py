@@ -51,7 +51,7 @@ def texts(cell):
 
 
 def records_in_sight(cell):
-    """Whether readers would see code that records claims or describes a figure: it is not folded."""
+    """Whether readers would see the code that records claims or describes a figure."""
     if cell["cell_type"] != "code" or "hide-input" in cell["metadata"].get("tags", []):
         return False
     source = "".join(cell["source"])
