@@ -416,7 +416,7 @@ def test_pages_take_recorded_values_and_refuse_unknown_ones():
 
     collected = {"values": {"one/gap": 3e-15}}
     page = fill_page("{{one/gap:.1e}} nats", "index.md", collected, {})
-    assert page == "3.0e-15 nats"
+    assert page == "3.0 × 10⁻¹⁵ nats"
     with pytest.raises(Problem, match=r"book/index.md: no value was recorded as 'one/gone'"):
         fill_page("{{one/gone}}", "index.md", collected, {})
     with pytest.raises(Problem, match="asks for the figure 'gone'"):
