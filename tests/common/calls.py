@@ -10,11 +10,9 @@ from typing import Any
 
 import torch
 
-import companion
-from companion import datasets, families, fit, models, variational
+from companion import families, fit, models, variational
 from companion.families import Bernoulli, Family, Poisson
 from companion.fit.records import Trace
-from companion.models.vae.latents import latent_entropies
 from companion.support.tables import Table
 from companion.theory.model import Factor, Model
 from companion.theory.objective import Problem
@@ -28,7 +26,7 @@ ONE = torch.ones((), dtype=torch.float64)
 
 @dataclass(frozen=True)
 class Call:
-    """A function with arguments that are right; ``fresh`` makes those that a call uses up."""
+    """A function with arguments that are right."""
 
     function: Callable[..., Any]
     arguments: Mapping[str, Any]
@@ -107,14 +105,12 @@ NOT_BUILT = {
 
 def natural_of(family: Family) -> torch.Tensor:
     """Parameters η of N values of the family, in its domain."""
-    sizes = {families.FullGaussian: D + D * D, families.SphericalGaussian: D + 1}
     if isinstance(
         family, families.FullGaussian | families.SphericalGaussian | families.DiagonalGaussian
     ):
         scale = torch.eye(D).double() if isinstance(family, families.FullGaussian) else ONE
         scale = scale.expand(N, D) if isinstance(family, families.DiagonalGaussian) else scale
         return family.natural_parameters(draw(N, D), scale.expand(N) if scale.dim() == 0 else scale)
-    assert type(family) not in sizes
     if isinstance(family, families.Custom | families.GaussianMean):
         return draw(N, columns(family))
     return family.from_coordinates(*theta_of(family).values())
@@ -481,6 +477,3 @@ def calls() -> Iterator[tuple[str, Call | None]]:
             found = arguments(owner, method, function)
             bound = getattr(owner, method)
             yield f"{name}.{method}", None if found is None else Call(bound, found)
-
-
-_ = (companion, datasets, latent_entropies)
