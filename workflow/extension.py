@@ -1,7 +1,9 @@
 """Sphinx extension: MathJax on every page, and docstrings in the form that Sphinx expects."""
 
 import re
+from html import escape
 
+from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
 UNDERLINE = re.compile(r"-{3,}\s*")
@@ -12,7 +14,36 @@ def setup(app):
     app.connect("autodoc-process-docstring", before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", after_napoleon, priority=900)
     app.connect("missing-reference", by_last_name)
+    app.connect("html-page-context", about_the_page)
     return {"parallel_read_safe": True}
+
+
+def about_the_page(app, pagename, templatename, context, doctree):
+    """A description for search engines, and the card that is shown where a page is linked."""
+    if doctree is None:
+        return
+    if "companion-live" in context.get("body", ""):
+        app.add_js_file("live.js")  # of this page only
+    first = next((p.astext() for p in doctree.findall(nodes.paragraph) if _is_prose(p)), "")
+    words = " ".join(first.split())
+    words = words if len(words) <= 200 else words[:200].rpartition(" ")[0] + " …"
+    title = re.sub(r"<[^>]*>", "", context.get("title", ""))
+    tags = [("name", "description", words), ("property", "og:title", title)]
+    tags += [("property", "og:description", words), ("property", "og:type", "article")]
+    tags.append(("property", "og:site_name", app.config.html_title or app.config.project))
+    if base := app.config.html_baseurl:
+        tags.append(("property", "og:url", f"{base}{pagename}.html"))
+        tags.append(("property", "og:image", f"{base}_static/card.png"))
+        tags.append(("name", "twitter:card", "summary_large_image"))
+    context["metatags"] += "".join(
+        f'\n<meta {kind}="{name}" content="{escape(value, quote=True)}" />'
+        for kind, name, value in tags
+        if value
+    )
+
+
+def _is_prose(paragraph):
+    return isinstance(paragraph.parent, nodes.section)
 
 
 _kept: dict[str, list[str]] = {}

@@ -1,15 +1,18 @@
 """Pages that are generated: claim ledger, papers, run times, benchmarks, faults, API reference."""
 
 import ast
+import json
 import re
 from html import escape
 from importlib import metadata
 
-from companion.book.claims import comparison
+import yaml
+
+from companion.book.claims import anchor, comparison
 from companion.book.text import markup
 from workflow import benchmarks, faults, papers
 from workflow.claims import as_claim, check, reference_of
-from workflow.project import load
+from workflow.project import load, repository_address
 
 COLUMNS = "<th>Status</th><th>Claim</th><th>Value and bound</th>"
 
@@ -17,7 +20,8 @@ COLUMNS = "<th>Status</th><th>Claim</th><th>Value and bound</th>"
 def generate(project, collected):
     """Names and texts of the generated pages."""
     return {
-        "ledger.md": ledger(project, collected),
+        **ledger(project, collected),
+        "cite.md": cite(project),
         "runtime.md": runtime(project),
         "notices.md": notices(),
         **benchmarks.pages(project),
@@ -28,43 +32,88 @@ def generate(project, collected):
 
 
 def ledger(project, collected):
-    """Theorem or source, chapter, statement, value, bound and status of every claim."""
+    """The overview of all claims, and for each chapter a page with value, bound and status."""
     reference = {claim["id"]: claim for claim in reference_of(project)}
     runs = [project.run(chapter) for chapter in project.chapters]
     claims = collected["claims"]
-    holding = sum(not problems(claim, reference, project.tier) for claim in claims)
-    text = [
+    holds = {c["id"]: not problems(c, reference, project.tier) for c in claims}
+    overview = [
         "# Claim ledger",
         "",
         "Every statement that a chapter verifies, with the value that was computed for it and the "
-        "bound it must keep. Follow a claim to the place in its chapter where it is computed. The "
+        "bound it must keep. Follow a claim to the place in its chapter where it stands. The "
         "build fails, naming the claim, when one does not hold, is missing, is new, or has "
         "drifted from its recorded value.",
         "",
-        f"**{holding} of {len(claims)} claims hold.** "
+        f"**{sum(holds.values())} of {len(claims)} claims hold.** "
         f"Tier `{project.tier}`, lock `{project.lock}`, executed "
         f"{max(run['started'] for run in runs)} UTC in "
         f"{sum(run['seconds'] for run in runs):.0f} s of run time "
         "([by chapter](runtime.md)).",
         "",
+        *("```{raw} html", FILTER, "```", ""),
+        "| Chapter | Claims | Hold |",
+        "|---|--:|--:|",
     ]
+    written, found = {}, []
     for chapter in project.chapters:
         made = [claim for claim in claims if claim["chapter"] == chapter]
         if not made:
             continue
+        name = f"{project.numbers[chapter]}. {title(project, chapter)}"
+        holding = sum(holds[claim["id"]] for claim in made)
+        overview.append(f"| [{name}](ledger/{chapter}.md) | {len(made)} | {holding} |")
         seed = "" if made[0]["seed"] is None else f", seed {plain(made[0]['seed'])}"
         rows = "".join(_row(project, claim, reference) for claim in made)
-        text += [
-            f"## {project.numbers[chapter]}. {title(project, chapter)}",
+        written[f"ledger/{chapter}.md"] = "\n".join([
+            f"# Claims of {name}",
             "",
-            f"[Open the chapter](notebooks/{chapter}.ipynb): {len(made)} claims{seed}, "
+            f"[Open the chapter](../notebooks/{chapter}.ipynb): {len(made)} claims{seed}, "
             f"{made[0]['seconds']:.0f} s.",
             "",
             '<div class="companion-claims tex2jax_process" tabindex="0"><table>'
             f"<thead><tr>{COLUMNS}</tr></thead><tbody>{rows}</tbody></table></div>",
             "",
-        ]
-    return "\n".join(text)
+        ])  # fmt: skip
+        found += [[claim["id"], _words(claim), chapter, bool(holds[claim["id"]])] for claim in made]
+    written["ledger.md"] = "\n".join([*overview, ""])
+    written["assets/ledger.json"] = json.dumps(found, ensure_ascii=False)
+    return written
+
+
+#: Looks for words in all claims, without loading them before somebody asks.
+FILTER = """\
+<p><label>Find claims with the words <input type="search" id="companion-filter"
+aria-describedby="companion-found" autocomplete="off"></label></p>
+<ul id="companion-found" aria-live="polite"></ul>
+<script>
+(() => {
+  const box = document.getElementById("companion-filter");
+  const list = document.getElementById("companion-found");
+  let claims = null;
+  box.addEventListener("input", async () => {
+    claims ??= await (await fetch("_static/ledger.json")).json();
+    const words = box.value.toLowerCase().split(/\\s+/).filter(Boolean);
+    const hits = !words.length ? [] : claims.filter(
+      ([id, text]) => words.every(word => (id + " " + text).toLowerCase().includes(word)));
+    list.replaceChildren(...hits.slice(0, 50).map(([id, text, chapter, holds]) => {
+      const item = document.createElement("li"), link = document.createElement("a");
+      link.href = `ledger/${chapter}.html#row-${id.replace("/", "-")}`;
+      link.textContent = id;
+      item.append(holds ? "✓ " : "✗ ", link, " " + text);
+      return item;
+    }));
+    if (words.length && hits.length > 50) list.append(`and ${hits.length - 50} more`);
+    if (words.length && !hits.length) list.append("No claim has all of these words.");
+  });
+})();
+</script>"""
+
+
+def _words(claim):
+    """A claim's sentence and source as plain text, to be searched."""
+    text = re.sub(r"[$`*]|\\\\(?:mathcal|operatorname|text)", "", claim["statement"])
+    return f"{text} ({claim['source']})"
 
 
 def plain(value):
@@ -82,10 +131,10 @@ def _row(project, claim, reference):
     made = as_claim(claim)
     wrong = problems(claim, reference, project.tier)
     status = "✓ holds" if not wrong else "✗ " + ", ".join(p.partition(":")[0] for p in wrong)
-    target = f"notebooks/{claim['chapter']}.html#claim-{claim['id'].replace('/', '-')}"
+    target = f"../notebooks/{claim['chapter']}.html#{anchor(claim['id'])}"
     return (
-        f"<tr><td>{escape(status)}</td><td>{markup(claim['statement'])}<br>"
-        f"<small>{markup(claim['source'])} · "
+        f"<tr id='{anchor(claim['id']).replace('claim', 'row', 1)}'><td>{escape(status)}</td>"
+        f"<td>{markup(claim['statement'])}<br><small>{markup(claim['source'])} · "
         f'<a href="{target}">{escape(claim["id"])}</a></small></td>'
         f"<td>{comparison(made, rich=True)}</td></tr>"
     )
@@ -147,6 +196,47 @@ def notices():
         licence = about["License-Expression"] or ", ".join(said) or about["License"] or "see source"
         text.append(f"| {name} | {about['Version']} | {licence} | {brings} |")
     return "\n".join(text) + "\n"
+
+
+def cite(project):
+    """How to cite the companion and the papers, from CITATION.cff and the bibliography."""
+    path = project.root / "CITATION.cff"
+    if not path.is_file():
+        return "# Cite this\n\nThis book has no file CITATION.cff.\n"
+    cff = yaml.safe_load(path.read_text("utf-8"))
+    authors = " and ".join(
+        "{" + one["name"] + "}" if "name" in one else f"{one['family-names']}, {one['given-names']}"
+        for one in cff["authors"]
+    )
+    fields = {"author": authors, "title": "{" + cff["title"] + "}", "version": cff["version"]}
+    if "date-released" in cff:
+        fields["year"] = str(cff["date-released"])[:4]
+    address = repository_address(project.root)
+    if address:
+        fields["url"] = address
+    entry = ",\n".join(f"  {name} = {{{value}}}" for name, value in fields.items())
+    papers = (project.root / "book" / "references.bib").read_text("utf-8")
+    wanted = [p for p in re.findall(r"@\w+\{.*?\n\}\n", papers, re.DOTALL) if _is_cited(p, cff)]
+    return "\n".join([
+        "# Cite this",
+        "",
+        "The results are those of the papers; please cite them first, and this companion where you "
+        "use its code, its figures or what it adds.",
+        "",
+        *("```bibtex", *"\n".join(wanted).splitlines(), "```", ""),
+        *("```bibtex", f"@software{{companion,\n{entry}\n}}", "```", ""),
+        "The same in the Citation File Format, which reference managers read:",
+        "",
+        *("```yaml", *path.read_text("utf-8").splitlines(), "```", ""),
+        "Text and figures are licensed under CC BY 4.0, the code under the BSD 3-Clause License: "
+        "you may reuse both, and say where they come from.",
+        "",
+    ])  # fmt: skip
+
+
+def _is_cited(entry, cff):
+    numbers = re.findall(r"arXiv:[\d.]+\d", json.dumps(cff.get("references", [])))
+    return any(number in entry for number in numbers)
 
 
 def api(project):

@@ -315,6 +315,30 @@ def repository_address(root):
     return address.removesuffix("/").removesuffix(".git")
 
 
+def site_address(root):
+    """Where the book is published, ending in a slash: SITE_URL, else GitHub's page, else None.
+
+    It stands in pages as their canonical address, so it is known or left out, never guessed.
+    """
+    address = os.environ.get("SITE_URL", "").strip()
+    if not address and (repository := repository_address(root)):
+        host, _, path = repository.removeprefix("https://").partition("/")
+        owner, _, name = path.partition("/")
+        if host == "github.com" and owner and name and "/" not in name:
+            address = f"https://{owner.lower()}.github.io/{name}"
+    return address.rstrip("/") + "/" if address.startswith("https://") else None
+
+
+def commit_date(root):
+    """The date of the last commit, or None outside a repository."""
+    import subprocess
+
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "log", "-1", "--format=%cs"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
+
+
 def files_below(folder):
     """All files below a folder but for what Python and editors leave there, in a fixed order."""
     for path in sorted(folder.rglob("*")):

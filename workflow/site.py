@@ -15,7 +15,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from workflow import progress
+from workflow import finish, progress
 from workflow.numbers import number_cells
 from workflow.progress import Problem
 from workflow.project import Project, load, pages_digest, sealed, write
@@ -64,15 +64,16 @@ def build(project):
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
     fresh, site = project.build / "site.new", project.build / "site"
     shutil.rmtree(fresh, ignore_errors=True)
-    ignored = shutil.ignore_patterns(".buildinfo", "objects.inv", "*macros.html")
+    ignored = shutil.ignore_patterns(".buildinfo", "*macros.html")
     shutil.copytree(made / "_build" / "html", fresh, ignore=ignored)
-    for page in sorted(fresh.rglob("*.html")):
-        source = project.build / "stage" / page.relative_to(fresh)
+    for page, name in finish.pages_of(fresh):
+        source = project.build / "stage" / name
         staged = any(source.with_suffix(kind).is_file() for kind in (".md", ".ipynb"))
-        if not staged and page.name != "search.html":
+        if not staged and name != "search.html":
             page.unlink()  # an index that no page links to
             continue
-        page.write_text(accessible(page.read_text("utf-8")), "utf-8")
+        page.write_text(finish.finish(page.read_text("utf-8"), name), "utf-8")
+    finish.light_icons(fresh)
     for chapter in project.chapters:
         download = fresh / "_sources" / "notebooks" / f"{chapter}.ipynb"
         download.write_text(standalone(project, chapter), "utf-8")
@@ -86,21 +87,6 @@ def build(project):
         site.replace(old)
     fresh.replace(site)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def accessible(page):
-    """Mend what theme and docutils leave unsaid or say wrongly to a screen reader."""
-    page = page.replace(
-        '<summary><span class="toctree-toggle"',
-        '<summary aria-label="Pages below"><span class="toctree-toggle"',
-    )
-    page = re.sub(r'(<div [^>]*?) ?role="(?:list|doc-biblioentry)"', r"\1", page)
-    # The corner of a table whose first column names its rows is no heading.
-    page = re.sub(r"<th\b([^>]*)>(?:\s|<p>\s*</p>)*</th>", r"<td\1></td>", page)
-    # What scrolls must be in reach of the keyboard.
-    return re.sub(
-        r"<div style=(['\"])overflow-x:auto\1>", r'<div style="overflow-x:auto" tabindex="0">', page
-    )
 
 
 def standalone(project, chapter):

@@ -6,18 +6,27 @@ The sources stay as they are; all that the site needs beyond them is done to the
 import ast
 import json
 import re
+from html import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import companion
 from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
 from workflow import pages
 from workflow.numbers import number_cells, numbered
 from workflow.progress import Problem
-from workflow.project import load, repository_address, write, write_if_changed
+from workflow.project import (
+    commit_date,
+    load,
+    repository_address,
+    site_address,
+    write,
+    write_if_changed,
+)
 
 MINUTES = re.compile(r"\{\{\s*minutes: ([a-z0-9-]+)\s*\}\}")
 #: Words that one reads in a minute where there are formulas among them.
@@ -56,6 +65,7 @@ def stage(project):
         name = path.relative_to(project.root / "book").as_posix()
         if path.suffix == ".md":
             text = timed(numbered(path.read_text("utf-8"), project.numbers), name, project)
+            text = addressed(text, repository_address(project.root))
             contents[name] = fill_page(text, name, collected, figures)
         else:
             contents[name] = path.read_bytes()
@@ -64,7 +74,7 @@ def stage(project):
         write_if_changed(project.build / "figures" / f"{name}.{figure['format']}", figure["image"])
     contents |= pages.generate(project, collected)
     toc = yaml.safe_load((project.root / "_toc.yml").read_text("utf-8"))
-    contents["_toc.yml"] = yaml.safe_dump(with_api(toc, contents), sort_keys=False)
+    contents["_toc.yml"] = yaml.safe_dump(with_generated(toc, contents), sort_keys=False)
     contents["_config.yml"] = yaml.safe_dump(configuration(project), sort_keys=False)
     contents |= mathjax()
     _synchronise(project.build / "stage", contents)
@@ -74,9 +84,12 @@ def prepare(notebook, chapter, figures):
     """Make an executed copy ready for MyST-NB, in place; return one sentence per problem."""
     problems, number = [], 0
     notebook["metadata"].pop("papermill", None)
+    order: dict[str, int] = {}  # claims, numbered as in the table at the chapter's end
+    cells = []
     for cell in notebook["cells"]:
         tags = cell["metadata"].setdefault("tags", [])
         cell["metadata"].pop("papermill", None)
+        cells.append(cell)
         if "injected-parameters" in tags:
             tags.append("remove-cell")
             continue
@@ -84,9 +97,7 @@ def prepare(notebook, chapter, figures):
         if _only_shows(cell) and "hide-input" not in tags:
             tags.append("hide-input")
         shown = [o for o in cell.get("outputs", []) if not _invisible(o)]
-        if "outputs" in cell:
-            cell["outputs"] = shown
-        images = [o for o in shown if any(kind in o.get("data", {}) for kind in SHOWN)]
+        images = [output for output in shown if _is_figure(output)]
         place = f"{chapter}, cell {number}"
         if len(images) > 1:
             problems.append(f"Figure in {place}: show one figure in a cell, for its caption.")
@@ -98,7 +109,6 @@ def prepare(notebook, chapter, figures):
                     'show(figure, alt="...").'
                 )
                 continue
-            cell["metadata"]["mystnb"] = _mystnb(about)
             if about.get("name"):
                 if about["name"] in figures:
                     problems.append(f"Figure in {place}: the name {about['name']!r} is taken.")
@@ -107,9 +117,83 @@ def prepare(notebook, chapter, figures):
             if output.get("name") == "stderr":
                 words = "".join(output["text"]).strip().splitlines() or [""]
                 problems.append(f"Cell {number} of {chapter} writes to stderr: {words[0][:200]}")
-            output.get("data", {}).pop(CLAIM, None)
             _caption_animation(output)
+        shown = [one for output in shown for one in (output, *_live(output))]
+        if "outputs" in cell:
+            cells += _outputs(cell, _marked(shown, order))
+    notebook["cells"] = cells
     return problems
+
+
+def _outputs(cell, shown):
+    """Give each figure a cell of its own, since MyST-NB puts a cell's caption on every output.
+
+    The cell keeps what comes before its first figure; the cells that follow it are returned.
+    """
+    parts: list[list[Any]] = [[]]
+    for output in shown:
+        if parts[-1] and (_is_figure(output) or _is_figure(parts[-1][-1])):
+            parts.append([])
+        parts[-1].append(output)
+    more = []
+    for place, part in enumerate(parts):
+        own = (
+            cell if place == 0 else {**cell, "source": "...", "id": f"{cell.get('id', '')}-{place}"}
+        )
+        if place:
+            own["metadata"] = {"tags": ["remove-input"]}
+            more.append(own)
+        own["outputs"] = part
+        if part and _is_figure(part[0]):
+            about = part[0]["metadata"].get("companion") or {}
+            own["metadata"]["mystnb"] = _mystnb(about) if about.get("alt") else {}
+    return more
+
+
+def _live(output):
+    """The data of a live figure, in an output of its own behind the still one."""
+    about = output.get("metadata", {}).get("companion") or {}
+    if live := about.pop("live", None):
+        data = json.dumps(live["data"]).replace("<", "\\u003c")
+        script = (
+            f"<script type='application/json' class='companion-live' "
+            f"data-figure='{escape(live['figure'], quote=True)}'>{data}</script>"
+        )
+        yield {"output_type": "display_data", "metadata": {}, "data": {"text/html": script}}
+
+
+def _is_figure(output):
+    return any(kind in output.get("data", {}) for kind in SHOWN)
+
+
+def _marked(shown, order):
+    """A cell's outputs with its claims in one small line: their rows stand at the chapter's end."""
+    claimed = [o["data"][CLAIM] for o in shown if CLAIM in o.get("data", {})]
+    rest = [o for o in shown if CLAIM not in o.get("data", {})]
+    if not claimed:
+        return shown
+    made = [claims.Claim(**claim) for claim in claimed]
+    links = ", ".join(
+        f"<a href='#{claims.anchor(one.id)}'>{order.setdefault(one.id, len(order) + 1)}</a>"
+        for one in made
+    )
+    failing = [one for one in made if not one.holds]
+    word = "claim" if len(made) == 1 else "claims"
+    verdict = f"✗ {len(failing)} of {word}" if failing else f"✓ {word}"
+    line = f"<p class='companion-mark'>{verdict} {links}</p>"
+    return [*rest, {"output_type": "display_data", "metadata": {}, "data": {"text/html": line}}]
+
+
+def addressed(text, address):
+    """Put the repository's address where a page clones it; where none is known, leave that out.
+
+    >>> addressed("git clone {{address}} elbo-companion\\ncd elbo-companion", None)
+    "cd elbo-companion  # your copy of the project's folder"
+    """
+    if address:
+        return text.replace("{{address}}", address)
+    here = "cd elbo-companion  # your copy of the project's folder"
+    return re.sub(r"git clone \{\{address\}\} \S+\ncd \S+", here, text)
 
 
 def fill_page(text, name, collected, figures):
@@ -152,27 +236,47 @@ def timed(text, name, project):
     return MINUTES.sub(replace, text)
 
 
-def with_api(toc, contents):
-    """The table of contents with the generated API pages below `api`."""
-    api = sorted(name.removesuffix(".md") for name in contents if name.startswith("api/"))
+def with_generated(toc, contents):
+    """The table of contents with generated pages below the page of their folder's name."""
     for part in toc.get("parts", [toc]):
         for entry in part.get("chapters", []):
-            if entry["file"] == "api":
-                entry["sections"] = [{"file": name} for name in api]
+            below = [name for name in contents if name.startswith(f"{entry['file']}/")]
+            pages = [name.removesuffix(".md") for name in below if name.endswith(".md")]
+            if pages and not entry["file"].startswith("notebooks"):
+                order = sorted(pages) if entry["file"] == "api" else pages
+                entry["sections"] = [{"file": name} for name in order]
     return toc
 
 
 def configuration(project):
-    """`_config.yml`, with launch buttons where the repository's address is known."""
+    """`_config.yml`, with launch buttons and addresses where the repository's address is known."""
     config = yaml.safe_load((project.root / "_config.yml").read_text("utf-8"))
     address = repository_address(project.root)
+    sphinx = config.setdefault("sphinx", {}).setdefault("config", {})
+    theme = sphinx.setdefault("html_theme_options", {})
+    theme["extra_footer"] = footer(project, address)
     if address:
         config["repository"] = {"url": address, "branch": "main", "path_to_book": ""}
         config["launch_buttons"] = {"notebook_interface": "jupyterlab", "thebe": False}
         config["launch_buttons"]["binderhub_url"] = "https://mybinder.org"
         config["launch_buttons"]["colab_url"] = "https://colab.research.google.com"
         config.setdefault("html", {})["use_repository_button"] = True
+    if (project.root / "book" / "assets" / "search.js").is_file():
+        sphinx["html_search_scorer"] = "stage/assets/search.js"  # from where Sphinx is started
+    if site := site_address(project.root):
+        sphinx["html_baseurl"] = site
     return config
+
+
+def footer(project, address):
+    """Version, date, licences and source, as they stand below every page."""
+    parts = [f"Version {companion.__version__}"]
+    if date := commit_date(project.root):
+        parts[0] += f" of {date}"
+    parts.append("text and figures CC BY 4.0, code BSD 3-Clause")
+    if address:
+        parts.append(f"<a href='{escape(address, quote=True)}'>source</a>")
+    return f"<p class='companion-footer'>{', '.join(parts)}.</p>"
 
 
 def mathjax():
@@ -248,8 +352,6 @@ def _caption_animation(output):
     about = output.get("metadata", {}).get("companion") or {}
     data = output.get("data", {})
     if "text/html" in data and about.get("caption"):
-        from html import escape
-
         page = "".join(data["text/html"])
         caption = f"<figcaption class='tex2jax_process'>{escape(about['caption'])}</figcaption>"
         data["text/html"] = f"<figure>{page}{caption}</figure>"

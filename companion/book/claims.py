@@ -65,10 +65,9 @@ class Claim:
         # Colours are left to the page, so that the row reads in light and dark; the bar is
         # decoration.
         bar = "#2e8b57" if self.holds else "#d1242f"
-        anchor = "claim-" + self.id.replace("/", "-")
         verdict = "" if self.holds else " — <strong>this claim fails</strong>"
         return (
-            f"<div class='companion-claim tex2jax_process' id='{anchor}' "
+            f"<div class='companion-claim tex2jax_process' "
             f"style='border-left:4px solid {bar};padding:.3em .8em;margin:.3em 0;"
             f"display:flex;flex-wrap:wrap;gap:.1em 1.2em;overflow-wrap:anywhere'>"
             f"<span style='flex:1 1 16em'>{_tick(self)} {markup(self.statement)}"
@@ -181,19 +180,31 @@ def say(text: str) -> None:
 
 
 def table() -> None:
-    """Show every claim made so far in this session, in one table."""
+    """Show every claim made so far in this session, numbered, in one table that is folded."""
     claims = list(_claims.values())
     rows = "".join(
-        f"<tr><td>{_tick(c)}</td><td>{markup(c.statement)}<br><small>{markup(c.source)}</small></td>"
-        f"<td style='white-space:nowrap'>{comparison(c, rich=True)}</td></tr>"
-        for c in claims
+        f"<tr id='{anchor(claim.id)}'><td>{_tick(claim)} {number}</td>"
+        f"<td>{markup(claim.statement)}<br><small>{markup(claim.source)}</small></td>"
+        f"<td>{comparison(claim, rich=True)}</td></tr>"
+        for number, claim in enumerate(claims, 1)
     )
+    failing = sum(not claim.holds for claim in claims)
+    verdict = f"{failing} fail" if failing else "all hold"
     page = (
-        "<div class='companion-claims tex2jax_process' style='overflow-x:auto'><table>"
-        "<thead><tr><th>Holds</th><th style='text-align:left'>Claim</th>"
-        f"<th>Value and bound</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<details class='companion-claims tex2jax_process'><summary>{len(claims)} claims, "
+        f"{verdict}</summary><table><thead><tr><th>Holds</th><th style='text-align:left'>Claim</th>"
+        f"<th>Value and bound</th></tr></thead><tbody>{rows}</tbody></table></details>"
     )
     emit({"text/html": page, "text/plain": "\n".join(map(str, claims)) or "no claims yet"})
+
+
+def anchor(id: str) -> str:
+    """Where a page has the row of a claim.
+
+    >>> anchor("ppca/gap")
+    'claim-ppca-gap'
+    """
+    return "claim-" + id.replace("/", "-")
 
 
 def comparison(claim: Claim, rich: bool = False) -> str:

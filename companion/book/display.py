@@ -59,6 +59,7 @@ def show(
     caption: str | None = None,
     name: str | None = None,
     format: str = "svg",
+    live: tuple[str, dict[str, Any]] | None = None,
 ) -> None:
     """Show a figure with its alternative text, then close it.
 
@@ -74,6 +75,9 @@ def show(
         In lower case with hyphens; lets pages refer to the figure or show it again.
     format
         "svg", or "png" for clouds of points.
+    live
+        The figure of `book/assets/live.js` that the site draws in place of this one, and its data,
+        which JSON can hold.
 
     Raises
     ------
@@ -84,6 +88,8 @@ def show(
     from matplotlib import pyplot
 
     metadata = _metadata(alt, caption, name)
+    if live is not None:
+        metadata["companion"]["live"] = {"figure": live[0], "data": live[1]}
     if format not in ("svg", "png"):
         raise ValueError(f'format must be "svg" or "png": found {format!r}')
     file = io.BytesIO()
@@ -96,7 +102,7 @@ def show(
     if format == "svg":
         bundle = {"image/svg+xml": file.getvalue().decode("utf-8")}
     else:
-        bundle = {"image/png": base64.b64encode(file.getvalue()).decode("ascii")}
+        bundle = {"image/png": base64.b64encode(_small(file, 256)).decode("ascii")}
     emit({**bundle, "text/plain": f"Figure: {alt}"}, metadata)
 
 
@@ -122,16 +128,13 @@ def show_animation(
         How fast they are played.
     """
     from matplotlib import pyplot
-    from PIL import Image
 
     metadata = _metadata(alt, caption, name)
     pictures = []
     for figure in frames:
-        file, small = io.BytesIO(), io.BytesIO()
+        file = io.BytesIO()
         figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
-        # 128 colours are enough for lines and flat areas, and a third of the size.
-        Image.open(file).convert("RGB").quantize(128).save(small, format="png", optimize=True)
-        pictures.append(base64.b64encode(small.getvalue()).decode("ascii"))
+        pictures.append(base64.b64encode(_small(file, 128)).decode("ascii"))
         pyplot.close(figure)
     digest = hashlib.sha256("".join(pictures).encode()).hexdigest()[:12]
     player = _PLAYER.format(
@@ -143,6 +146,15 @@ def show_animation(
         pause=1000 / frames_per_second,
     )
     emit({"text/html": player, "text/plain": f"Animation: {alt}"}, metadata)
+
+
+def _small(file: io.BytesIO, colours: int) -> bytes:
+    """A picture in few colours, enough for lines and flat areas, at a third of the size."""
+    from PIL import Image
+
+    small = io.BytesIO()
+    Image.open(file).convert("RGB").quantize(colours).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 _PLAYER = """<div class="companion-animation" id="{id}">

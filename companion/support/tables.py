@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -72,7 +73,10 @@ class Record(ABC):
         )
 
     def _cell(self, cell: Cell, tag: str = "td") -> str:
-        return f"<{tag} style='{_style(cell)}'>{html.escape(self._text(cell))}</{tag}>"
+        text = html.escape(self._text(cell))
+        if isinstance(cell, float):
+            text = re.sub(r"e([+-]\d+)", _power, text).replace("-", "−")
+        return f"<{tag} style='{_style(cell)}'>{text}</{tag}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,6 +124,10 @@ def printable(text: str) -> str:
     if text.encode(encoding, "ignore").decode(encoding) == text:
         return text
     return text.translate(_PLAIN).encode(encoding, "namereplace").decode(encoding)
+
+
+def _power(exponent: re.Match[str]) -> str:
+    return f" × 10<sup>{int(exponent[1])}</sup>"
 
 
 def _style(cell: Cell) -> str:

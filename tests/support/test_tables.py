@@ -60,7 +60,7 @@ def test_the_page_of_a_record_has_a_head_for_each_row_and_none_above():
     (table,) = ElementTree.fromstring(Point()._repr_html_())
     assert [part.tag for part in table] == ["tbody"]
     rows = [[(cell.tag, cell.text) for cell in row] for row in table[0]]
-    assert rows[0] == [("th", "gap <b>"), ("td", "-0.250000")]
+    assert rows[0] == [("th", "gap <b>"), ("td", "−0.250000")]
     assert all([tag for tag, _ in row] == ["th", "td"] for row in rows)
 
 

@@ -15,6 +15,23 @@ UNRENDERED = """() => {
     e => /\\\\\\(|\\$[^$]+\\$/.test(e.textContent));
   return [...left, ...rows].map(e => e.textContent.trim().slice(0, 60));
 }"""
+# What a reader cannot see without scrolling inside a box: at the width of a desktop, and on paper.
+CLIPPED = """() => {
+  const found = [], article = document.querySelector("article.bd-article") || document.body;
+  for (const e of article.querySelectorAll("*")) {
+    if (e.tagName === "MJX-CONTAINER" && e.getAttribute("display") === "true") {
+      const drawn = e.querySelector("mjx-math")?.getBoundingClientRect().width || 0;
+      if (drawn > e.clientWidth + 1) found.push("formula " + e.textContent.slice(0, 40));
+    }
+    if (e.closest("svg, mjx-container, span.math, input, select")) continue;
+    if (getComputedStyle(e).display === "inline" || e.clientWidth < 2) continue;
+    if (e.scrollWidth > e.clientWidth + 1)
+      found.push(`${e.tagName.toLowerCase()}.${e.className} ${e.scrollWidth}>${e.clientWidth}: `
+        + e.textContent.trim().slice(0, 40));
+  }
+  return found;
+}"""
+PAPER = {"width": 718, "height": 1000}  # A4 between margins of a centimetre
 OVERFLOW = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 
@@ -62,6 +79,12 @@ def visit(browser, base, name, accessibility=True, context=None):
             if violation["id"] not in KNOWN:
                 where = ", ".join(str(node["target"][0]) for node in violation["nodes"][:3])
                 found.append(f"axe ({scheme}) {violation['id']}: {where}")
+    page.emulate_media(color_scheme="light")
+    found += [f"clipped: {what}" for what in page.evaluate(CLIPPED)]
+    page.set_viewport_size(PAPER)
+    page.emulate_media(media="print")
+    found += [f"clipped on paper: {what}" for what in page.evaluate(CLIPPED)]
+    page.emulate_media(media="screen")
     page.set_viewport_size(PHONE)
     if (wide := page.evaluate(OVERFLOW)) > 0:
         found.append(f"wider than a phone by {wide} px")
@@ -159,6 +182,10 @@ GOOD = """<!doctype html><html lang="en"><head><title>A page</title>
 <body><main><h1>A page</h1><p>Words.</p>{}</main></body></html>"""
 
 
+CLIP = """<div class='clip' style='width:200px;overflow-x:auto' tabindex='0'>
+<p style='width:260px;margin:0'>wide</p></div>"""
+
+
 @pytest.mark.parametrize(
     ("planted", "sentence"),
     [
@@ -171,6 +198,11 @@ GOOD = """<!doctype html><html lang="en"><head><title>A page</title>
         ("<p class='tex2jax_process'>\\(x\\)</p>", "formula not rendered"),
         ("<mjx-merror title='Undefined control sequence'>x</mjx-merror>", "formula in error"),
         ("<div style='width:600px'>wide</div>", "wider than a phone by"),
+        (CLIP, "clipped: div"),
+        (
+            f"<style>@media screen {{ .clip {{ width: auto !important }} }}</style>{CLIP}",
+            "on paper",
+        ),
         ("<p style='color:#eee'>pale</p>", "axe (light) color-contrast"),
         (
             "<style>@media (prefers-color-scheme:dark){p{color:#eee}}</style><p>pale</p>",

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -31,6 +32,7 @@ def faults(site, local=()):
         name = path.relative_to(site).as_posix()
         found += [f"{name}: {fault}" for fault in _links(site, path, page, anchors)]
         found += [f"{name}: {fault}" for fault in _resources(site, path, page)]
+        found += [f"{name}: {fault}" for fault in _structure(page)]
         for image in page.find_all("img"):
             alt = image.get("alt", "").strip()
             if not alt or re.search(r"\.(svg|png|jpe?g)$|/", alt):
@@ -62,6 +64,19 @@ def _links(site, path, page, anchors):
         elif address.fragment and target.suffix == ".html":
             if unquote(address.fragment) not in anchors.get(target, ()):
                 yield f"link {link['href']} leads to no such place on the page"
+
+
+def _structure(page):
+    """Figures that show nothing, captions and ids that stand twice, words still to be filled in."""
+    for figure in page.find_all("figure"):
+        if not figure.find(["img", "svg"]):
+            yield f"figure without a picture: {figure.get_text(' ', strip=True)[:60]}"
+    captions = [c.get_text(" ", strip=True) for c in page.select("figcaption .caption-text")]
+    yield from (f"caption used twice: {c[:60]}" for c, n in Counter(captions).items() if n > 1)
+    ids = Counter(tag["id"] for tag in page.find_all(id=True))
+    yield from (f"id used twice: {name}" for name, count in ids.items() if count > 1)
+    for word in re.findall(r"ADDRESS-OF-[A-Z-]+|\bTODO\b|\bFIXME\b|lorem ipsum", page.get_text()):
+        yield f"placeholder: {word}"
 
 
 def _resources(site, path, page):
@@ -98,12 +113,17 @@ def test_the_ledger_lists_every_claim_and_links_to_its_row(site):
     project = Project()
     claims = json.loads((project.build / "claims.json").read_text("utf-8"))["claims"]
     ledger = (site / "ledger.html").read_text("utf-8")
+    pages = "".join(path.read_text("utf-8") for path in (site / "ledger").glob("*.html"))
+    found = {id for id, *_ in json.loads((site / "_static" / "ledger.json").read_text("utf-8"))}
+    assert found == {claim["id"] for claim in claims}
     for claim in claims:
-        anchor = f"notebooks/{claim['chapter']}.html#claim-{claim['id'].replace('/', '-')}"
-        assert anchor in ledger, f"{claim['id']} is not in the ledger"
+        anchor = f"../notebooks/{claim['chapter']}.html#claim-{claim['id'].replace('/', '-')}"
+        assert anchor in pages, f"{claim['id']} is not in the ledger"
     assert f"{len(claims)} of {len(claims)} claims hold" in ledger
 
 
+FIGURE = """<figure><img src="sub/c.svg" alt="A rising line.">
+<figcaption><span class="caption-text">A line.</span></figcaption></figure>"""
 GOOD = """<html><head><link rel="stylesheet" href="a.css"></head><body id="top">
 <a href="#top">up</a> <a href="sub/b.html#there">b</a> <a href="https://example.org">out</a>
 <img src="sub/c.svg" alt="A rising line."> {}</body></html>"""
@@ -140,6 +160,10 @@ def test_a_good_site_has_no_faults(small):
         ("<p>/home/someone/book/a.py</p>", "path of the building machine"),
         ("<p>/srv/checkout/a.py</p>", "path of the building machine: /srv/checkout"),
         ("<p>{{ ppca/gap:.1e }}</p>", "not filled in"),
+        ("<figure><p>A table.</p></figure>", "figure without a picture: A table."),
+        (2 * (FIGURE), "caption used twice: A line."),
+        (2 * "<p id='here'>x</p>", "id used twice: here"),
+        ("<p>ADDRESS-OF-THIS-REPOSITORY</p>", "placeholder: ADDRESS-OF-THIS-REPOSITORY"),
     ],
 )
 def test_each_planted_fault_is_found(small, planted, sentence):

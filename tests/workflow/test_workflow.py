@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
+from companion.book.claims import CLAIM
 from workflow import execute
 from workflow.progress import Problem
 from workflow.project import Project, declared_parameters, digest, repository_address
@@ -342,8 +346,9 @@ def staged(outputs, tags=()):
     from workflow.stage import prepare
 
     cell = {"cell_type": "code", "metadata": {"tags": list(tags)}, "outputs": outputs}
-    figures = {}
-    return prepare({"metadata": {}, "cells": [cell]}, "one", figures), cell, figures
+    figures, notebook = {}, {"metadata": {}, "cells": [cell]}
+    problems = prepare(notebook, "one", figures)
+    return problems, cell, figures, notebook["cells"]
 
 
 def picture(**about):
@@ -355,15 +360,101 @@ def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output()
     assert "one figure in a cell" in staged([picture(alt="A."), picture(alt="B.")])[0][0]
     warning = {"name": "stderr", "text": ["Words: careful"]}
     assert staged([warning])[0] == ["Cell 1 of one writes to stderr: Words: careful"]
-    problems, cell, figures = staged([picture(alt="A.", caption="C.", name="f")])
+    problems, cell, figures, _ = staged([picture(alt="A.", caption="C.", name="f")])
     assert not problems and figures["f"]["image"] == b"<svg/>"
     described = {"image": {"alt": "A."}, "figure": {"caption": "C.", "name": "f"}}
     assert cell["metadata"]["mystnb"] == described
     assert "remove-cell" in staged([], ["injected-parameters"])[1]["metadata"]["tags"]
 
 
+def claimed(id, value):
+    from companion.book.claims import Claim
+
+    claim = Claim(id, "It holds.", value, "at_most", 1.0, None, "Theorem 1", None, None)
+    return {"data": {CLAIM: asdict(claim), "text/html": claim._repr_html_()}, "metadata": {}}
+
+
+def test_a_caption_belongs_to_the_figure_and_to_nothing_else_of_its_cell():
+    said = {"data": {"text/plain": "N = 3"}, "metadata": {}}
+    problems, _, _, cells = staged([said, picture(alt="A.", caption="C."), said])
+    assert not problems and len(cells) == 3
+    captioned = [cell for cell in cells if "figure" in cell["metadata"].get("mystnb", {})]
+    assert [len(cell["outputs"]) for cell in cells] == [1, 1, 1]
+    assert [cell["outputs"][0]["metadata"] != {} for cell in captioned] == [True]
+    # MyST-NB drops a cell without source, and its outputs with it.
+    assert all(cell["source"] for cell in cells[1:])
+    assert all("remove-input" in cell["metadata"]["tags"] for cell in cells[1:])
+
+
+def test_claims_leave_a_line_that_leads_to_their_rows():
+    _, _, _, [cell] = staged([claimed("one/a", 0.5), claimed("one/b", 2.0)])
+    [line] = cell["outputs"]
+    page = line["data"]["text/html"]
+    assert "✗ 1 of claims" in page and "companion-claim " not in page
+    assert "<a href='#claim-one-a'>1</a>, <a href='#claim-one-b'>2</a>" in page
+    _, _, _, [cell] = staged([claimed("one/a", 0.5)])
+    assert "✓ claim <a" in cell["outputs"][0]["data"]["text/html"]
+
+
+def test_the_data_of_a_live_figure_stand_behind_its_picture():
+    live = {"figure": "plane", "data": {"along": 2.0, "words": "</script>"}}
+    _, _, _, cells = staged([picture(alt="A.", caption="C.", live=live)])
+    script = cells[1]["outputs"][0]["data"]["text/html"]
+    assert "data-figure='plane'" in script and script.count("</script>") == 1
+
+
+PAGE = """<script defer src="_static/scripts/fontawesome.js?digest=1"></script>
+    <script src="searchindex.js"></script>
+<section id="proof-content">a</section><div class="proof admonition" id="proof">b</div>
+<div class="proof theorem" id="one">c</div><figure class="align" id="one">d</figure>"""
+
+
+def test_pages_load_no_more_than_they_need_and_name_each_place_once():
+    from workflow.finish import finish
+
+    page = finish(PAGE, "notebooks/one.html")
+    assert "<script" not in page and page.count('id="one"') == 1
+    assert 'id="proof' not in page
+    assert "searchindex" in finish(PAGE, "search.html")
+
+
+def test_only_the_icons_that_pages_show_are_kept(tmp_path):
+    from importlib.util import find_spec
+
+    from fontTools.ttLib import TTFont
+
+    from workflow.finish import light_icons
+
+    theme = Path(find_spec("pydata_sphinx_theme").origin).parent
+    static = theme / "theme" / "pydata_sphinx_theme" / "static"
+    shutil.copytree(static, tmp_path / "_static")
+    (tmp_path / "index.html").write_text('<i class="fa-solid fa-bars"></i>')
+    assert 1 <= light_icons(tmp_path) < 40
+    fonts = tmp_path / "_static" / "vendor" / "fontawesome" / "webfonts"
+    assert {path.suffix for path in fonts.iterdir()} == {".woff"}
+    assert all(path.stat().st_size < 20_000 for path in fonts.iterdir())
+    assert 0xF0C9 in TTFont(fonts / "fa-solid-900.woff").getBestCmap()
+    sheet = (tmp_path / "_static" / "styles" / "pydata-sphinx-theme.css").read_text()
+    assert ".fa-bars:before" in sheet and ".fa-zhihu:before" not in sheet
+    assert "fa-solid-900.woff)" in sheet and ".woff2" not in sheet
+
+
+def test_addresses_are_known_or_left_out(tmp_path, monkeypatch):
+    from workflow.project import site_address
+
+    monkeypatch.delenv("SITE_URL", raising=False)
+    monkeypatch.setenv("REPOSITORY_URL", "https://github.com/Someone/book")
+    assert site_address(tmp_path) == "https://someone.github.io/book/"
+    monkeypatch.setenv("REPOSITORY_URL", "https://example.org/group/book")
+    assert site_address(tmp_path) is None
+    monkeypatch.setenv("SITE_URL", "https://example.org/here")
+    assert site_address(tmp_path) == "https://example.org/here/"
+    monkeypatch.setenv("SITE_URL", "http://example.org/here")
+    assert site_address(tmp_path) is None
+
+
 def test_tables_are_mended_for_screen_readers_and_keyboards():
-    from workflow.site import accessible
+    from workflow.finish import accessible
 
     corner = '<tr><th class="head"><p></p></th><th style="x">name</th><th> </th></tr>'
     mended = '<tr><td class="head"></td><th style="x">name</th><td></td></tr>'

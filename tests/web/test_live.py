@@ -1,0 +1,139 @@
+"""Live figures: their formulas are the package's, and keys alone work them."""
+
+import pytest
+import torch
+
+from companion import models, verify
+from companion.studies.at_a_glance.plane import Plane
+
+pytestmark = pytest.mark.web
+CHAPTER = "notebooks/entropy-sums-at-a-glance.html"
+DATA = """kind => JSON.parse(document.querySelector(
+  `script.companion-live[data-figure="${kind}"]`).textContent)"""
+
+
+@pytest.fixture
+def page(site, serve, browser):
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
+    yield lambda name: page.goto(serve(site) + name) and page
+    page.close()
+
+
+def plane_of(data):
+    """The chapter's model on two columns whose covariance has the eigenvalues of the data."""
+    u = torch.full((2, 1), 0.5, dtype=torch.float64).sqrt()
+    across = torch.tensor([[0.5], [-0.5]], dtype=torch.float64).sign() * u
+    scales = torch.tensor([data["along"], data["across"]], dtype=torch.float64).sqrt()
+    corners = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
+    x = (corners * scales) @ torch.cat([u, across], 1).T
+    zero = torch.zeros((), dtype=torch.float64)
+    origin = {"weights": 0 * u, "mean": x.mean(0), "log_variance": zero}
+    model = models.PPCA(observed=2, latent=1)
+    return Plane(model, x, origin, first={"weights": u}, second={"log_variance": zero + 1})
+
+
+def test_the_plane_shows_what_the_package_computes(page):
+    open_page = page(CHAPTER)
+    data = open_page.evaluate(DATA, "plane")
+    plane = plane_of(data)
+    draws = torch.rand(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for w, b in (draws * torch.tensor([5.2, 4.2]) - torch.tensor([2.6, 3.0])).tolist():
+        shown = open_page.evaluate(
+            "([data, w, b]) => companionFormulas.plane(data, { w, b })", [data, w, b]
+        )
+        parameters = plane.parameters(w, b)
+        report = verify(
+            plane.model, parameters, plane.model.posterior(parameters, plane.x), plane.x
+        )
+        expected = {
+            "elbo": report.elbo, "entropySum": report.entropy_sum, "gap": report.gap,
+            "slope": report.slope, "posterior": report.posterior_entropy,
+            "prior": report.prior_entropy, "observable": report.observable_entropy,
+        }  # fmt: skip
+        assert {name: shown[name] for name in expected} == pytest.approx(expected, rel=1e-9)
+        gradient = plane.evaluate(w, b).gradient
+        assert shown["gradient"] == pytest.approx(gradient.tolist(), rel=1e-9)
+        # The top of a walk along v: there ELBO and sum are equal.
+        t = shown["top"]
+        top = plane.evaluate(w * 2.718281828459045 ** (-t / 2), b - t)
+        assert float(top.gap) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_choice_of_eigenvectors_shows_what_the_package_computes(page):
+    open_page = page("notebooks/probabilistic-pca.html")
+    data = open_page.evaluate(DATA, "eigen")
+    eigenvalues = torch.tensor(data["eigenvalues"], dtype=torch.float64)
+    count = len(eigenvalues)
+    axes = torch.cat([torch.eye(count), -torch.eye(count)]).double()
+    x = axes * eigenvalues.sqrt() * count**0.5
+    model = models.PPCA(observed=count, latent=data["latent"])
+    for chosen in ([0, 1], [0, 2], [1, 2], [2, 3], [0], [3], []):
+        shown = open_page.evaluate("([d, c]) => companionFormulas.eigen(d, c)", [data, chosen])
+        point = model.stationary_point(x, chosen)
+        report = verify(model, point, model.posterior(point, x), x)
+        assert shown["exists"] and shown["best"] == (chosen == [0, 1])
+        assert shown["elbo"] == pytest.approx(report.elbo, rel=1e-9)
+        assert shown["elbo"] == pytest.approx(report.entropy_sum, rel=1e-9)
+        assert shown["noise"] == pytest.approx(float(point["log_variance"].exp()), rel=1e-9)
+    with pytest.raises(ValueError, match="noise"):
+        model.stationary_point(x, [count - 1])
+    assert not open_page.evaluate(
+        "([d, c]) => companionFormulas.eigen(d, c).exists", [data, [count - 1]]
+    )
+
+
+def test_keys_alone_move_the_point_and_press_the_buttons(page):
+    open_page = page(CHAPTER)
+    handle = open_page.locator(".companion-handle")
+    handle.focus()
+    before = handle.get_attribute("aria-valuetext")
+    open_page.keyboard.press("ArrowRight")
+    open_page.keyboard.press("ArrowUp")
+    moved = handle.get_attribute("aria-valuetext")
+    assert before != moved and "w = −1.56" in moved
+    said = open_page.locator(".companion-said")
+    for name, words in (
+        ("walk along v", "equal, but learning is not at rest"),
+        ("learn", "learning is at rest here"),
+        ("go to the saddle", "learning is at rest here"),
+    ):
+        open_page.get_by_role("button", name=name).press("Enter")
+        assert words in said.inner_text()
+    assert "w = 0.00, σ² = 1.00" in said.inner_text()
+
+
+def test_without_scripts_and_on_paper_the_picture_stays(site, serve, browser):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(serve(site) + CHAPTER)
+    still = page.locator("figure img[alt^='Two maps']")
+    assert still.is_visible() and page.locator(".companion-handle").count() == 0
+    context.close()
+    page = browser.new_page()
+    page.goto(serve(site) + CHAPTER)
+    still = page.locator("figure img[alt^='Two maps']")
+    assert not still.is_visible()
+    page.emulate_media(media="print")
+    assert still.is_visible() and not page.locator(".companion-handle").is_visible()
+    page.close()
+
+
+def test_pages_stay_light(site, serve, browser):
+    """What a chapter loads, in bytes, whole and compressed; live figures on their pages only."""
+    import gzip
+
+    base = serve(site)
+    for path in sorted((site / "notebooks").glob("*.html")):
+        page, loaded = browser.new_page(), []
+        page.on("response", lambda response, loaded=loaded: loaded.append(response.url))
+        page.goto(base + f"notebooks/{path.name}")
+        page.evaluate("() => MathJax.startup.promise")
+        page.close()
+        names = {url.removeprefix(base).split("?")[0].split("#")[0] for url in loaded}
+        files = [(site / name).read_bytes() for name in names if (site / name).is_file()]
+        whole, packed = sum(map(len, files)), sum(len(gzip.compress(f, 6)) for f in files)
+        # A chapter with an animation carries its frames.
+        limits = (3.2e6, 1.2e6) if "companion-animation" in path.read_text() else (2.6e6, 0.8e6)
+        assert whole <= limits[0] and packed <= limits[1], (path.name, whole, packed)
+        assert ("_static/live.js" in names) == ("companion-live" in path.read_text("utf-8"))
+    assert len(gzip.compress((site / "_static" / "live.js").read_bytes())) < 60_000
