@@ -145,12 +145,15 @@ def lines_of(*beginnings: str) -> int:
 #: and the criterion is tried on wider nodes.
 LIMITS = {
     # 400 lines are the doors: one look at the arguments of everything public, whatever they are.
-    "the paper: support, families/base, theory": (2310, ("support", "families/base.py", "theory")),
+    # 10 lines more: encoders that cannot be rescaled.
+    "the paper: support, families/base, theory": (2320, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
-    "the core: all but studies": (7190, tuple(room for room in ROOMS if room != "studies")),
+    # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
+    "the core: all but studies": (7390, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
-    "the package": (11020, ROOMS),
+    # 310 lines more: beside the core's, what reads the published experiments at their own size.
+    "the package": (11330, ROOMS),
 }
 LONGEST_FILE = 260
 

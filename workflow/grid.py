@@ -1,7 +1,8 @@
 """Read the grid file of a sweep: every run with its settings and seed, checked before any runs.
 
 A grid has `settings` (values for all runs), `grid` (lists of values, of which all combinations are
-taken) and `seeds` (a number, or a list). Each value must have the type of its setting in
+taken), `cases` (settings that belong together and replace those for all runs, each with every
+combination) and `seeds` (a number, or a list). Each value must have the type of its setting in
 `workflow.settings.Settings`; `data: {file: my.csv}` is a file of your own, from the grid's folder.
 """
 
@@ -51,13 +52,14 @@ def plan(path):
             raise Problem(f"{path}: grid {name} must be a list of values: found {values!r}.")
         if name in fixed:
             raise Problem(f"{path}: {name} is both in settings and in grid.")
+    cases = _cases(path, grid.get("cases", [{}]), varied)
     seeds = _seeds(path, grid.get("seeds", 1))
-    count = math.prod(map(len, varied.values())) * len(seeds)
+    count = math.prod(map(len, varied.values())) * len(cases) * len(seeds)
     if count > MOST:
         raise Problem(f"{path} asks for {count} runs: at most {MOST} are planned in one sweep.")
     runs = []
-    for values in itertools.product(*varied.values()):
-        settings = _settings(path, fixed | dict(zip(varied, values, strict=True)))
+    for case, *values in itertools.product(cases, *varied.values()):
+        settings = _settings(path, fixed | case | dict(zip(varied, values, strict=True)))
         name = hashlib.sha256(dump(settings).encode()).hexdigest()[:10]
         runs += [{"id": f"{name}-{seed:04d}", "settings": settings, "seed": seed} for seed in seeds]
     if len({run["id"] for run in runs}) < len(runs):
@@ -76,9 +78,18 @@ def _read(path):
     except yaml.YAMLError as error:
         said = " ".join(str(getattr(error, "problem", None) or error).split())
         raise Problem(f"{path} is not readable YAML: {said}.") from None
-    if not isinstance(grid, dict) or set(grid) - {"settings", "grid", "seeds"}:
-        raise Problem(f"{path} must have settings, grid and seeds, and nothing else.")
+    if not isinstance(grid, dict) or set(grid) - {"settings", "grid", "cases", "seeds"}:
+        raise Problem(f"{path} must have settings, grid, cases and seeds, and nothing else.")
     return grid
+
+
+def _cases(path, cases, varied):
+    if not isinstance(cases, list) or not cases or not all(isinstance(c, dict) for c in cases):
+        raise Problem(f"{path}: cases must be a list of settings: found {cases!r}.")
+    for name in varied:
+        if any(name in case for case in cases):
+            raise Problem(f"{path}: {name} is both in cases and in grid.")
+    return cases
 
 
 def _settings(path, chosen):

@@ -42,7 +42,7 @@ def _panels(records):
     panels = {}
     for runs in groups.values():
         chosen = runs[0]["settings"]
-        rows = np.array([run["rows"] for run in runs])  # (S, T, columns)
+        rows = np.array([run["rows"] for run in runs], dtype=float)  # (S, T, columns)
         column = {name: rows[..., index] for index, name in enumerate(runs[0]["columns"])}
         title = ", ".join(f"{name}={chosen[name]}" for name in varying)
         steps = column["step"][0].astype(int)

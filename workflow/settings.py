@@ -1,4 +1,4 @@
-"""One training run of a VAE from plain settings and a seed, for sweeps over many of them.
+"""Training runs of a VAE from plain settings and seeds, for sweeps over many of them.
 
 The data, the initial parameters and the noise of training all come from the seed, so that a run
 can be repeated alone. Settings and results are plain numbers and strings, ready for JSON.
@@ -7,21 +7,25 @@ can be repeated alone. Settings and results are plain numbers and strings, ready
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
 from torch import Tensor
 
 from companion import datasets
 from companion.datasets import manifolds
+from companion.fit.records import Trace
 from companion.models import PPCA, Encoder, GaussianVAE
 from companion.models.vae.gaussian import Noise
+from companion.models.vae.networks import Activation, EncoderScale, check_choice
 from companion.support.checks import positive_integer
 from companion.training import Plan, train_vae
 
-__all__ = ["COLUMNS", "Run", "Settings", "train"]
+__all__ = ["COLUMNS", "Run", "Settings", "train", "train_together"]
 
 #: What is logged of every step, all in nats per data point but the first and the last.
 COLUMNS = (
@@ -37,7 +41,7 @@ PACKAGED = {
     "wine": lambda: datasets.wine(standardize=True),
 }
 #: Read from a folder, or from where :mod:`companion.datasets` looks without one.
-READ = ("celeba", "mnist", "susy")
+READ = ("celeba", "mnist", "mnist_sample", "susy")
 #: Files that hold images; any other file is a table.
 ARRAYS = (".npy", ".npz", ".gz", ".idx", ".idx3-ubyte")
 DATA = tuple(sorted((*DRAWN, *PACKAGED, *READ)))
@@ -48,10 +52,12 @@ class Settings(Plan):
     """What to train and how; :func:`train` adds the seed.
 
     ``data`` names a data set of which at most ``count`` points are used; the synthetic ones are
-    drawn with the run's seed, MNIST, CelebA and SUSY are read from ``folder``. Your own data are
-    ``{"file": PATH}``: what :func:`companion.datasets.images` reads, or else a table. ``latent``,
-    ``hidden``, ``noise`` and ``learnable_prior`` are as in :class:`companion.models.GaussianVAE`,
-    the encoder has the same hidden layers; all others are as in :class:`companion.training.Plan`.
+    drawn with the run's seed, MNIST or ten thousand digits of it (``"mnist_sample"``), CelebA and
+    SUSY are read from ``folder``. Your own data are ``{"file": PATH}``: what
+    :func:`companion.datasets.images` reads, or else a table. ``latent``, ``hidden``, ``noise``,
+    ``learnable_prior`` and ``activation`` are as in :class:`companion.models.GaussianVAE`, the
+    encoder has the same hidden layers and ``encoder_scale`` for its ``scale``; all others are as in
+    :class:`companion.training.Plan`.
     ``nodes`` frozen samples per data point give the logged values (a linear decoder with constant
     noise is integrated exactly instead).
 
@@ -74,6 +80,8 @@ class Settings(Plan):
     hidden: tuple[int, ...] = ()
     noise: Noise = "scalar"
     learnable_prior: bool = False
+    activation: Activation = "tanh"
+    encoder_scale: EncoderScale = "exp"
     nodes: int = 10
     steps: int = 1000
     learning_rate: float = 1e-2
@@ -102,6 +110,8 @@ class Settings(Plan):
             positive_integer(getattr(self, name), name)
         for size in self.hidden:
             positive_integer(size, "hidden (each of its sizes)")
+        check_choice("activation", self.activation, Activation)
+        check_choice("encoder_scale", self.encoder_scale, EncoderScale)
         self.check_profile(self.noise, self.learnable_prior)
 
 
@@ -109,6 +119,7 @@ class Settings(Plan):
 class Run:
     """Settings, seed, one row of :data:`COLUMNS` per logged step, and what the data allow.
 
+    A certificate is ``None`` where model and encoder have no direction v.
     ``device`` is where it was trained. ``maximum`` is the largest log-likelihood that a linear
     decoder with one variance can reach on these data (probabilistic PCA in closed form), in nats
     per data point; ``None`` for other decoders, and with as many latents as observables.
@@ -117,7 +128,7 @@ class Run:
     settings: Settings
     seed: int
     device: str
-    rows: tuple[tuple[float, ...], ...]
+    rows: tuple[tuple[float | None, ...], ...]
     maximum: float | None
 
     def to_json(self) -> dict[str, Any]:
@@ -127,6 +138,8 @@ class Run:
 
 def train(settings: Settings, seed: int) -> Run:
     """Train the VAE of ``settings`` and log ELBO, entropies, gap, certificate and gradient norm.
+
+    One run of :func:`train_together`.
 
     Raises
     ------
@@ -142,14 +155,40 @@ def train(settings: Settings, seed: int) -> Run:
     >>> len(run.rows), run.rows[0][1] < run.rows[-1][1] < run.maximum
     (2, True)
     """
-    x = _data(settings, seed)
-    latent, hidden = settings.latent, settings.hidden
-    vae = GaussianVAE(x.shape[1], latent, hidden, settings.noise, settings.learnable_prior)
-    encoder = Encoder(x.shape[1], latent, hidden)
-    trace = train_vae(vae, encoder, x, [seed], settings, settings.nodes).traces[0]
+    return train_together(settings, [seed])[0]
+
+
+def train_together(settings: Settings, seeds: Sequence[int]) -> tuple[Run, ...]:
+    """The runs of several seeds in one batch of tensors, each as it would be alone, to round-off.
+
+    On a GPU what is logged is computed there too. If one run diverges, all fail.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As :func:`train`.
+    """
+    drawn = settings.data in DRAWN
+    own = [_data(settings, seed) for seed in seeds[: None if drawn else 1]]
+    own, x = (own, torch.stack(own)) if drawn else (own * len(seeds), own[0])
+    size, latent, hidden = x.shape[-1], settings.latent, settings.hidden
+    noise, prior, bend = settings.noise, settings.learnable_prior, settings.activation
+    vae = GaussianVAE(size, latent, hidden, noise, prior, activation=bend)
+    encoder = Encoder(size, latent, hidden, bend, settings.encoder_scale)
+    runs = train_vae(vae, encoder, x, seeds, settings, settings.nodes).on(settings.place)
+    return tuple(
+        Run(settings, seed, str(settings.place), _rows(trace), _maximum(settings, data))
+        for seed, trace, data in zip(seeds, runs.traces, own, strict=True)
+    )
+
+
+def _rows(trace: Trace) -> tuple[tuple[float | None, ...], ...]:
+    """One row of :data:`COLUMNS` for each logged step."""
     columns = [map(float, trace.steps), *(trace.column(name).tolist() for name in COLUMNS[1:])]
-    rows = tuple(zip(*columns, strict=True))
-    return Run(settings, seed, str(settings.place), rows, _maximum(settings, x))
+    return tuple(
+        tuple(None if math.isnan(value) else value for value in row)
+        for row in zip(*columns, strict=True)
+    )
 
 
 def _data(settings: Settings, seed: int) -> Tensor:

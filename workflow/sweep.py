@@ -4,13 +4,16 @@ A grid file names settings of `workflow.settings.Settings`, lists of values to c
 and seeds. Every run writes one JSON file; what was written is not run again, so a stopped sweep
 goes on where it was. A run that fails is reported and does not stop the others. At the end the runs
 are summarized over seeds in `summary.json` and `summary.csv`.
+
+A machine that has PyTorch but not what else this needs, such as a lent GPU, can do the training:
+`--prepare` writes what is missing as groups of runs, `python -m workflow.trainings GROUP DONE`
+there trains one of them, and with the records that this leaves in `runs/` the sweep goes on here.
 """
 
 import argparse
 import csv
 import hashlib
 import io
-import itertools
 import math
 import statistics
 import sys
@@ -58,6 +61,7 @@ def _options(arguments):
         metavar="I/N",
         help="only every N-th run, beginning with number I (0/4, 1/4, 2/4, 3/4 are all)",
     )
+    add("--prepare", action="store_true", help="only write the groups of runs that are missing")
     add("--output", type=Path, help="folder for everything generated (default: _build/sweeps/NAME)")
     options = drive.parse(parser, arguments)
     if options.group < 1:
@@ -100,7 +104,9 @@ def result(folder, run, present):
     if not isinstance(made, dict) or (made["settings"], made["seed"]) != (settings, run["seed"]):
         return None
     columns, rows = made["columns"], made["rows"]
-    numbers = [*itertools.chain(*rows), *filter(None, [made["maximum"]])]
+    may_lack = columns.index("certificate") if "certificate" in columns else None
+    numbers = [n for row in rows for i, n in enumerate(row) if (i, n) != (may_lack, None)]
+    numbers += filter(None, [made["maximum"]])
     whole = all(len(row) == len(columns) for row in rows) and all(map(_finite, numbers))
     steps = [0, *range(settings["log_every"], settings["steps"], settings["log_every"])]
     return found if whole and [row[0] for row in rows] == [*steps, settings["steps"]] else None
@@ -115,6 +121,10 @@ def _make(runs, folder, options):
     waiting = [run for run in runs if result(folder, run, present) is None]
     view = progress.View(runs, unchanged=len(runs) - len(waiting), things="runs")
     view.line(f"{len(runs)} runs: {len(runs) - len(waiting)} done before")
+    if options.prepare:
+        groups = _groups(waiting, folder, options)
+        view.line("\n".join(str(folder / "groups" / f"{name}.json") for name in groups))
+        return 0
     for run in runs:
         (folder / "failed" / f"{run['id']}.json").unlink(missing_ok=True)
     ended = _execute(waiting, folder, options, view) if waiting else None
@@ -135,6 +145,14 @@ def _make(runs, folder, options):
 
 def _execute(waiting, folder, options, view):
     """Put the runs into jobs, and have Snakemake execute these."""
+    groups = _groups(waiting, folder, options)
+    attempt = groups[0].partition("-")[0]
+    arguments = ["--config", f"attempt={attempt}", f"groups={len(groups)}"]
+    return drive.snakemake("Sweep", folder, arguments, options, view)
+
+
+def _groups(waiting, folder, options):
+    """Write one file for each job; their names, which end in numbers from 0."""
     # Enough jobs for all cores, each with several runs, since a job takes seconds to start.
     width = drive.Profile.find(options.profile).width(options.cores)
     size = min(options.group, math.ceil(len(waiting) / width))
@@ -145,8 +163,7 @@ def _execute(waiting, folder, options, view):
     attempt = attempt_at(time.time_ns())
     for number, group in enumerate(groups):
         write(folder / "groups" / f"{attempt}-{number}.json", dump(group))
-    arguments = ["--config", f"attempt={attempt}", f"groups={len(groups)}"]
-    return drive.snakemake("Sweep", folder, arguments, options, view)
+    return [f"{attempt}-{number}" for number in range(len(groups))]
 
 
 def attempt_at(nanoseconds):

@@ -5,6 +5,7 @@ All are float64 tensors of shape (N, D).
 
 from companion.datasets.large.celeba import celeba
 from companion.datasets.large.mnist import mnist
+from companion.datasets.large.sample import mnist_sample
 from companion.datasets.large.susy import susy
 from companion.datasets.manifolds import (
     circle,
@@ -46,6 +47,7 @@ __all__ = [
     "lemniscate",
     "manifold",
     "mnist",
+    "mnist_sample",
     "most_frequent_words",
     "orientations",
     "pca",

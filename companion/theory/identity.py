@@ -39,8 +39,8 @@ class Verification(Record):
     ``blocks`` splits the slope by parameter; ``norms`` has ‖g_b‖ and ‖v_b‖ for each of them, with
     g_b the entries of the gradient where v is not zero.
 
-    For a model without a gap direction, slope, residual and certificate are NaN: then nothing ties
-    the ELBO to the entropy sum.
+    Where model or q has no gap direction, slope, residual and certificate are NaN: then nothing
+    ties the ELBO to the entropy sum.
     """
 
     elbo: float
@@ -152,7 +152,8 @@ def verification(
     """:func:`verify` for what is known to be valid, as within a fit; arguments as there."""
     variables = q.join(parameters)
     v = None if direction is None else dict(direction)
-    if v is None and model.has_gap_direction:
+    followed = q.can_be_rescaled or not model.latent_rescaling
+    if v is None and model.has_gap_direction and followed:
         v = full_direction(model, *q.split(variables))
     if v is not None and set(v) != set(variables):
         raise ValueError(

@@ -62,6 +62,11 @@ class Variational(Guarded, ABC):
     def entropy(self) -> Tensor:
         """Entropy H[q_n] of every q_n, shape ``(N,)``, in nats."""
 
+    @property
+    def can_be_rescaled(self) -> bool:
+        """False where it is known that there is no :meth:`rescaling`: then v does not exist."""
+        return True
+
     def evaluated(self) -> Variational:
         """The same distributions, with what nodes and entropy share worked out once."""
         return self

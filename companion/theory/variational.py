@@ -206,6 +206,10 @@ class Amortized(Variational):
     def parameters(self) -> dict[str, Tensor]:
         return self.encoder_parameters
 
+    @property
+    def can_be_rescaled(self) -> bool:
+        return bool(getattr(self.encoder, "can_be_rescaled", True))
+
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
         return replace(self, encoder_parameters=dict(parameters))
 

@@ -16,6 +16,9 @@ from companion.training.plan import SCALES
 
 __all__ = ["batch_elbo", "with_best_variances"]
 
+#: From so many z for each point on, the squared error is averaged before the last layer.
+MANY = 10
+
 
 @door
 def batch_elbo(
@@ -69,7 +72,10 @@ def expected_batch_elbo(
     """:func:`batch_elbo` for what is known to be valid, of any precision and on any device."""
     latents = q.gaussian()
     mean, std = latents.mean, latents.scale
-    error, logs = _errors(model, parameters, x, *latents.nodes())
+    z, weights = latents.nodes()
+    constant = model.noise in ("scalar", "pixel")
+    errors = _expanded if constant and z.shape[-2] >= MANY else _errors
+    error, logs = errors(model, parameters, x, z, weights)
     if "noise" in profile:
         error = 1 + _pooled(model, error).log()
     likelihood = -0.5 * (math.log(2 * math.pi) + logs + error).sum()
@@ -91,6 +97,24 @@ def _errors(
     if constant:
         return error / variance, variance.log().expand(error.shape)
     return error, (weights[:, None] * variance.log()).sum(-2).mean(0)
+
+
+def _expanded(
+    model: GaussianVAE, parameters: Parameters, x: Tensor, z: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """:func:`_errors` for a constant variance, without μ(z) = W h(z) + b of every z.
+
+    With r = x − b: E(r − W h)² = E r² − 2 E[r · W E[h | x]] + diag(W E[h hᵀ] Wᵀ).
+    """
+    variance = parameters["log_variance"].exp()
+    w, rest = parameters["mean.weights"], x - parameters["mean.bias"]
+    h = model.features(parameters, z)
+    weighted = weights[:, None] * h
+    seen = rest * (weighted.sum(-2) @ w.T)
+    size = h.shape[-1]
+    second = weighted.reshape(-1, size).T @ h.reshape(-1, size) / len(x)
+    error = (rest**2 - 2 * seen).mean(0) + ((w @ second) * w).sum(-1)
+    return error / variance, variance.log().expand(error.shape)
 
 
 def _pooled(model: GaussianVAE, error: Tensor) -> Tensor:

@@ -74,6 +74,11 @@ class Ensemble(Guarded, Record):
         phi = self.encoder_parameters(run, logged)
         return self.encoder.posterior(phi, self.data(run), self.rules[run])
 
+    def on(self, device: torch.device) -> Ensemble:
+        """The same runs, whose :attr:`traces` are computed on that device, in float64 as ever."""
+        rules = tuple(Nodes(*(part.to(device) for part in rule)) for rule in self.rules)
+        return replace(self, x=self.x.to(device), rules=rules)
+
     @cached_property
     def traces(self) -> tuple[Trace, ...]:
         """One trace per seed."""
@@ -109,11 +114,13 @@ class Ensemble(Guarded, Record):
 
     def _part(self, prefix: str, run: int, logged: int) -> dict[str, Tensor]:
         held = self.snapshots[logged].items()
-        return {k.removeprefix(prefix): v[run] for k, v in held if k.startswith(prefix)}
+        place = self.x.device
+        return {k.removeprefix(prefix): v[run].to(place) for k, v in held if k.startswith(prefix)}
 
     def _trace(self, run: int) -> Trace:
-        reports = (
-            verify(self.model, self.parameters(run, t), self.q(run, t), self.data(run))
-            for t in range(len(self.steps))
-        )
-        return Trace(self.steps, tuple(reports))
+        with self.x.device:  # what is made on the way, such as the width of a prior, is made there
+            reports = tuple(
+                verify(self.model, self.parameters(run, t), self.q(run, t), self.data(run))
+                for t in range(len(self.steps))
+            )
+        return Trace(self.steps, reports)

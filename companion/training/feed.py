@@ -30,6 +30,9 @@ class Feed:
         self.size = min(plan.batch_size or self.points, self.points)
         self.orders = torch.empty(count, 0, dtype=torch.int64)
         draws = plan.samples if plan.samples is not None else len(rules[0].weights)
+        self.there = [
+            torch.Generator(data.device).manual_seed(own.initial_seed()) for own in generators
+        ]
         self.weights = torch.full((draws,), 1 / draws).to(data)
 
     def next(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,6 +44,11 @@ class Feed:
             z = self.rules
             return x, z[runs, index] if index is not None and z.dim() == 4 else z, self.weights
         shape = (x.shape[1], self.plan.samples, self.latent)
+        if self.plan.draws == "device":
+            noise = x.new_empty(len(self.generators), *shape)
+            for own, there in zip(noise, self.there, strict=True):
+                own.normal_(generator=there)
+            return x, noise, self.weights
         # Drawn in float64 on the CPU, so that precision and device do not change the noise.
         draws = [torch.randn(shape, generator=g, dtype=torch.float64) for g in self.generators]
         return x, torch.stack(draws).to(x), self.weights
@@ -50,8 +58,7 @@ class Feed:
         if self.size == self.points:
             return None
         if self.orders.shape[1] < self.size:
-            self.orders = torch.stack(
-                [torch.randperm(self.points, generator=g) for g in self.generators]
-            )
+            orders = [torch.randperm(self.points, generator=g) for g in self.generators]
+            self.orders = torch.stack(orders).to(self.x.device)
         index, self.orders = self.orders[:, : self.size], self.orders[:, self.size :]
-        return index.to(self.x.device)
+        return index

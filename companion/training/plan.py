@@ -15,6 +15,7 @@ __all__ = ["Plan"]
 
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "float64"]
+Draws = Literal["cpu", "device"]
 SCALES = ("noise", "prior")
 
 
@@ -29,6 +30,10 @@ class Plan(Guarded):
     inside the objective, in every step. The weight of the KL divergence rises linearly from 0 to 1
     over the first ``warmup`` steps. Training runs on ``device`` (``"auto"``: a GPU where there is
     one) in ``precision``; what is logged, every ``log_every`` steps, is computed in float64.
+
+    The fresh draws come from the CPU in float64, so that a seed gives the same run on any device,
+    to round-off. For many samples that is what takes the time: ``draws="device"`` draws them where
+    training runs and in its precision, and a seed then gives other noise than on the CPU.
 
     Raises
     ------
@@ -51,6 +56,7 @@ class Plan(Guarded):
     device: Device = "auto"
     precision: Precision = "float64"
     log_every: int = 100
+    draws: Draws = "cpu"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "profile", as_names(self.profile))
@@ -67,10 +73,11 @@ class Plan(Guarded):
             raise ValueError(
                 f"profile must name scales among {', '.join(SCALES)}: got {self.profile!r}"
             )
-        for name, allowed in (("device", get_args(Device)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in allowed:
-                given = getattr(self, name)
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}: got {given!r}")
+        words = {"device": Device, "precision": Precision, "draws": Draws}
+        for name, allowed in words.items():
+            if getattr(self, name) not in get_args(allowed):
+                choice, given = ", ".join(get_args(allowed)), getattr(self, name)
+                raise ValueError(f"{name} must be one of {choice}: got {given!r}")
 
     @property
     def place(self) -> torch.device:

@@ -20,8 +20,12 @@ from companion.training.elbo import expected_batch_elbo
 from companion.training.ensemble import Ensemble
 from companion.training.feed import Feed
 from companion.training.plan import Plan
+from companion.training.recorded import recorded_adam
 
 __all__ = ["train_vae"]
+
+#: Of all seeds together: enough for each of the processors of a GPU to have several.
+PIECES = 500
 
 
 @door
@@ -94,25 +98,30 @@ def train_vae(
                     )
         return False
 
-    maximise.adam(
-        _objective(model, encoder, feed, plan),
-        {name: value.to(**where) for name, value in start.items()},
-        steps=plan.steps,
-        learning_rate=plan.learning_rate,
-        decay=plan.decay,
-        log=log,
-    )
+    objective = _objective(model, encoder, plan, len(seeds), feed.size)
+    variables = {name: value.to(**where) for name, value in start.items()}
+    if plan.place.type == "cuda" and not plan.warmup:
+        recorded_adam(objective, feed, variables, plan, log)
+    else:
+        maximise.adam(
+            lambda values: objective(values, *feed.next()),
+            variables,
+            steps=plan.steps,
+            learning_rate=plan.learning_rate,
+            decay=plan.decay,
+            log=log,
+        )
     runs = Ensemble(model, encoder, seeds, tuple(logged), tuple(logged.values()), data, rules)
     return runs.profiled(plan.profile) if plan.profile else runs
 
 
 def _objective(
-    model: GaussianVAE, encoder: Encoder, feed: Feed, plan: Plan
-) -> Callable[[Parameters], Tensor]:
-    """The sum of all seeds' ELBOs, each call with the batches and nodes of the next step."""
-    number = count(1)
+    model: GaussianVAE, encoder: Encoder, plan: Plan, seeds: int, size: int
+) -> Callable[[Parameters, Tensor, Tensor, Tensor], Tensor]:
+    """The sum of all seeds' ELBOs on what ``Feed.next`` gives; the n-th call is that of step n."""
+    number, pieces = count(1), _pieces(seeds, size, plan)
 
-    def objective(variables: Parameters) -> Tensor:
+    def objective(variables: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
         weight = min(1.0, next(number) / plan.warmup) if plan.warmup else 1.0
 
         def of_one(values: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
@@ -121,14 +130,32 @@ def _objective(
             q = encoder.posterior(phi, x, Nodes(points, weights))
             return expected_batch_elbo(model, own, q, x, weight, plan.profile)
 
-        x, points, weights = feed.next()
-        if len(x) == 1:
+        if seeds * pieces == 1:
             one = {name: value[0] for name, value in variables.items()}
             return of_one(one, x[0], points[0], weights)
         every = torch.vmap(of_one, in_dims=(0, 0, 0, None))
-        return every(variables, x, points, weights).sum()
+        if pieces == 1:
+            return every(variables, x, points, weights).sum()
+        parts = {
+            name: value[:, None].expand(-1, pieces, *value.shape[1:]).flatten(0, 1)
+            for name, value in variables.items()
+        }
+        x, points = (v.unflatten(1, (pieces, -1)).flatten(0, 1) for v in (x, points))
+        return every(parts, x, points, weights).sum() / pieces
 
     return objective
+
+
+def _pieces(seeds: int, points: int, plan: Plan) -> int:
+    """Into how many pieces a seed's batch is cut on a GPU, whose ELBOs are averaged.
+
+    A gradient is a sum over all points and draws: one long sum for each seed leaves most of a GPU
+    idle. A profiled variance needs the whole batch.
+    """
+    if plan.place.type == "cpu" or plan.samples is None or plan.profile:
+        return 1
+    most = max(1, PIECES // seeds)
+    return max(n for n in range(1, points + 1) if points % n == 0 and n <= most)
 
 
 def _check(model: GaussianVAE, encoder: Encoder, seeds: tuple[int, ...], plan: Plan) -> None:

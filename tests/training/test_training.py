@@ -1,14 +1,18 @@
 """Training of many seeds at once: the same runs as alone, and what is logged of them."""
 
+import contextlib
 import dataclasses
 import itertools
+import types
 
 import pytest
 import torch
 
 from companion import datasets, elbo, fit, models, verify
 from companion.theory.variational import cubature, samples
-from companion.training import Plan, batch_elbo, train_vae
+from companion.training import Plan, batch_elbo, recorded, train_vae
+from companion.training.elbo import MANY
+from companion.training.run import _pieces
 
 SHORT = Plan(steps=6, log_every=3, batch_size=20, learning_rate=1e-2)
 KINDS = [("scalar", False), ("pixel", True), ("head", False), ("head", True), ("softplus", False)]
@@ -151,8 +155,108 @@ def test_a_gpu_learns_what_a_cpu_learns(x):
     cpu = train_vae(model, encoder, x, range(3), plan, nodes=3).column("elbo")
     plan = dataclasses.replace(SHORT, device="cuda")
     gpu = train_vae(model, encoder, x, range(3), plan, nodes=3)
+    there = gpu.on(plan.place).column("gap")
+    assert torch.allclose(there, gpu.column("gap"), atol=1e-12)
     assert gpu.parameters(0)["mean.weights"].device.type == "cpu"
     assert torch.allclose(cpu, gpu.column("elbo"), atol=1e-8)
+
+
+def test_draws_where_training_runs_are_the_seeds_own(x):
+    model, encoder = vae()
+    plan = dataclasses.replace(SHORT, draws="device", device="cpu", samples=3)
+    together = train_vae(model, encoder, x, range(2), plan, nodes=3).column("elbo")
+    alone = train_vae(model, encoder, x, [1], plan, nodes=3).column("elbo")
+    assert torch.allclose(together[1:], alone, atol=1e-9)
+    other = train_vae(model, encoder, x, range(2), dataclasses.replace(plan, draws="cpu"), nodes=3)
+    assert torch.equal(other.column("elbo")[:, 0], together[:, 0])  # the start is the same
+    assert not torch.allclose(other.column("elbo")[:, -1], together[:, -1], atol=1e-4)
+
+
+@pytest.mark.parametrize("noise", ["scalar", "pixel"])
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_many_samples_are_averaged_before_the_last_layer(x, noise, hidden, monkeypatch):
+    model, encoder = vae(noise, hidden=hidden)
+    draws = torch.Generator().manual_seed(3)
+    own, phi = model.initial_parameters(draws), encoder.initial_parameters(draws)
+    own = {name: value + 0.2 for name, value in own.items()}
+    q = encoder.posterior(phi, x, samples(len(x), MANY, 2, draws))
+
+    def gradient():
+        return torch.func.grad(lambda values: batch_elbo(model, values, q, x))(own)
+
+    fast, short = gradient(), float(batch_elbo(model, own, q, x))
+    monkeypatch.setattr("companion.training.elbo.MANY", MANY + 1)
+    assert short == pytest.approx(float(batch_elbo(model, own, q, x)), rel=1e-13)
+    assert short == pytest.approx(float(elbo(model, own, q, x)), abs=1)  # its KL is an average
+    for name, value in gradient().items():
+        assert torch.allclose(value, fast[name], rtol=1e-10, atol=1e-11), name
+
+
+def test_a_batch_in_pieces_has_the_same_gradient(x, monkeypatch):
+    """As on a GPU, where one long sum for each seed would leave most of it idle."""
+    model, encoder = vae("head")
+    plan = dataclasses.replace(SHORT, steps=3)
+    whole = train_vae(model, encoder, x, range(2), plan, nodes=3)
+    for pieces in (4, 20):
+        monkeypatch.setattr("companion.training.run._pieces", lambda *_, n=pieces: n)
+        for seeds in (range(2), [0]):
+            cut = train_vae(model, encoder, x, seeds, plan, nodes=3)
+            for name, value in cut.parameters(0).items():
+                assert torch.allclose(value, whole.parameters(0)[name], atol=1e-11), name
+
+
+def test_how_a_batch_is_cut(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    cases = {(20, 2000): 25, (100, 2000): 5, (1, 7): 7, (600, 2000): 1, (3, 2003): 1}
+    for (seeds, points), pieces in cases.items():
+        assert _pieces(seeds, points, Plan()) == pieces
+    for plan in (Plan(device="cpu"), Plan(samples=None), Plan(profile=("noise",))):
+        assert _pieces(20, 2000, plan) == 1
+
+
+class Recording:
+    """In place of a CUDA graph: replaying it does again what was done while it was recorded."""
+
+    def __init__(self):
+        self.replays = 0
+
+    def replay(self):
+        self.replays += 1
+
+
+def test_a_recorded_step_sees_the_data_and_noise_of_its_own_step(x, monkeypatch):
+    """The part of it that needs no GPU: what is handed out, in which order, and what is logged."""
+    graph = Recording()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: graph)
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: contextlib.nullcontext())
+    stream = types.SimpleNamespace(wait_stream=lambda _: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    adam = torch.optim.Adam
+    monkeypatch.setattr(torch.optim, "Adam", lambda *a, capturable, **k: adam(*a, **k))
+    monkeypatch.setattr(recorded, "WARM", 5)
+    seen, logged = [], []
+    feed = types.SimpleNamespace(next=lambda: (torch.full((1,), 1.0 + len(seen)),))
+
+    def objective(values, given):
+        seen.append(float(given))
+        return (values["a"] * given).sum()
+
+    plan = Plan(steps=8, learning_rate=0.5, decay=False)
+    start = {"a": torch.zeros(1)}
+    recorded.recorded_adam(
+        objective, feed, start, plan, lambda step, now: logged.append((step, float(now["a"])))
+    )
+    assert seen == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] and graph.replays == 3
+    assert [step for step, _ in logged] == list(range(9))
+    assert [value for _, value in logged[:6]] == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5], abs=0.2)
+
+
+def test_traces_are_computed_where_they_are_asked_for(x):
+    model, encoder = vae("head")
+    runs = train_vae(model, encoder, x, range(2), SHORT, nodes=3)
+    assert torch.equal(runs.on(torch.device("cpu")).column("gap"), runs.column("gap"))
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
@@ -220,6 +324,7 @@ def test_the_weight_of_the_kl_rises_over_the_warm_up(x):
         ({"warmup": -3}, "warmup must be a number of steps, 0 for none: got -3"),
         ({"profile": ("sigma",)}, "profile must name scales among noise, prior"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda: got 'tpu'"),
+        ({"draws": "gpu"}, "draws must be one of cpu, device: got 'gpu'"),
         ({"precision": "half"}, "precision must be one of float32, float64: got 'half'"),
     ],
 )

@@ -71,6 +71,8 @@ def test_a_file_that_changed_is_not_trained_on(tmp_path):
         ({"data": "wine", "folder": "here"}, "folder must be left out for data='wine'"),
         ({"data": "celeba"}, "folder must name where CelebA lies"),
         ({"noise": "fixed"}, "noise must be one of scalar, pixel, head, softplus: got 'fixed'"),
+        ({"activation": "sin"}, "activation must be one of tanh, relu: got 'sin'"),
+        ({"encoder_scale": "abs"}, "encoder_scale must be one of exp, softplus: got 'abs'"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda: got 'tpu'"),
         ({"profile": ["prior"]}, "needs learnable_prior=True"),
         ({"profile": ["noise"], "noise": "softplus"}, "no closed form"),

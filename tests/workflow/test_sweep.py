@@ -132,7 +132,10 @@ def test_a_killed_sweep_goes_on_where_it_was(sweep):
         ("seeds: [12345678901234567890123456]", "seeds must be at most 9223372036854775807"),
         ("seeds: 0", "seeds must be a number of seeds or a list of them: found 0"),
         ("seeds: [1, 1]", "asks for the same run twice"),
-        ("models: 3", "must have settings, grid and seeds, and nothing else"),
+        ("models: 3", "must have settings, grid, cases and seeds, and nothing else"),
+        ("cases: {steps: 3}", "cases must be a list of settings: found {'steps': 3}"),
+        ("cases: [{steps: 3}]\ngrid: {steps: [3]}", "steps is both in cases and in grid"),
+        ("cases: [{stops: 3}]", "there is no setting 'stops'"),
         ("settings: {a: [", "is not readable YAML"),
     ],
 )
@@ -163,6 +166,75 @@ def test_data_of_ones_own_are_found_from_the_grid(tmp_path):
     assert first["settings"]["data"]["file"] == str(table.resolve())
     table.write_text("a,b\n1,3\n")
     assert plan(path)[0]["id"] != first["id"], "other data are another run"
+
+
+def test_cases_replace_what_holds_for_all_runs(tmp_path):
+    path = tmp_path / "grid.yaml"
+    path.write_text(
+        "settings: {steps: 5, samples: 1}\ngrid: {latent: [1, 2]}\n"
+        "cases: [{}, {samples: 3, draws: device}]\nseeds: [4]\n"
+    )
+    chosen = [run["settings"] for run in plan(path)]
+    assert [(c["latent"], c["samples"], c["draws"], c["steps"]) for c in chosen] == [
+        *((1, 1, "cpu", 5), (2, 1, "cpu", 5)),
+        *((1, 3, "device", 5), (2, 3, "device", 5)),
+    ]
+
+
+def test_groups_are_trained_elsewhere_and_the_sweep_goes_on(sweep):
+    grid = "settings: {count: 30, steps: 2, log_every: 2}\ngrid: {latent: [1, 2]}\nseeds: 2"
+    status, output = sweep.run(grid, "--prepare", "--group", "2", "--cores", "1")
+    names = sorted(path.name for path in (sweep.output / "groups").glob("*.json"))
+    assert status == 0 and len(names) == 2 and all(name in output for name in names)
+    assert not sweep.records()
+    words = [str(sweep.output / "groups" / names[0]), str(sweep.output / "done" / names[0])]
+    trained = subprocess.run(
+        [sys.executable, "-m", "workflow.trainings", *words], cwd=HOME, capture_output=True
+    )
+    assert trained.returncode == 0 and len(sweep.records()) == 2
+    status, output = sweep.run(grid)
+    assert status == 0 and "4 runs: 2 done before" in output
+
+
+def test_runs_without_a_direction_count(sweep):
+    """A softplus has no v, so that there is no certificate; all else must be a number."""
+    status, output = sweep.run(
+        "settings: {count: 30, hidden: [4], steps: 4, log_every: 4}\n"
+        "cases: [{noise: softplus}, {encoder_scale: softplus, activation: relu}]"
+    )
+    assert status == 0 and "2 of 2 runs are in" in output
+    for path in sweep.output.glob("runs/*.json"):
+        run = json.loads(path.read_text())["run"]
+        at = run["columns"].index("certificate")
+        assert all(row[at] is None and None not in row[:at] + row[at + 1 :] for row in run["rows"])
+
+
+def test_on_a_gpu_runs_of_the_same_settings_are_trained_together(tmp_path, monkeypatch):
+    from workflow import settings, trainings
+
+    path = tmp_path / "grid.yaml"
+    path.write_text("settings: {count: 30, steps: 2}\ngrid: {latent: [1, 2]}\nseeds: 2")
+    runs = plan(path)
+    assert [len(batch) for batch in trainings.batches(runs)] == [1, 1, 1, 1]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert [len(batch) for batch in trainings.batches(runs)] == [2, 2]
+    monkeypatch.undo()
+    assert trainings.several(tmp_path, runs[:2], key({}))
+    alone = settings.train(Settings(**runs[1]["settings"]), 1)
+    record = unsealed(tmp_path / "runs" / f"{runs[1]['id']}.json")
+    assert record["together"] == 2 and result(tmp_path, runs[1], key({})) == record
+    assert record["run"]["rows"][-1] == pytest.approx(alone.rows[-1], rel=1e-9)
+    assert record["run"]["maximum"] == alone.maximum
+
+    asked = []
+
+    def fails(settings, seeds):
+        asked.append(seeds)
+        raise ValueError("no")
+
+    monkeypatch.setattr(settings, "train_together", fails)
+    assert not trainings.several(tmp_path, runs[2:], key({}))
+    assert asked == [[0, 1], [0], [1]] and len(list(tmp_path.glob("failed/*.json"))) == 2
 
 
 def test_encodings_are_understood_or_refused(tmp_path):
@@ -244,7 +316,7 @@ def test_an_absent_grid_is_named(tmp_path):
         plan(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize("path", sorted((HOME / "workflow" / "sweeps").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted((HOME / "workflow" / "sweeps").rglob("*.yaml")), ids=str)
 def test_the_grids_that_we_ship_can_be_run(path):
     assert len(plan(Path(path))) > 1
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from companion.families import DiagonalGaussian, GaussianMean, SphericalGaussian
 from companion.families.numerics import softplus
-from companion.models.vae.networks import Decoder
+from companion.models.vae.networks import Activation, Decoder
 from companion.theory.model import Factor, Parameters
 
 __all__ = ["GaussianVAE", "Noise"]
@@ -20,7 +20,7 @@ Noise = Literal["scalar", "pixel", "head", "softplus", "fixed"]
 
 @dataclass(frozen=True)
 class GaussianVAE(Decoder):
-    """z ~ N(0, I) or N(0, diag e^λ), x | z ~ N(μ(z), σ²) with a tanh network μ.
+    """z ~ N(0, I) or N(0, diag e^λ), x | z ~ N(μ(z), σ²) with a network μ.
 
     Its parameters are ``hidden0``, ``hidden1``, …, ``mean``, each with ``.weights`` and ``.bias``,
     those of the noise, and with ``learnable_prior=True`` ``prior_log_variance`` λ ``(H,)``. The
@@ -52,6 +52,8 @@ class GaussianVAE(Decoder):
         Whether the prior's variances are learned, or 1.
     variance
         σ² for ``noise="fixed"``, and only then.
+    activation
+        Of the hidden layers, ``"tanh"`` or ``"relu"``.
 
     Source: Damm et al. (arXiv:2010.14860), Theorems 1 to 3.
 
@@ -66,6 +68,7 @@ class GaussianVAE(Decoder):
     noise: Noise = "scalar"
     learnable_prior: bool = False
     variance: float | None = None
+    activation: Activation = "tanh"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,4 +1,4 @@
-"""Networks of variational autoencoders: tanh layers, then linear heads; encoder and decoder."""
+"""Networks of variational autoencoders: hidden layers, then linear heads; encoder and decoder."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from companion.families.numerics import softplus
 from companion.models.scaled import ScaledLatents
 from companion.support.arguments import check_names
 from companion.support.checks import as_data, positive_integer
@@ -19,9 +20,11 @@ from companion.support.doors import Guarded
 from companion.theory.model import Parameters, normal_draws
 from companion.theory.variational import Amortized, Nodes
 
-__all__ = ["Decoder", "Encoder"]
+__all__ = ["Activation", "Decoder", "Encoder", "EncoderScale"]
 
 Shapes = dict[str, tuple[int, ...]]
+Activation = Literal["tanh", "relu"]
+EncoderScale = Literal["exp", "softplus"]
 
 #: Heads that give scales start with weights a tenth as large, so that scales start close to 1.
 _HEADS_OF_SCALES = ("log_std.weights", "log_variance.weights", "std.weights")
@@ -49,25 +52,35 @@ def initial_network(shapes: Shapes, generator: torch.Generator | None) -> dict[s
     return parameters
 
 
-def apply_network(
-    parameters: Parameters, hidden: int, heads: Iterable[str], inputs: Tensor
-) -> list[Tensor]:
-    """The linear ``heads`` on top of so many ``hidden`` layers: tanh(inputs Wᵀ + b) in turn."""
+def linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
+    """The layer ``name``: inputs Wᵀ + b."""
+    return inputs @ parameters[f"{name}.weights"].T + parameters[f"{name}.bias"]
 
-    def linear(name: str, inputs: Tensor) -> Tensor:
-        return inputs @ parameters[f"{name}.weights"].T + parameters[f"{name}.bias"]
 
+def apply_hidden(
+    parameters: Parameters, hidden: int, activation: Activation, inputs: Tensor
+) -> Tensor:
+    """So many ``hidden`` layers: tanh(inputs Wᵀ + b), or max(0, inputs Wᵀ + b), in turn."""
+    bend = torch.tanh if activation == "tanh" else torch.relu
     for index in range(hidden):
-        inputs = torch.tanh(linear(f"hidden{index}", inputs))
-    return [linear(head, inputs) for head in heads]
+        inputs = bend(linear(parameters, f"hidden{index}", inputs))
+    return inputs
 
 
-def check_hidden(hidden: tuple[int, ...]) -> None:
-    """Raise a ``ValueError`` unless ``hidden`` is a tuple of positive layer sizes."""
+def check_network(hidden: tuple[int, ...], activation: Activation) -> None:
+    """Raise a ``ValueError`` unless these are a tuple of positive layer sizes and an activation."""
     if not isinstance(hidden, tuple):
         raise ValueError(f"hidden must be a tuple of layer sizes, () for linear: got {hidden!r}")
     for size in hidden:
         positive_integer(size, "every entry of hidden")
+    check_choice("activation", activation, Activation)
+
+
+def check_choice(name: str, given: object, allowed: object) -> None:
+    """Raise a ``ValueError`` unless ``given`` is one of the words of a ``Literal``."""
+    if given not in get_args(allowed):
+        words = ", ".join(get_args(allowed))
+        raise ValueError(f"{name} must be one of {words}: got {given!r}")
 
 
 class Decoder(ScaledLatents):
@@ -79,10 +92,11 @@ class Decoder(ScaledLatents):
     """
 
     hidden: tuple[int, ...]
+    activation: Activation = "tanh"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_hidden(self.hidden)
+        check_network(self.hidden, self.activation)
 
     @property
     @abstractmethod
@@ -104,7 +118,12 @@ class Decoder(ScaledLatents):
 
     def outputs(self, parameters: Parameters, z: Tensor) -> list[Tensor]:
         """The outputs of all heads, ``(..., H)`` → ``(..., D)`` each."""
-        return apply_network(parameters, len(self.hidden), self.heads, z)
+        seen = self.features(parameters, z)
+        return [linear(parameters, head, seen) for head in self.heads]
+
+    def features(self, parameters: Parameters, z: Tensor) -> Tensor:
+        """What the heads see: the last hidden layer, or z itself, ``(..., H)`` → ``(..., K)``."""
+        return apply_hidden(parameters, len(self.hidden), self.activation, z)
 
     def tempered(self, parameters: Parameters, head: str) -> dict[str, Tensor]:
         """Block of v that multiplies the output of one head: its weights and biases, times +1."""
@@ -113,12 +132,16 @@ class Decoder(ScaledLatents):
 
 @dataclass(frozen=True)
 class Encoder(Guarded):
-    """A network x ↦ (m(x), s(x)) for q(z|x) = N(m, diag s²): tanh layers, then two linear heads.
+    """A network x ↦ (m(x), s(x)) for q(z|x) = N(m, diag s²): hidden layers, then two linear heads.
 
     The heads give the mean and the *logarithm* of the standard deviation, so that rescaling the
     latent space is a step of the mean head and of the bias of the log-std head. ``hidden=()`` is a
-    linear encoder. Parameters: ``hidden0``, ``hidden1``, …, ``mean`` and ``log_std``, each with
-    ``.weights`` and ``.bias``.
+    linear encoder; the activation is tanh or relu. Parameters: ``hidden0``, ``hidden1``, …,
+    ``mean`` and ``log_std``, each with ``.weights`` and ``.bias``.
+
+    With ``scale="softplus"`` s = log(1 + eᵃ) of a head ``std``: then no step of the parameters
+    rescales the latent space, and a model with a fixed prior has no direction v. It is for
+    comparison only.
 
     >>> encoder = Encoder(observed=4, latent=2)
     >>> phi = encoder.initial_parameters(torch.Generator().manual_seed(0))
@@ -130,11 +153,24 @@ class Encoder(Guarded):
     observed: int
     latent: int
     hidden: tuple[int, ...] = ()
+    activation: Activation = "tanh"
+    scale: EncoderScale = "exp"
 
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
-        check_hidden(self.hidden)
+        check_network(self.hidden, self.activation)
+        check_choice("scale", self.scale, EncoderScale)
+
+    @property
+    def can_be_rescaled(self) -> bool:
+        """Whether :meth:`rescaling` exists."""
+        return self.scale == "exp"
+
+    @property
+    def heads(self) -> tuple[str, str]:
+        """Names of the linear layers at the end, with H outputs each."""
+        return "mean", "log_std" if self.can_be_rescaled else "std"
 
     def admit(self, method: str, given: dict[str, Any]) -> None:
         """Refuse parameters and data that do not fit the network."""
@@ -146,7 +182,7 @@ class Encoder(Guarded):
     @property
     def shapes(self) -> Shapes:
         """Names and shapes of all parameters."""
-        return network_shapes((self.observed, *self.hidden), ("mean", "log_std"), self.latent)
+        return network_shapes((self.observed, *self.hidden), self.heads, self.latent)
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Random weights of variance 1/inputs, zero biases."""
@@ -154,14 +190,25 @@ class Encoder(Guarded):
 
     def __call__(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z | x_n), both ``(N, H)``."""
-        mean, log_std = apply_network(parameters, len(self.hidden), ("mean", "log_std"), x)
-        return mean, log_std.exp()
+        seen = apply_hidden(parameters, len(self.hidden), self.activation, x)
+        mean, scale = (linear(parameters, head, seen) for head in self.heads)
+        return mean, scale.exp() if self.can_be_rescaled else softplus(scale)
 
     def rescaling(self, parameters: Parameters, rate: float | Tensor) -> dict[str, Tensor]:
         """Direction of φ along which z is rescaled: rate × mean head, rate on the log-std bias.
 
         ``rate`` is one number, or one for each latent, ``(H,)``.
+
+        Raises
+        ------
+        ValueError
+            For ``scale="softplus"``, which has none.
         """
+        if not self.can_be_rescaled:
+            raise ValueError(
+                'scale="softplus" has no rescaling of the latent space, which a fixed prior needs: '
+                'use scale="exp", or give the prior a learnable variance'
+            )
         rates = torch.as_tensor(rate, dtype=torch.float64).expand(self.latent)
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return direction | {
