@@ -13,8 +13,8 @@ from companion.families.gamma import Gamma as Gamma
 from companion.families.gamma import GammaFixedShape as GammaFixedShape
 from companion.families.gaussian import DiagonalGaussian as DiagonalGaussian
 from companion.families.gaussian import FullGaussian as FullGaussian
-from companion.families.gaussian import GaussianMean as GaussianMean
 from companion.families.gaussian import SphericalGaussian as SphericalGaussian
+from companion.families.gaussian_mean import GaussianMean as GaussianMean
 from companion.families.geometric import Geometric as Geometric
 from companion.families.geometric import NegativeBinomial as NegativeBinomial
 from companion.families.inverse_gaussian import InverseGaussian as InverseGaussian

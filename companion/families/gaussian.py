@@ -1,10 +1,9 @@
-"""Gaussians with spherical, diagonal and full covariance, and with a known variance."""
+"""Gaussians with spherical, diagonal and full covariance."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,9 +12,11 @@ from torch import Tensor
 from companion.families.base import ExponentialFamily
 from companion.support.checks import known
 
-__all__ = ["DiagonalGaussian", "FullGaussian", "GaussianMean", "SphericalGaussian"]
+__all__ = ["DiagonalGaussian", "FullGaussian", "Gaussian", "SphericalGaussian"]
 
 LOG_2PI = math.log(2 * math.pi)
+#: Numbers in one array of differences of all data from some of the means, 32 MiB.
+_BLOCK = 2**22
 
 
 def positive_definite_inverse(matrix: Tensor) -> Tensor:
@@ -33,6 +34,9 @@ def positive_definite_inverse(matrix: Tensor) -> Tensor:
 class Gaussian(ExponentialFamily):
     """What the three Gaussians share: support ℝᴰ, and conversion from mean and (co)variance.
 
+    Densities are evaluated from differences x − m, not as ⟨η, T(x)⟩ − A(η), whose terms cancel
+    where data are far from zero. A ``width`` is a variance or the Cholesky factor of a covariance.
+
     Their mixtures are those of :class:`companion.models.GaussianMixture`.
     """
 
@@ -45,6 +49,39 @@ class Gaussian(ExponentialFamily):
     @abstractmethod
     def moments(self, natural: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (or covariance matrix) from the natural parameters."""
+
+    @abstractmethod
+    def located_log_prob(self, x: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+        """log N(x; m, width), ``(..., D)``, ``(..., D)`` and widths → ``(...)``."""
+
+    @abstractmethod
+    def located_entropy(self, mean: Tensor, width: Tensor) -> Tensor:
+        """H[N(m, width)], ``(...)``; of the mean only the number of columns matters."""
+
+    def variance_of(self, width: Tensor) -> Tensor:
+        """The variance (or covariance matrix) of a width."""
+        return width
+
+    def width_of(self, variance: Tensor) -> Tensor:
+        """The width of a variance (or covariance matrix)."""
+        return variance
+
+    def log_prob(self, x: Tensor, natural: Tensor) -> Tensor:
+        mean, variance = self.moments(natural)
+        return self.located_log_prob(x, mean, self.width_of(variance))
+
+    def pairwise_log_prob(self, x: Tensor, natural: Tensor) -> Tensor:
+        mean, variance = self.moments(natural)
+        return self.located_pairwise(x, mean, self.width_of(variance))
+
+    def located_pairwise(self, x: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+        """:meth:`located_log_prob` of every pair (x_n, m_p), ``(N, P)``, in blocks of the means."""
+        rows, block = x[:, None, :], max(1, _BLOCK // x.numel())
+        if mean.dim() != 2 or len(mean) <= block:
+            return self.located_log_prob(rows, mean, width)
+        widths = width.expand(len(mean), *self.variance_of(width).shape[1:]).split(block)
+        pairs = zip(mean.split(block), widths, strict=True)
+        return torch.cat([self.located_log_prob(rows, m, w) for m, w in pairs], -1)
 
 
 class SphericalGaussian(Gaussian):
@@ -84,6 +121,13 @@ class SphericalGaussian(Gaussian):
         size = natural.shape[-1] - 1
         return 0.5 * size * (1 + LOG_2PI - torch.log(-2 * natural[..., -1]))
 
+    def located_log_prob(self, x: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+        square = (x - mean).square().sum(-1) / width
+        return -0.5 * (square + x.shape[-1] * (LOG_2PI + width.log()))
+
+    def located_entropy(self, mean: Tensor, width: Tensor) -> Tensor:
+        return 0.5 * mean.shape[-1] * (1 + LOG_2PI + width.log())
+
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         mean, variance = self.moments(natural)
         noise = torch.randn(mean.shape, dtype=mean.dtype, generator=generator)
@@ -120,6 +164,12 @@ class DiagonalGaussian(Gaussian):
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         second = natural.chunk(2, -1)[1]
         return (0.5 * (1 + LOG_2PI - torch.log(-2 * second))).sum(-1)
+
+    def located_log_prob(self, x: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+        return -0.5 * ((x - mean).square() / width + (LOG_2PI + width.log())).sum(-1)
+
+    def located_entropy(self, mean: Tensor, width: Tensor) -> Tensor:
+        return 0.5 * (1 + LOG_2PI + width.log()).sum(-1)
 
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         mean, variance = self.moments(natural)
@@ -185,51 +235,28 @@ class FullGaussian(Gaussian):
         first, _, half_log_det = self._factor(natural)
         return 0.5 * first.shape[-1] * (1 + LOG_2PI) - half_log_det
 
+    def variance_of(self, width: Tensor) -> Tensor:
+        return width @ width.mT
+
+    def width_of(self, variance: Tensor) -> Tensor:
+        return torch.linalg.cholesky(variance)
+
+    def located_log_prob(self, x: Tensor, mean: Tensor, width: Tensor) -> Tensor:
+        centered = x - mean
+        if centered.dim() == width.dim() == 3:  # All data to each factor: (P, D, N), once solved.
+            columns = centered.permute(1, 2, 0)
+            white = torch.linalg.solve_triangular(width, columns, upper=False)
+            square = white.square().sum(1).T
+        else:
+            white = torch.linalg.solve_triangular(width, centered[..., None], upper=False)
+            square = white.square().sum((-2, -1))
+        return 0.5 * (x.shape[-1] - square) - self.located_entropy(mean, width)
+
+    def located_entropy(self, mean: Tensor, width: Tensor) -> Tensor:
+        half_log_det = width.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        return half_log_det + 0.5 * mean.shape[-1] * (1 + LOG_2PI)
+
     def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
         mean, covariance = self.moments(natural)
         noise = torch.randn(mean.shape, dtype=mean.dtype, generator=generator)
         return mean + (torch.linalg.cholesky(covariance) @ noise[..., None])[..., 0]
-
-
-@dataclass(frozen=True)
-class GaussianMean(ExponentialFamily):
-    """N(μ, σ²I) with a known ``variance`` σ²: only the mean is a parameter.
-
-    T(x) = x, η = μ/σ², A(η) = σ²‖η‖²/2, h(x) = N(x; 0, σ²I); L = D. The base measure is not
-    constant: the pseudo-entropy is −‖μ‖²/(2σ²), the true entropy (D/2) log(2πeσ²) whatever μ.
-
-    >>> family = GaussianMean(variance=0.5)
-    >>> eta = family.natural_parameters(torch.ones(2, dtype=torch.float64))
-    >>> family.pseudo_entropy(eta)
-    tensor(-2., dtype=torch.float64)
-    """
-
-    variance: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.variance < math.inf:
-            raise ValueError(f"variance must be a positive number: got {self.variance!r}")
-
-    def natural_parameters(self, mean: Tensor) -> Tensor:
-        """η = μ/σ² from ``mean``, ``(..., D)``."""
-        return mean / self.variance
-
-    def log_partition(self, natural: Tensor) -> Tensor:
-        return 0.5 * self.variance * (natural * natural).sum(-1)
-
-    def log_base_measure(self, x: Tensor) -> Tensor:
-        square = (x * x).sum(-1) / self.variance
-        return -0.5 * (square + x.shape[-1] * (LOG_2PI + math.log(self.variance)))
-
-    def pseudo_entropy(self, natural: Tensor) -> Tensor:
-        return -0.5 * self.variance * (natural * natural).sum(-1)
-
-    def entropy(self, natural: Tensor) -> Tensor:
-        """H = (D/2) log(2πeσ²), for every mean."""
-        size = natural.shape[-1]
-        value = 0.5 * size * (1 + LOG_2PI + math.log(self.variance))
-        return torch.full_like(natural[..., 0], value)
-
-    def sample(self, natural: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        noise = torch.randn(natural.shape, dtype=natural.dtype, generator=generator)
-        return self.variance * natural + math.sqrt(self.variance) * noise

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from companion.fit.records import FitResult, Recorder, iterate
 from companion.models import FactorAnalysis, FamilyMixture, GaussianMixture
-from companion.support import tree
 from companion.support.doors import door
 from companion.theory.model import Parameters
 from companion.theory.objective import Problem
@@ -68,7 +67,12 @@ def em(
         yield current
         while change > 1e-13:
             updated = step(current)[1]
-            change = float(tree.norm(tree.add(updated, current, -1.0)) / tree.norm(updated))
+            # Each block by itself: means far from zero must not hide what the variances do.
+            moves = (
+                (updated[k] - old).norm() / updated[k].norm().clamp(min=1e-10)
+                for k, old in current.items()
+            )
+            change = max(float(move) for move in moves)
             current = updated
             yield current
 

@@ -67,7 +67,7 @@ class FactorEM:
         """
         variances = self.covariance.diagonal()
         updated = variances - (self.loadings(noise) ** 2).sum(1)
-        bare = torch.nonzero(~(updated > 1e-12 * variances.mean()))[:, 0].tolist()
+        bare = torch.nonzero(~(updated > 1e-12 * variances))[:, 0].tolist()
         if bare:
             raise ValueError(
                 f"the noise of observables {bare} collapsed in EM: the factors explain all of their"

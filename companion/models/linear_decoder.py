@@ -59,15 +59,14 @@ class LinearDecoder(ScaledLatents):
         """Noise variances σ² of all observables, ``(D,)``."""
         return parameters["log_variance"].exp().expand(self.observed)
 
-    def _natural(self, parameters: Parameters, z: Tensor) -> Tensor:
+    def _located(self, parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
         mean, variance = self.decode(parameters, z), parameters["log_variance"].exp()
-        if isinstance(self.noise_family, SphericalGaussian):
-            variance = variance.expand(mean.shape[:-1])
-        return self.noise_family.natural_parameters(mean, variance)
+        spherical = isinstance(self.noise_family, SphericalGaussian)
+        return mean, variance.expand(mean.shape[:-1]) if spherical else variance
 
     @property
     def factors(self) -> tuple[Factor, ...]:
-        return self.prior, Factor("observable", self.noise_family, self._natural)
+        return self.prior, Factor.gaussian("observable", self.noise_family, self._located)
 
     @abstractmethod
     def prior_entropy(self, parameters: Parameters) -> Tensor:

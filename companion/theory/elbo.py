@@ -186,11 +186,8 @@ def expected_entropies(
     base = torch.zeros_like(posterior)
     entropies: dict[str, Tensor] = {}
     for factor in model.factors:
-        natural = factor.natural(parameters, z)
-        family = factor.family
-        values = family.pseudo_entropy(natural) if pseudo else family.entropy(natural)
-        entropies[factor.name] = expectation(weights, values)
-        if pseudo and not family.constant_base_measure:
+        entropies[factor.name] = expectation(weights, factor.entropy(parameters, z, pseudo))
+        if pseudo and not factor.family.constant_base_measure:
             base = base + expectation(weights, factor.log_base_measure(x, z))
     total = posterior - torch.stack(list(entropies.values())).sum() + base
     prior, observable = entropies.pop("prior"), entropies.pop("observable")

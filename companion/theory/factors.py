@@ -114,9 +114,7 @@ def factor_identities(
         FactorIdentity(
             name=factor.name,
             cross_entropy=-float(expected[factor.name]),
-            entropy=float(
-                expectation(weights, factor.family.pseudo_entropy(factor.natural(parameters, z)))
-            ),
+            entropy=float(expectation(weights, factor.entropy(parameters, z, pseudo=True))),
             base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
             slope=float(slopes[factor.name]),
         )

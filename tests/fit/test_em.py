@@ -69,7 +69,7 @@ def test_a_floor_and_data_far_from_zero_are_no_different(covariance):
     assert_same(updated, parameters, 1e-9)
 
 
-def test_far_from_zero_the_blocks_are_the_more_accurate_ones():
+def test_far_from_zero_blocks_and_formulas_are_accurate():
     model, x = models.GaussianMixture(3, 3), groups(3, offset=1e4)
     start = model.random_start(x, generator("far from zero"))
     weights, covariances = torch.softmax(start["prior_logits"], 0), model.covariance_matrices(start)
@@ -79,7 +79,8 @@ def test_far_from_zero_the_blocks_are_the_more_accurate_ones():
     ]
     wanted = np.logaddexp.reduce(np.stack(densities) + weights.log().numpy()[:, None]).mean()
     ours, by_formulas = model.em_map(x)(start)[0], model.log_likelihood(start, x)
-    assert abs(float(ours) - wanted) < 1e-10 < abs(float(by_formulas) - wanted)
+    assert abs(float(ours) - wanted) < 1e-10
+    assert abs(float(by_formulas) - wanted) < 1e-12
 
 
 @pytest.mark.parametrize("covariance", COVARIANCES)

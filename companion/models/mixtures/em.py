@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
+from companion.families.gaussian import Gaussian
 from companion.models.enumerated import normalized
 
 __all__ = ["Moments", "QuadraticStatistics"]
@@ -46,7 +47,7 @@ class QuadraticStatistics:
     narrow and far away: see :meth:`narrowest`.
     """
 
-    def __init__(self, x: Tensor, family: SphericalGaussian | DiagonalGaussian | FullGaussian):
+    def __init__(self, x: Tensor, family: Gaussian):
         self.family = family
         self.points, self.size = x.shape
         self.centre = x.mean(0)
@@ -131,8 +132,36 @@ class QuadraticStatistics:
         """
         if not bool(torch.isfinite(covariances).all()):
             return 0.0
-        variances = torch.where(self.variances > 0, self.variances, 1.0)
-        if self.lags:
-            root = variances.sqrt()
-            return float(torch.linalg.eigvalsh(covariances / root / root[:, None]).min())
-        return float((covariances.reshape(len(covariances), -1) / variances).min())
+        return float(relative_variances(self.family, covariances, self.variances).min())
+
+
+def relative_variances(family: Gaussian, covariances: Tensor, variances: Tensor) -> Tensor:
+    """Smallest variance of each component in units of the ``variances`` of the columns, ``(D,)``.
+
+    In any direction once each column has been divided by its standard deviation, so that columns of
+    very different scale are as good as any.
+    """
+    units = torch.where(variances > 0, variances, 1.0)
+    if isinstance(family, FullGaussian):
+        root = units.sqrt()
+        return torch.linalg.eigvalsh(covariances / root / root[:, None])[..., 0]
+    if isinstance(family, DiagonalGaussian):
+        return (covariances / units).min(-1).values
+    return covariances / units.max()
+
+
+def weighted_covariances(family: Gaussian, weights: Tensor, means: Tensor, x: Tensor) -> Tensor:
+    """(Co)variances of data ``(N, D)`` about ``means`` ``(C, D)`` under ``weights`` ``(N, C)``.
+
+    Matrices, variances of columns, or their mean, as the ``family`` asks.
+    """
+    found = []
+    # One component at a time: no array of size N x C x D.
+    for weight, mean in zip(weights.T, means, strict=True):
+        centered = x - mean
+        if isinstance(family, FullGaussian):
+            found.append((centered * weight[:, None]).T @ centered)
+        else:
+            variance = weight @ (centered * centered)
+            found.append(variance.mean() if isinstance(family, SphericalGaussian) else variance)
+    return torch.stack(found)

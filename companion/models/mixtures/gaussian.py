@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
+from companion.models.mixtures import em
 from companion.models.mixtures.base import Mixture
-from companion.models.mixtures.em import QuadraticStatistics
 from companion.support.checks import positive_integer
-from companion.theory.model import Parameters, normal_draws
+from companion.theory.model import Factor, Parameters, normal_draws
 
 __all__ = ["GaussianMixture"]
 
@@ -89,13 +89,24 @@ class GaussianMixture(Mixture):
             covariances["cholesky"] = torch.tril(covariances["cholesky"], -1)
         return drawn | covariances
 
-    def component_covariance(self, parameters: Parameters) -> Tensor:
-        """Variances ``(C,)`` or ``(C, D)``, or covariances ``(C, D, D)``, of all components."""
+    def component_width(self, parameters: Parameters) -> Tensor:
+        """Variances ``(C,)`` or ``(C, D)``, or Cholesky factors ``(C, D, D)``, of components."""
         if not self._triangular:
             return parameters["log_variance"].exp()
         below = torch.tril(parameters["cholesky"], -1)
         factor = below + torch.diag_embed(parameters["log_diagonal"].exp())
-        return (factor @ factor.mT).expand(self.components, -1, -1)
+        return factor.expand(self.components, -1, -1)
+
+    def component_covariance(self, parameters: Parameters) -> Tensor:
+        """Variances ``(C,)`` or ``(C, D)``, or covariances ``(C, D, D)``, of all components."""
+        return self.family.variance_of(self.component_width(parameters))
+
+    def _located(self, parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z @ parameters["means"], torch.tensordot(z, self.component_width(parameters), 1)
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        return super().factors[0], Factor.gaussian("observable", self.family, self._located)
 
     def covariance_matrices(self, parameters: Parameters) -> Tensor:
         """The covariance matrices Σ_c of all components, ``(C, D, D)``, whatever the type."""
@@ -176,23 +187,23 @@ class GaussianMixture(Mixture):
         data = x
         self._check_responsibilities(responsibilities, len(data))
         count = responsibilities.sum(0)
-        means = responsibilities.T @ data / count[:, None]
-        covariances = self._weighted_covariances(responsibilities / count, means, data)
-        scale = data.var(0, correction=0).mean()
-        return self._from_moments(count, means, covariances, scale, floor)
+        centre = data.mean(0)
+        means = centre + responsibilities.T @ (data - centre) / count[:, None]
+        covariances = em.weighted_covariances(self.family, responsibilities / count, means, data)
+        variances = data.var(0, correction=0)
+        return self._from_moments(count, means, covariances, variances, floor)
 
     def em_map(
         self, x: Tensor, floor: float = 0.0
     ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
-        The same as responsibilities from ``posterior`` and then :meth:`m_step`, from one pass
-        over the data in blocks (``companion.models.mixtures.em``). That
-        loses digits for very narrow components; then the covariances are those of :meth:`m_step`.
+        The same as responsibilities from ``posterior`` and then :meth:`m_step`, from one pass over
+        the data in blocks (``companion.models.mixtures.em``). That loses digits for very narrow
+        components; then the covariances are those of :meth:`m_step`.
         ``x`` is ``(N, D)``, not checked here (the functions of :mod:`companion.fit` check it).
         """
-        statistics = QuadraticStatistics(x.detach(), self.family)
-        scale = statistics.variances.mean()
+        statistics = em.QuadraticStatistics(x.detach(), self.family)
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             log_weights = torch.log_softmax(parameters["prior_logits"], -1)
@@ -200,7 +211,8 @@ class GaussianMixture(Mixture):
             found = statistics.moments(log_weights, parameters["means"], covariances)
             regular = self._regular(found.counts, found.covariances, floor)
             if statistics.narrowest(regular) > NARROW:
-                return found.log_likelihood, self._from_moments(*found[1:], scale, floor)
+                updated = self._from_moments(*found[1:], statistics.variances, floor)
+                return found.log_likelihood, updated
             responsibilities = self.posterior(parameters, x).probabilities
             return found.log_likelihood, self.m_step(responsibilities, x, floor)
 
@@ -215,7 +227,7 @@ class GaussianMixture(Mixture):
         return covariances + floor
 
     def _from_moments(
-        self, count: Tensor, means: Tensor, covariances: Tensor, scale: Tensor, floor: float
+        self, count: Tensor, means: Tensor, covariances: Tensor, variances: Tensor, floor: float
     ) -> dict[str, Tensor]:
         """The parameters with these moments; a ``ValueError`` if a component died or collapsed."""
         if not bool((count > 1e-10).all()):
@@ -225,26 +237,11 @@ class GaussianMixture(Mixture):
                 "another seed, or floor > 0"
             )
         covariances = self._regular(count, covariances, floor)
-        if self._triangular:
-            smallest = torch.linalg.eigvalsh(covariances)[..., 0]
-        else:
-            smallest = covariances.reshape(self.components, -1).min(-1).values
-        if not bool((smallest > 1e-12 * scale).all()):
+        smallest = em.relative_variances(self.family, covariances, variances)
+        if not bool((smallest > 1e-12).all()):
             raise ValueError(
                 f"a component collapsed in EM: its smallest variance is {float(smallest.min()):.3g}"
-                f" against {float(scale):.3g} in the data; use fewer components, another seed, a "
-                "simpler covariance, or floor > 0"
+                " of the data's; use fewer components, another seed, a simpler covariance, or "
+                "floor > 0"
             )
         return self.from_covariances(count / count.sum(), means, covariances)
-
-    def _weighted_covariances(self, weights: Tensor, means: Tensor, x: Tensor) -> Tensor:
-        # One component at a time: no array of size N x C x D.
-        full = []
-        for weight, mean in zip(weights.T, means, strict=True):
-            centered = x - mean
-            if self._triangular:
-                full.append((centered * weight[:, None]).T @ centered)
-            else:
-                variance = weight @ (centered * centered)
-                full.append(variance.mean() if self.covariance == "spherical" else variance)
-        return torch.stack(full)

@@ -123,13 +123,11 @@ class GaussianVAE(Decoder):
             )
         family = SphericalGaussian() if self.noise == "scalar" else DiagonalGaussian()
 
-        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+        def located(parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
             mean, variance = self.moments(parameters, z)
-            if self.noise == "scalar":
-                variance = variance.expand(mean.shape[:-1])
-            return family.natural_parameters(mean, variance)
+            return mean, variance.expand(mean.shape[:-1]) if self.noise == "scalar" else variance
 
-        return self.prior, Factor("observable", family, natural)
+        return self.prior, Factor.gaussian("observable", family, located)
 
     def observable_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         """Block of v for p(x|z), see the class.
