@@ -15,8 +15,7 @@ from companion.support.checks import known
 __all__ = ["DiagonalGaussian", "FullGaussian", "Gaussian", "SphericalGaussian"]
 
 LOG_2PI = math.log(2 * math.pi)
-#: Numbers in one array of differences of all data from some of the means, 32 MiB.
-_BLOCK = 2**22
+_BLOCK = 2**22  # Numbers in one array of differences of all data from some of the means, 32 MiB.
 
 
 def positive_definite_inverse(matrix: Tensor) -> Tensor:
@@ -36,8 +35,7 @@ class Gaussian(ExponentialFamily):
 
     Densities are evaluated from differences x − m, not as ⟨η, T(x)⟩ − A(η), whose terms cancel
     where data are far from zero. A ``width`` is a variance or the Cholesky factor of a covariance.
-
-    Their mixtures are those of :class:`companion.models.GaussianMixture`.
+    Mixtures of them are those of :class:`companion.models.GaussianMixture`.
     """
 
     coordinates = ()

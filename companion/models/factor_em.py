@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from companion.support.checks import all_finite
+
 __all__ = ["FactorEM", "mean_and_covariance"]
 
 #: Numbers in one block of points, 1 MiB: small enough for a core's cache.
@@ -29,6 +31,11 @@ def mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
         first += shifted.sum(0)
         second.addmm_(shifted.T, shifted)
     first, second = first / len(x), second / len(x)
+    if not all_finite(second):
+        raise ValueError(
+            f"x must have a finite covariance: its entries of size {float(x.abs().max()):.3g} "
+            "overflow when they are squared; divide it by a constant"
+        )
     return about + first, second - torch.outer(first, first)
 
 

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from companion.families import DiagonalGaussian
-from companion.support.checks import positive_integer
+from companion.support.checks import known, positive_integer
 from companion.theory.model import Factor, Model, Parameters
 
-__all__ = ["ScaledLatents"]
+__all__ = ["ScaledLatents", "check_logs"]
+
+
+#: Logarithms of scales are at most that large: exponentials, and their products, stay numbers.
+LARGEST_LOG = 300
+
+
+def check_logs(parameters: Parameters, names: Iterable[str]) -> None:
+    """A ``ValueError`` that names the first of these logarithms that is too large or too small."""
+    for name in names:
+        value = parameters.get(name)
+        size = 0.0 if value is None or not known(value) else float(value.detach().abs().max())
+        if size > LARGEST_LOG:
+            raise ValueError(
+                f"parameters[{name!r}] must lie between -{LARGEST_LOG} and {LARGEST_LOG}, as its "
+                f"exponential has to be a number: found an entry of size {size:g}"
+            )
 
 
 class ScaledLatents(Model):
@@ -74,6 +91,11 @@ class ScaledLatents(Model):
         rate = torch.tensor(self.fixed_rate, dtype=torch.float64)
         absorbed = self.absorption(parameters, rate)
         return direction | {name: direction[name] + part for name, part in absorbed.items()}
+
+    def check(self, parameters: Parameters, x: Any) -> Tensor:
+        data = super().check(parameters, x)
+        check_logs(parameters, self.log_scales)
+        return data
 
     def prior_widths(self, parameters: Parameters) -> Tensor:
         """The widths λ of the prior, ``(H,)``: variances if it is Gaussian."""

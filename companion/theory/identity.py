@@ -206,6 +206,11 @@ def evaluate(model: Model, parameters: Parameters, q: Variational, x: Tensor) ->
 
     The arguments are those of :func:`verify`, valid; ``q`` is held: the gradient is taken with
     respect to its parameters as variables of their own.
+
+    Raises
+    ------
+    ValueError
+        If a value overflows, or is no number.
     """
     leaves = {name: value.requires_grad_() for name, value in q.join(parameters).items()}
     with torch.enable_grad():

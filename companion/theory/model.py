@@ -3,83 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from companion.families import Family
-from companion.families.gaussian import Gaussian
 from companion.support.arguments import check_names, check_tensors
 from companion.support.checks import all_finite, as_data, known
 from companion.support.doors import Guarded
+from companion.theory.factor import Factor, Parameters
+from companion.theory.nodes import probabilities
 from companion.theory.variational import Variational
 
 __all__ = ["Factor", "Model", "Parameters", "normal_draws"]
-
-Parameters = Mapping[str, Tensor]
-Located = Callable[[Parameters, Tensor], tuple[Tensor, Tensor]]
 
 
 def normal_draws(*shape: int, generator: torch.Generator | None) -> Tensor:
     """Standard-normal float64 draws of the given shape, ``()`` included."""
     return torch.randn(shape, dtype=torch.float64, generator=generator)
-
-
-@dataclass(frozen=True)
-class Factor(Guarded):
-    """One conditional distribution of the model, p(value | natural parameters).
-
-    ``natural(parameters, z)`` gives η with shape ``(L,)`` (no dependence on z), ``(P, L)`` or
-    ``(N, P, L)``. ``value(z)`` picks the latent variables that the factor is a distribution of;
-    ``None`` stands for the observed x.
-
-    ``closed_form(parameters, q, x)`` gives E_{q_n}[log p], ``(N,)``, without nodes, or ``None`` for
-    a q for which there is no such formula; then, and without it, the nodes of q are used.
-    ``located`` is what :meth:`gaussian` makes a factor of.
-    """
-
-    name: str
-    family: Family
-    natural: Callable[[Parameters, Tensor], Tensor]
-    value: Callable[[Tensor], Tensor] | None = None
-    closed_form: Callable[[Parameters, Variational, Tensor], Tensor | None] | None = None
-    located: Located | None = None
-
-    @classmethod
-    def gaussian(cls, name: str, family: Gaussian, located: Located) -> Factor:
-        """From ``(parameters, z)`` → mean and width: η loses digits that they have."""
-
-        def natural(parameters: Parameters, z: Tensor) -> Tensor:
-            mean, width = located(parameters, z)
-            return family.natural_parameters(mean, family.variance_of(width))
-
-        return cls(name, family, natural, located=located)
-
-    def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
-        """log p of this factor at every pair (x_n, z_p): broadcastable to ``(N, P)``."""
-        if self.located is not None and isinstance(self.family, Gaussian):
-            return self.family.located_pairwise(x, *self.located(parameters, z))
-        natural = self.natural(parameters, z)
-        if self.value is not None:
-            return self.family.log_prob(self.value(z), natural)
-        return self.family.pairwise_log_prob(x, natural)
-
-    def entropy(self, parameters: Parameters, z: Tensor, pseudo: bool = False) -> Tensor:
-        """Entropies at all z, or those relative to the base measure; as :meth:`log_prob`."""
-        if self.located is not None and isinstance(self.family, Gaussian):
-            return self.family.located_entropy(*self.located(parameters, z))
-        natural = self.natural(parameters, z)
-        return self.family.pseudo_entropy(natural) if pseudo else self.family.entropy(natural)
-
-    def log_base_measure(self, x: Tensor, z: Tensor) -> Tensor:
-        """log of the base measure, broadcastable to ``(N, P)``."""
-        if self.value is not None:
-            return self.family.log_base_measure(self.value(z))
-        return self.family.log_base_measure(x)[:, None]
 
 
 class Model(Guarded, ABC):
@@ -255,7 +198,7 @@ class Model(Guarded, ABC):
             if value.dtype != torch.float64:
                 raise ValueError(f"q must hold float64 tensors: its {name} has dtype {value.dtype}")
         q = q.evaluated()
-        entropy, nodes = q.entropy(), q.nodes().z
+        entropy, (nodes, weights) = q.entropy(), q.nodes()
         if points not in (None, len(entropy)):
             raise ValueError(
                 f"q must have one distribution for each of the {points} data points: "
@@ -267,6 +210,8 @@ class Model(Guarded, ABC):
                 "q must have finite entropies and nodes: found NaN or infinity; are its parameters "
                 "finite and its scales not zero?"
             )
+        if seen and known(weights):
+            probabilities(weights, "q must have weights that")
         size = nodes.shape[-1]
         if self.latent_size not in (None, size):
             raise ValueError(f"q must be over the model's {self.latent_size} latents: got {size}")

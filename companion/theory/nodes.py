@@ -173,16 +173,28 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
     return Nodes(noise, torch.full((count,), 1 / count, dtype=torch.float64))
 
 
+def probabilities(weights: Tensor, what: str) -> None:
+    """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities."""
+    smallest, off = float(weights.min()), float((weights.sum(-1) - 1).abs().max())
+    if not smallest >= 0 or not off <= 1e-9:
+        raise ValueError(
+            f"{what} are not negative and sum to one: the smallest is {smallest:.3g}, "
+            f"and a sum is off by {off:.3g}"
+        )
+
+
 def fitting(rule: Nodes | None, points: int, size: int) -> Nodes:
     """A rule for N Gaussians in H dimensions: the one given if it fits, :func:`cubature` for none.
 
     Raises
     ------
     ValueError
-        If the rule has points of another dimension, or samples for another number of data points.
+        If the rule has points of another dimension, samples for another number of data points, or
+        no :func:`probabilities` for weights.
     """
     if rule is None:
         return cubature(size)
+    probabilities(rule.weights, "rule must have weights that")
     if rule.z.shape[-1] != size:
         raise ValueError(f"rule must have points of {size} dimensions: got {rule.z.shape[-1]}")
     if rule.z.dim() == 3 and len(rule.z) != points:

@@ -85,7 +85,7 @@ class Tabulated(Variational):
     def entropy(self) -> Tensor:
         log_q = torch.log_softmax(self.logits, -1)
         q = log_q.exp()
-        return -torch.where(q > 0, q * log_q, 0.0).sum(-1)
+        return -torch.where(q == 0, 0.0, q * log_q).sum(-1)
 
 
 @dataclass(frozen=True)

@@ -393,6 +393,9 @@ MACHINERY = tuple(
 
 #: Methods that take arrays of arguments or are asked by the package only.
 ASKED_WITHIN = {"admit", "rows"}
+#: What models ask of their Gaussians, with means and widths of their own making.
+ASKED_WITHIN |= {"gaussian", "located_entropy", "located_log_prob", "located_pairwise"}
+ASKED_WITHIN |= {"variance_of", "width_of"}
 
 
 def objects() -> dict[str, Any]:

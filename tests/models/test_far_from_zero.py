@@ -8,6 +8,7 @@ import torch
 from scipy.stats import multivariate_normal
 
 from companion import families, fit, models, verify
+from companion.families import gaussian
 from companion.theory.factors import factor_identities
 from companion.theory.objective import curvature
 from tests.cases import draw, generator
@@ -121,6 +122,41 @@ def test_a_model_of_ones_own_from_natural_parameters(kind, offset):
     p = {"logits": draw(2, g=g), "means": draw(2, 4, g=g) + offset, "log_variance": draw(4, g=g)}
     report = verify(model, p, None, data(offset))
     assert report.relative_residual < 10 * allowed(offset), str(report)
+
+
+@pytest.mark.parametrize("family", [families.SphericalGaussian(), families.DiagonalGaussian()])
+def test_densities_are_those_of_the_natural_form(family):
+    g = generator("natural form")
+    shape = (5,) if isinstance(family, families.SphericalGaussian) else (5, 3)
+    agree(family, family.natural_parameters(draw(5, 3, g=g), draw(*shape, g=g).exp()), g)
+
+
+def test_full_densities_are_those_of_the_natural_form():
+    family, g = families.FullGaussian(), generator("natural form, full")
+    factor = draw(5, 3, 3, g=g)
+    covariance = factor @ factor.mT + torch.eye(3, dtype=torch.float64)
+    agree(family, family.natural_parameters(draw(5, 3, g=g), covariance), g)
+
+
+def agree(family, natural, g):
+    x = draw(7, 3, g=g)
+    inner = family.statistics(x) @ natural.T - family.log_partition(natural)
+    torch.testing.assert_close(family.pairwise_log_prob(x, natural), inner, rtol=0, atol=1e-12)
+    pairs = family.log_prob(x[:5], natural)
+    torch.testing.assert_close(pairs, inner[:5].diagonal(), rtol=0, atol=1e-12)
+    width = family.width_of(family.moments(natural)[1])
+    entropy = family.located_entropy(x[:5], width)
+    torch.testing.assert_close(entropy, family.pseudo_entropy(natural), rtol=0, atol=1e-12)
+
+
+def test_blocks_of_means_change_nothing(monkeypatch):
+    for covariance in COVARIANCES:
+        model, x = models.GaussianMixture(4, 3, covariance), data(2e3)
+        parameters = model.random_start(x, generator("start"))
+        whole = model.log_joint(parameters, x, model.states)
+        monkeypatch.setattr(gaussian, "_BLOCK", 1)
+        torch.testing.assert_close(model.log_joint(parameters, x, model.states), whole)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("ratio", [1e-6, 1e-7, 1e-8])

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from companion.families import Categorical, Family
 from companion.models.enumerated import Enumerated
+from companion.models.scaled import check_logs
 from companion.theory.model import Factor, Parameters
 
 __all__ = ["Mixture"]
@@ -45,6 +46,11 @@ class Mixture(Enumerated):
             Factor("prior", Categorical(), lambda p, z: p["prior_logits"], lambda z: z),
             Factor("observable", self.family, lambda p, z: z @ self.component_natural(p)),
         )
+
+    def check(self, parameters: Parameters, x: Any) -> Tensor:
+        data = super().check(parameters, x)
+        check_logs(parameters, (*self.log_scales, "log_diagonal"))
+        return data
 
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         return {"prior_logits": parameters["prior_logits"]} | self.component_direction(parameters)

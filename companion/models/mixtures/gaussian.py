@@ -12,7 +12,7 @@ from torch import Tensor
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
 from companion.models.mixtures import em
 from companion.models.mixtures.base import Mixture
-from companion.support.checks import positive_integer
+from companion.support.checks import all_finite, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 
 __all__ = ["GaussianMixture"]
@@ -230,6 +230,8 @@ class GaussianMixture(Mixture):
         self, count: Tensor, means: Tensor, covariances: Tensor, variances: Tensor, floor: float
     ) -> dict[str, Tensor]:
         """The parameters with these moments; a ``ValueError`` if a component died or collapsed."""
+        if not all_finite(variances):
+            raise ValueError("x must have finite variances: its squares overflow")
         if not bool((count > 1e-10).all()):
             dead = torch.nonzero(count <= 1e-10)[:, 0].tolist()
             raise ValueError(

@@ -1,0 +1,71 @@
+"""One conditional distribution of a model: the models are products of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from companion.families import Family
+from companion.families.gaussian import Gaussian
+from companion.support.doors import Guarded
+from companion.theory.variational import Variational
+
+__all__ = ["Factor", "Located", "Parameters"]
+
+Parameters = Mapping[str, Tensor]
+Located = Callable[[Parameters, Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Factor(Guarded):
+    """One conditional distribution of the model, p(value | natural parameters).
+
+    ``natural(parameters, z)`` gives η with shape ``(L,)`` (no dependence on z), ``(P, L)`` or
+    ``(N, P, L)``. ``value(z)`` picks the latent variables that the factor is a distribution of;
+    ``None`` stands for the observed x.
+
+    ``closed_form(parameters, q, x)`` gives E_{q_n}[log p], ``(N,)``, without nodes, or ``None`` for
+    a q for which there is no such formula; then, and without it, the nodes of q are used.
+    ``located`` is what :meth:`gaussian` makes a factor of.
+    """
+
+    name: str
+    family: Family
+    natural: Callable[[Parameters, Tensor], Tensor]
+    value: Callable[[Tensor], Tensor] | None = None
+    closed_form: Callable[[Parameters, Variational, Tensor], Tensor | None] | None = None
+    located: Located | None = None
+
+    @classmethod
+    def gaussian(cls, name: str, family: Gaussian, located: Located) -> Factor:
+        """From ``(parameters, z)`` → mean and width: η loses digits that they have."""
+
+        def natural(parameters: Parameters, z: Tensor) -> Tensor:
+            mean, width = located(parameters, z)
+            return family.natural_parameters(mean, family.variance_of(width))
+
+        return cls(name, family, natural, located=located)
+
+    def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
+        """log p of this factor at every pair (x_n, z_p): broadcastable to ``(N, P)``."""
+        if self.located is not None and isinstance(self.family, Gaussian):
+            return self.family.located_pairwise(x, *self.located(parameters, z))
+        natural = self.natural(parameters, z)
+        if self.value is not None:
+            return self.family.log_prob(self.value(z), natural)
+        return self.family.pairwise_log_prob(x, natural)
+
+    def entropy(self, parameters: Parameters, z: Tensor, pseudo: bool = False) -> Tensor:
+        """Entropies at all z, or those relative to the base measure; as :meth:`log_prob`."""
+        if self.located is not None and isinstance(self.family, Gaussian):
+            return self.family.located_entropy(*self.located(parameters, z))
+        natural = self.natural(parameters, z)
+        return self.family.pseudo_entropy(natural) if pseudo else self.family.entropy(natural)
+
+    def log_base_measure(self, x: Tensor, z: Tensor) -> Tensor:
+        """log of the base measure, broadcastable to ``(N, P)``."""
+        if self.value is not None:
+            return self.family.log_base_measure(self.value(z))
+        return self.family.log_base_measure(x)[:, None]
