@@ -23,6 +23,10 @@ PHASES = {
 }
 
 
+#: Seconds after which a phase is broken off, where it does not last long.
+DELAYS = {"collection": (0.0, 0.1)}
+
+
 @dataclass(frozen=True)
 class Fault:
     """``harm`` takes a book that was built (or, for ``fresh``, that was not) and harms it.
@@ -76,6 +80,8 @@ def removed(path: Path) -> None:
 
 
 HARMS = (cut, emptied, foreign, removed)
+#: What even weakened code survives is not counted.
+HARMLESS = {("stage/_config.yml", removed)}
 FILES = {
     "execution": ("executed/one.ipynb", "runs/one.json", "stamps/one.json"),
     "collection": ("claims.json", "claims.checked", "stamps/claims", "stamps/check"),
@@ -146,20 +152,26 @@ def killed(phase: str, who: str, delay: float) -> Callable[[Toy], bool]:
             while process.poll() is None:
                 if found := processes(toy, PHASES[phase]):
                     time.sleep(delay)
-                    end(process, found)
+                    met = end(process, found)
                     output, _ = process.communicate(timeout=120)
-                    stopped = process.returncode == 130 and "Traceback" not in output
-                    return stopped or who != "Ctrl-C"
+                    if who == "Ctrl-C":
+                        return process.returncode == 130 and "Traceback" not in output
+                    if met:
+                        return True
+                    break
                 time.sleep(0.003)
-            process.communicate()
+            else:
+                process.communicate()
             shutil.rmtree(toy.build)
         return False
 
-    def end(process: subprocess.Popen[str], jobs: list[int]) -> None:
-        sign = signal.SIGINT if who == "Ctrl-C" else signal.SIGKILL
+    def end(process: subprocess.Popen[str], jobs: list[int]) -> bool:
+        met, sign = False, signal.SIGINT if who == "Ctrl-C" else signal.SIGKILL
         for target in jobs if who == "job" else [process.pid]:
             with contextlib.suppress(ProcessLookupError):  # one that has ended meanwhile
                 (os.killpg if who in ("all", "Ctrl-C") else os.kill)(target, sign)
+                met = True
+        return met
 
     return harm
 
@@ -224,12 +236,17 @@ def faults() -> Iterator[Fault]:
     for phase, files in FILES.items():
         for file in files:
             for how in HARMS:
+                if (file, how) in HARMLESS:
+                    continue
                 harm, short = damage(file, how), (file, how) in SHORT
                 yield Fault(phase, file, how.__name__, harm, weakness(file), short=short)
     for phase in PHASES:
         for who in ("driver", "all", "job", "Ctrl-C"):
-            for delay in (0.0, 0.3, 1.0):
-                harm, short = killed(phase, who, delay), delay == 0.3 and (phase, who) in SHORT
+            for delay in DELAYS.get(phase, (0.0, 0.3, 1.0)):
+                harm, short = (
+                    killed(phase, who, delay),
+                    delay in (0.3, 0.1) and (phase, who) in SHORT,
+                )
                 subject = who if who == "Ctrl-C" else f"{who} killed"
                 yield Fault(phase, subject, f"after {delay:.1f} s", harm, fresh=True, short=short)
     yield Fault("any", "output", "closed", unheard, fresh=True, short=True)

@@ -1,10 +1,12 @@
 """The faults, their weaknesses and their page; `make faults` itself runs them."""
 
+import json
+
 import pytest
 
 from tests.faults.kinds import PHASES, SHORT, faults
 from tests.faults.weak import COPIED, WEAKNESSES
-from workflow.faults import page, pages
+from workflow.faults import RESULTS, page, pages
 from workflow.project import HOME, Project
 
 ROW = {
@@ -55,3 +57,14 @@ def test_the_page_tells_what_was_tried_and_what_survived():
 
 def test_a_book_without_a_record_has_no_page(tmp_path):
     assert pages(Project(tmp_path)) == {}
+
+
+def test_the_record_is_of_the_faults_that_there_are_and_all_were_survived():
+    """And each was seen lost where the code is weakened."""
+    rows = json.loads((HOME / RESULTS).read_text("utf-8"))["rows"]
+    listed = {(row["phase"], f"{row['fault']} {how}") for row in rows for how in row["how"]}
+    assert listed == {(fault.phase, fault.name) for fault in faults()}
+    for row in rows:
+        assert row["survived"] == row["tried"] == len(row["how"]), row
+        assert row["lost_in_weak_code"] == row["planted_in_weak_code"] > 0, row
+    assert "/tmp" not in json.dumps(rows) and str(HOME) not in json.dumps(rows)
