@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from companion import datasets, families, fit, models
     from companion.models.from_sklearn import from_sklearn
+    from companion.models.own.sites import verify_pyro
+    from companion.models.own.vae import verify_vae
     from companion.support.tables import Table
     from companion.theory import variational
     from companion.theory.criterion import check_criterion
@@ -40,6 +42,8 @@ _NAMES = {
     "variational": "theory.variational",
     "verify": "theory.identity",
     "verify_module": "theory.module_check",
+    "verify_pyro": "models.own.sites",
+    "verify_vae": "models.own.vae",
 }
 
 __all__ = [
@@ -60,6 +64,8 @@ __all__ = [
     "variational",
     "verify",
     "verify_module",
+    "verify_pyro",
+    "verify_vae",
 ]
 
 

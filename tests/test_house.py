@@ -149,11 +149,12 @@ LIMITS = {
     "the paper: support, families/base, theory": (2345, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
     # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
-    "the core: all but studies": (7515, tuple(room for room in ROOMS if room != "studies")),
+    # 2,100 lines are readers' own VAEs and Pyro programs: 30 kinds of mistakes, each by its name.
+    "the core: all but studies": (9690, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
     # 310 lines more: beside the core's, what reads the published experiments at their own size.
-    "the package": (11460, ROOMS),
+    "the package": (13750, ROOMS),
 }
 LONGEST_FILE = 260
 

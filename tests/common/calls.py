@@ -264,6 +264,15 @@ def log_likelihood(module: Any) -> torch.Tensor:
     return torch.distributions.Normal(0.0, std).log_prob(torch.tensor([0.1, -2.0])).mean()
 
 
+READOUT = torch.nn.Parameter(torch.linspace(-1, 1, H * D, dtype=torch.float64).reshape(H, D))
+
+
+def usual_loss(x: Any) -> torch.Tensor:
+    mean, log_variance = x[:, :H], x[:, :H] / 4
+    z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+    return 0.5 * (x - z @ READOUT).square().sum(1).mean() + 0.0 * log_variance.sum()
+
+
 def functions() -> dict[str, dict[str, Any]]:
     """Arguments of the functions that are no methods."""
     from sklearn.decomposition import PCA
@@ -310,6 +319,14 @@ def functions() -> dict[str, dict[str, Any]]:
             "elbo": log_likelihood,
             "entropy_sum": minus,
             "direction": {"log_variance": -1.0},
+        },
+        "verify_vae": {
+            "encoder": lambda x: (x[:, :H], x[:, :H] / 4),
+            "decoder": lambda z: torch.distributions.Normal(z @ READOUT, 1.0),
+            "x": draw(N, D),
+            "loss": usual_loss,
+            "samples": 2,
+            "seed": 3,
         },
         "from_sklearn": {"estimator": PCA(H).fit(at["x"].numpy())},
         "fit.lbfgs": at | {"steps": 2, "tolerance": None},
@@ -384,6 +401,7 @@ NOTHING_TO_GET_WRONG = {
     *(f"datasets.{name}" for name in ("cell_sizes", "petal_proportions", "word_frequencies")),
     *(f"datasets.{name}" for name in ("celeba", "mnist", "susy", "table", "images")),
     "theory.model.normal_draws",
+    "verify_pyro",  # Pyro is no part of the tests' environment; tests/models/own has its doors
 }
 
 #: The machinery behind ``check_criterion`` and ``verify_module``.

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from companion import verify_module
-from companion.studies.own_elbo import usual_vae
+from companion.studies.own_elbo import public, usual_vae
 from companion.studies.own_elbo.usual_vae import UsualVAE, planted
 from tests.cases import generator
 
@@ -136,3 +136,99 @@ def test_the_test_that_readers_paste_works_and_can_fail(monkeypatch):
     monkeypatch.setattr(UsualVAE, "kl", usual_vae.AveragedKL.kl)
     with pytest.raises(AssertionError, match="FAILS"):
         namespace["test_elbo"](seed=1)
+
+
+class Softplus(UsualVAE):
+    """A standard deviation from a softplus."""
+
+    def encode(self, x):
+        mean, raw = super().encode(x)
+        return mean, 2 * nn.functional.softplus(raw).log()
+
+
+class Clamped(UsualVAE):
+    """A log-variance that is clamped."""
+
+    def encode(self, x):
+        mean, log_variance = super().encode(x)
+        return mean, log_variance.clamp(-1, 0.5)
+
+
+@pytest.mark.parametrize("kind", [UsualVAE, Softplus, Clamped, usual_vae.SampledKL])
+def test_a_right_program_needs_no_layer_names(vae, x, kind):
+    found = public.asked(planted(vae, kind), x)
+    assert found.passed, found
+
+
+def kl_of(entries):
+    """A program with another KL divergence, from mean and log-variance."""
+    return type("Wrong", (UsualVAE,), {"kl": lambda s, z, m, v: entries(m, v).sum(-1)})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (
+            lambda m, v: m**2 + 0.5 * (v.exp() - 1 - v),
+            "The squared mean in the KL divergence is",
+        ),
+        (lambda m, v: 0.5 * (v.exp() - 1 - v), "The squared mean in the KL divergence is missing."),
+        (lambda m, v: 0.5 * (m**2 - 1 - v), "The variance τ² in the KL divergence is missing."),
+    ],
+)
+def test_what_the_identity_does_not_see_of_a_kl_divergence_is_named(vae, x, wrong, says):
+    program = planted(vae, kl_of(wrong))
+    assert report(program, x).passed
+    found = public.asked(program, x)
+    assert found.findings[0].startswith(says)
+    assert not found.value_right and not found.gradient_right
+
+
+class Fixed(UsualVAE):
+    """σ = 1, a number: squared error and KL divergence."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        del self.log_variance
+        self.log_variance = torch.zeros(())
+
+
+def test_fixed_noise_passes_with_the_row_of_the_table(x):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        vae = Fixed(D, H).double()
+
+    def pseudo(m):
+        mean, log_variance = m.encode(x)
+        mu = m.decoder(m.sample(mean, log_variance))
+        base = -(x.square().sum(1) / 2).mean() - D / 2 * math.log(2 * math.pi)
+        return log_variance.sum(1).mean() / 2 + (mu.square().sum(1) / 2).mean() + base
+
+    def last_layer(m):
+        moved = {k: v for k, v in usual_vae.direction(m).items() if k != "log_variance"}
+        last = {"decoder.2.weight": m.decoder[2].weight, "decoder.2.bias": m.decoder[2].bias}
+        return moved | last
+
+    assert verify_module(vae, lambda m: m.elbo(x), pseudo, last_layer).passed
+    assert public.asked(vae, x).passed
+    told = CHAPTER.read_text("utf-8")
+    assert "fixed noise (squared error" in told and "softplus or a clamp in the encoder" in told
+
+
+@pytest.mark.parametrize("design", public.DESIGNS, ids=lambda design: design.__name__)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_public_designs_have_their_verdicts(design, dtype):
+    pictures = torch.rand(30, 64, generator=torch.Generator().manual_seed(0)).to(dtype)
+    found = public.judged(design, pictures, seed=0)
+    says, right = {
+        public.ErrorAndKL: ("The reconstruction term is 2 times", False),
+        public.EntropyAndKL: ("", True),
+        public.WeightedMeans: ("The KL divergence is 0.008 times", False),
+        public.OptimalNoise: ("", True),
+        public.Capacity: ("The KL divergence has a capacity: it enters as 100 · |KL − 5|.", False),
+        public.Distributions: ("", True),
+    }[design]
+    assert found.entropies.holds
+    assert found.passed == right
+    assert " ".join(found.findings).startswith(says)
+    assert bool(found.findings) != right

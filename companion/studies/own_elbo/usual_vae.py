@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 __all__ = [
     "AveragedKL",
@@ -59,6 +60,9 @@ class UsualVAE(nn.Module):
 
     def sample(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         return reparametrise(mean, log_variance)
+
+    def noise(self, z: Tensor) -> Normal:
+        return Normal(self.decoder(z), (self.log_variance / 2).exp())
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         square = (x - self.decoder(z)).square() / self.log_variance.exp()

@@ -1,0 +1,1 @@
+"""Your own VAE or Pyro program: its three entropies, and what its loss is."""
