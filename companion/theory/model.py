@@ -140,7 +140,7 @@ class Model(Guarded, ABC):
         return data
 
     def check_data(self, x: Any) -> Tensor:
-        """The first half of :meth:`check`; a tensor that requires gradients keeps its graph."""
+        """The first half of ``check``; a tensor that requires gradients keeps its graph."""
         data = as_data(x, columns=self.columns, keep_graph=True)
         reason = self.factors[-1].family.invalid(data) if known(data) else None
         if reason is not None:
@@ -148,7 +148,7 @@ class Model(Guarded, ABC):
         return data
 
     def check_parameters(self, parameters: Parameters) -> None:
-        """The second half of :meth:`check`."""
+        """The second half of ``check``."""
         expected = self.shapes
         if not isinstance(parameters, Mapping):
             raise ValueError(
@@ -170,7 +170,7 @@ class Model(Guarded, ABC):
         Raises
         ------
         ValueError
-            As :meth:`check`, :meth:`resolved` and :meth:`check_q`.
+            As ``check``, ``resolved`` and ``check_q``.
         """
         data = self.check(parameters, x).detach()
         q = self.resolved(parameters, q, data)

@@ -23,7 +23,9 @@ from companion.theory.variational import Amortized, Nodes
 __all__ = ["Activation", "Decoder", "Encoder", "EncoderScale"]
 
 Shapes = dict[str, tuple[int, ...]]
+#: Units of hidden layers.
 Activation = Literal["tanh", "relu"]
+#: What makes an encoder's standard deviations positive.
 EncoderScale = Literal["exp", "softplus"]
 
 #: Heads that give scales start with weights a tenth as large, so that scales start close to 1.
