@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from companion.theory.elbo import elbo, entropy_sum
     from companion.theory.explain import explain_gap
     from companion.theory.identity import verify
+    from companion.theory.importance import iwae_bound, iwae_entropy_sum
     from companion.theory.module_check import verify_module
     from companion.theory.objective import curvature
     from companion.theory.projection import gap_blocks, project
@@ -38,6 +39,8 @@ _NAMES = {
     "explain_gap": "theory.explain",
     "from_sklearn": "models.from_sklearn",
     "gap_blocks": "theory.projection",
+    "iwae_bound": "theory.importance",
+    "iwae_entropy_sum": "theory.importance",
     "project": "theory.projection",
     "variational": "theory.variational",
     "verify": "theory.identity",
@@ -59,6 +62,8 @@ __all__ = [
     "fit",
     "from_sklearn",
     "gap_blocks",
+    "iwae_bound",
+    "iwae_entropy_sum",
     "models",
     "project",
     "variational",

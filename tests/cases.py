@@ -66,6 +66,12 @@ def random_data() -> dict[str, Tensor]:
             g, mixture = generator(DATA_OF[type(family)]), models.FamilyMixture(family, D, C)
             natural = mixture.component_natural(mixture.initial_parameters(g))
             data[DATA_OF[type(family)]] = family.sample(natural[torch.arange(N) % C], g)
+    # Sequences of unequal lengths, with missing steps, the last of one step only.
+    lengths, g = (5, 4, 6, 2, 5, 3, 1), generator("sequences")
+    seen = [torch.rand(T, generator=g) + (torch.arange(T) == 0) > 0.3 for T in lengths]
+    counts = [torch.poisson(torch.full((T, D), 3.0), generator=g) for T in lengths]
+    data["quakes"] = models.padded(counts, seen)
+    data["flows"] = models.padded([draw(T, D, g=g) for T in lengths], seen)
     return data
 
 
@@ -79,6 +85,10 @@ def label(model: Model) -> str:
         return f"{kind}-{type(model.family).__name__.lower()}"
     if isinstance(model, models.GenerativeModel):
         return f"{type(model.factors[0].family).__name__.lower()}-latent"
+    if isinstance(model, models.HiddenMarkov):
+        return f"hidden-markov-{type(model.emission.family).__name__.lower()}"
+    if isinstance(model, models.LinearDynamical):
+        return f"linear-dynamical-{model.initial}"
     kind = SHORT.get(type(model), type(model).__name__.lower())
     if isinstance(model, models.GaussianVAE):
         kind += "-known" if model.noise == "fixed" else f"-{model.noise}"
@@ -114,6 +124,8 @@ def continuous_q(x: Tensor) -> dict[str, Build]:
 def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
     """Every q that fits the model; ``None`` is its exact posterior."""
     exact: dict[str, Build | None] = {"exact": None}
+    if isinstance(model, models.HiddenMarkov | models.LinearDynamical):
+        return exact | {"chain": shown.q}
     if model.states is not None:
         exact["tabulated"] = tabulated(model.states, len(shown.x))
         bits = isinstance(model, models.SigmoidBeliefNet | models.DeepSigmoidBeliefNet)

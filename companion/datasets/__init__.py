@@ -30,6 +30,7 @@ from companion.datasets.packaged import (
     word_counts,
     word_frequencies,
 )
+from companion.datasets.series import earthquakes, nile
 from companion.datasets.synthetic import bars, pca, pca_ring
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "circle",
     "cosine",
     "digits",
+    "earthquakes",
     "eight_gaussians",
     "image_patches",
     "images",
@@ -49,6 +51,7 @@ __all__ = [
     "mnist",
     "mnist_sample",
     "most_frequent_words",
+    "nile",
     "orientations",
     "pca",
     "pca_ring",

@@ -9,14 +9,20 @@ from typing import Any
 from torch import Tensor
 
 from companion.fit.records import FitResult, Recorder, iterate
-from companion.models import FactorAnalysis, FamilyMixture, GaussianMixture
+from companion.models import (
+    FactorAnalysis,
+    FamilyMixture,
+    GaussianMixture,
+    HiddenMarkov,
+    LinearDynamical,
+)
 from companion.support.doors import door
 from companion.theory.model import Parameters
 from companion.theory.objective import Problem
 
 __all__ = ["Learnable", "em", "em_map"]
 
-Learnable = GaussianMixture | FamilyMixture | FactorAnalysis
+Learnable = GaussianMixture | FamilyMixture | FactorAnalysis | HiddenMarkov | LinearDynamical
 Step = Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]
 
 
@@ -40,8 +46,9 @@ def em(
     ----------
     model
         A :class:`companion.models.GaussianMixture`; a :class:`companion.models.FamilyMixture` whose
-        M-step has a closed form (or, for gamma components, a one-dimensional Newton iteration); or
-        a :class:`companion.models.FactorAnalysis`.
+        M-step has a closed form (or, for gamma components, a one-dimensional Newton iteration); a
+        :class:`companion.models.FactorAnalysis`; a :class:`companion.models.HiddenMarkov` with such
+        a mixture; or a :class:`companion.models.LinearDynamical`.
     parameters, x, steps, tolerance, log_every
         As for :func:`lbfgs`; the gradient norm is looked at where the identity is verified.
     floor
@@ -87,15 +94,16 @@ def em_map(model: Learnable, floor: float = 0.0) -> Callable[[Tensor], Step]:
     """What makes the step of EM from data, if ``model`` has one; a ``ValueError`` otherwise."""
     if floor < 0:
         raise ValueError(f"floor must be at least 0: got {floor}")
-    if not isinstance(model, GaussianMixture | FamilyMixture | FactorAnalysis):
+    if not isinstance(model, Learnable):
         raise ValueError(
-            "em needs a GaussianMixture, a FamilyMixture or a FactorAnalysis: "
-            f"got {type(model).__name__}"
+            "em needs a GaussianMixture, a FamilyMixture, a FactorAnalysis, a HiddenMarkov or a "
+            f"LinearDynamical: got {type(model).__name__}"
         )
-    if isinstance(model, FamilyMixture) and not model.family.has_m_step:
+    mixture = model.emission if isinstance(model, HiddenMarkov) else model
+    if isinstance(mixture, FamilyMixture) and not mixture.family.has_m_step:
         raise ValueError(
-            f"em needs a closed-form M-step, which {type(model.family).__name__} lacks: learn with "
-            "fit.lbfgs and fit.newton"
+            f"em needs a closed-form M-step, which {type(mixture.family).__name__} lacks: learn "
+            "with fit.lbfgs and fit.newton"
         )
     if isinstance(model, GaussianMixture):
         return partial(model.em_map, floor=floor)

@@ -1,5 +1,10 @@
 """Generative models: natural parameters, gap direction v and, where known, closed forms."""
 
+from companion.models.chains.gaussian import GaussianChain
+from companion.models.chains.hidden_markov import HiddenMarkov
+from companion.models.chains.linear_dynamical import LinearDynamical
+from companion.models.chains.markov import MarkovChain
+from companion.models.chains.sequences import padded
 from companion.models.general import GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
 from companion.models.mixtures.base import Mixture
@@ -23,11 +28,16 @@ __all__ = [
     "Factor",
     "FactorAnalysis",
     "FamilyMixture",
+    "GaussianChain",
     "GaussianMixture",
     "GaussianVAE",
     "GenerativeModel",
+    "HiddenMarkov",
+    "LinearDynamical",
+    "MarkovChain",
     "Mixture",
     "Model",
     "SigmoidBeliefNet",
     "SparseCoding",
+    "padded",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion.support.doors import door
 from companion.support.tables import Record
-from companion.theory.model import Model, Parameters
+from companion.theory.model import Factor, Model, Parameters
 from companion.theory.variational import Nodes, Variational
 
 __all__ = ["EntropySum", "elbo", "entropy_sum"]
@@ -47,10 +47,10 @@ def elbo(model: Model, parameters: Parameters, q: Variational | None, x: Any) ->
         For invalid data, parameters or q, or for ``None`` if the model has no posterior in closed
         form.
     """
-    return expected_elbo(model, parameters, *_seen(model, parameters, q, x))
+    return expected_elbo(model, parameters, *seen(model, parameters, q, x))
 
 
-def _seen(
+def seen(
     model: Model, parameters: Parameters, q: Variational | None, x: Any
 ) -> tuple[Variational, Tensor]:
     """q, run once, and x as a tensor, with their graphs, found to be valid."""
@@ -87,8 +87,10 @@ def expected_log_probs(
         if closed is not None:
             terms[factor.name] = closed.mean()
             continue
-        nodes = q.nodes() if nodes is None else nodes
-        terms[factor.name] = expectation(nodes.weights, factor.log_prob(parameters, x, nodes.z))
+        if nodes is None and factor.marginal is None:
+            nodes = q.nodes()
+        z, weights = factor.nodes(q, nodes)
+        terms[factor.name] = expectation(weights, factor.log_prob(parameters, x, z))
     return terms
 
 
@@ -96,9 +98,10 @@ def expected_log_probs(
 class EntropySum(Record):
     """The three entropies and their sum, in nats per data point.
 
-    total = posterior − prior − observable − Σ hidden + base_measure. ``hidden`` is empty unless the
-    model has hidden layers between prior and observable; ``base_measure`` is zero unless ``form``
-    is ``"pseudo"``, not ``"true"``, and a base measure is not constant.
+    total = posterior − reweighting − prior − observable − Σ hidden + base_measure. ``hidden`` is
+    empty unless the model has hidden layers between prior and observable; ``base_measure`` is zero
+    unless ``form`` is ``"pseudo"``, not ``"true"``, and a base measure is not constant;
+    ``reweighting`` is zero unless samples are reweighted (:func:`companion.iwae_entropy_sum`).
 
     The total equals the ELBO where ⟨∇ELBO, v⟩ = 0, in particular at every stationary point; it is
     not a bound on anything.
@@ -111,23 +114,25 @@ class EntropySum(Record):
     total: Tensor
     form: str
     hidden: Mapping[str, Tensor] = field(default_factory=dict)
+    reweighting: float | Tensor = 0.0
 
     decimals = 6
 
     def rows(self) -> list[tuple[str, float]]:
         """Each entropy and the total, in reading order."""
         values = (self.posterior, self.prior, self.observable, self.base_measure, self.total)
-        return entropy_rows(self.form, self.hidden, values)
+        return entropy_rows(self.form, self.hidden, values, float(self.reweighting))
 
 
 def entropy_rows(
-    form: str, hidden: Mapping[str, Any], values: Iterable[Any]
+    form: str, hidden: Mapping[str, Any], values: Iterable[Any], reweighting: float = 0.0
 ) -> list[tuple[str, float]]:
     """Labels and values of an entropy sum; ``values`` without the hidden layers, in its order."""
     posterior, prior, observable, base_measure, total = map(float, values)
     pseudo = "pseudo-" if form == "pseudo" else ""
     return [
         ("average entropy of q", posterior),
+        *([("cost of reweighting", reweighting)] if reweighting else []),
         (f"{pseudo}entropy of the prior", prior),
         *((f"average {pseudo}entropy of layer {name}", float(h)) for name, h in hidden.items()),
         (f"expected {pseudo}entropy of the observables", observable),
@@ -171,25 +176,52 @@ def entropy_sum(
     """
     if form not in ("auto", "true", "pseudo"):
         raise ValueError(f"form must be 'auto', 'true' or 'pseudo': got {form!r}")
-    return expected_entropies(model, parameters, *_seen(model, parameters, q, x), form)
+    return expected_entropies(model, parameters, *seen(model, parameters, q, x), form)
 
 
 def expected_entropies(
     model: Model, parameters: Parameters, q: Variational, x: Tensor, form: Form = "auto"
 ) -> EntropySum:
     """:func:`entropy_sum` for what is known to be valid."""
+    q = q.evaluated()
+    shared = q.nodes()
+
+    def nodes(factor: Factor) -> Nodes:
+        return factor.nodes(q, shared)
+
+    return weighted_sum(model, parameters, x, form, q.entropy().mean(), nodes)
+
+
+def weighted_sum(
+    model: Model,
+    parameters: Parameters,
+    x: Tensor,
+    form: Form,
+    posterior: Tensor,
+    nodes: Callable[[Factor], Nodes],
+    reweighting: float | Tensor = 0.0,
+) -> EntropySum:
+    """The entropies of all factors at the ``nodes`` that each reads, with what belongs to q.
+
+    Parameters
+    ----------
+    model, parameters, x, form
+        As for :func:`entropy_sum`.
+    posterior, reweighting
+        The part of q, and what is subtracted for reweighted samples.
+    nodes
+        Where each factor is evaluated, with weights.
+    """
     constant = all(factor.family.constant_base_measure for factor in model.factors)
     pseudo = form == "pseudo" or (form == "auto" and not constant)
-    q = q.evaluated()
-    z, weights = q.nodes()
-    posterior = q.entropy().mean()
     base = torch.zeros_like(posterior)
     entropies: dict[str, Tensor] = {}
     for factor in model.factors:
+        z, weights = nodes(factor)
         entropies[factor.name] = expectation(weights, factor.entropy(parameters, z, pseudo))
         if pseudo and not factor.family.constant_base_measure:
             base = base + expectation(weights, factor.log_base_measure(x, z))
-    total = posterior - torch.stack(list(entropies.values())).sum() + base
+    total = posterior - reweighting - torch.stack(list(entropies.values())).sum() + base
     prior, observable = entropies.pop("prior"), entropies.pop("observable")
     kind = "pseudo" if pseudo else "true"
-    return EntropySum(posterior, prior, observable, base, total, kind, hidden=entropies)
+    return EntropySum(posterior, prior, observable, base, total, kind, entropies, reweighting)

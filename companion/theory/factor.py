@@ -10,7 +10,7 @@ from torch import Tensor
 from companion.families import Family
 from companion.families.gaussian import Gaussian
 from companion.support.doors import Guarded
-from companion.theory.variational import Variational
+from companion.theory.variational import Nodes, Variational
 
 __all__ = ["Factor", "Located", "Parameters"]
 
@@ -36,7 +36,15 @@ class Factor(Guarded):
     natural: Callable[[Parameters, Tensor], Tensor]
     value: Callable[[Tensor], Tensor] | None = None
     closed_form: Callable[[Parameters, Variational, Tensor], Tensor | None] | None = None
+    marginal: Callable[[Variational], Nodes] | None = None
     located: Located | None = None
+
+    def nodes(self, q: Variational, shared: Nodes | None = None) -> Nodes:
+        """Where this factor is evaluated; ``shared`` are the nodes of q, if they are at hand.
+
+        Those of ``marginal(q)`` for a factor evaluated elsewhere, as at every step of a chain.
+        """
+        return self.marginal(q) if self.marginal is not None else shared or q.nodes()
 
     @classmethod
     def gaussian(cls, name: str, family: Gaussian, located: Located) -> Factor:

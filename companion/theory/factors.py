@@ -109,14 +109,17 @@ def factor_identities(
             "parameters must be where E log p of every factor and its slope are finite: found "
             f"{[float(each) for each in reached]}"
         )
-    z, weights = q.nodes()
-    return FactorIdentities(
-        FactorIdentity(
-            name=factor.name,
-            cross_entropy=-float(expected[factor.name]),
-            entropy=float(expectation(weights, factor.entropy(parameters, z, pseudo=True))),
-            base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
-            slope=float(slopes[factor.name]),
+    shared, lines = q.nodes(), []
+    for factor in model.factors:
+        z, weights = factor.nodes(q, shared)
+        entropy = factor.entropy(parameters, z, pseudo=True)
+        lines.append(
+            FactorIdentity(
+                name=factor.name,
+                cross_entropy=-float(expected[factor.name]),
+                entropy=float(expectation(weights, entropy)),
+                base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
+                slope=float(slopes[factor.name]),
+            )
         )
-        for factor in model.factors
-    )
+    return FactorIdentities(lines)

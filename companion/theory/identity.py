@@ -15,6 +15,7 @@ from companion.support.checks import as_names
 from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.elbo import EntropySum, entropy_rows, expected_elbo, expected_entropies
+from companion.theory.importance import weighted_bound, weighted_entropies, with_samples
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
@@ -56,6 +57,7 @@ class Verification(Record):
     gradient_norm: float
     blocks: Mapping[str, float]
     norms: Mapping[str, tuple[float, float]]
+    reweighting: float = 0.0
 
     decimals = 6
 
@@ -81,7 +83,7 @@ class Verification(Record):
         values = (*three, self.base_measure, self.entropy_sum)
         return [
             ("ELBO", self.elbo),
-            *entropy_rows(self.form, self.hidden_entropies, values),
+            *entropy_rows(self.form, self.hidden_entropies, values, self.reweighting),
             ("gap = ELBO − entropy sum", self.gap),
             ("slope = ⟨∇ELBO, v⟩", self.slope),
             ("residual |gap − slope|", self.residual),
@@ -98,6 +100,7 @@ def verify(
     x: Any,
     direction: Mapping[str, Tensor] | None = None,
     fixed: Iterable[str] = (),
+    samples: int | None = None,
 ) -> Verification:
     """Check ELBO − entropy sum = ⟨∇ELBO, v⟩ at the given parameters, q and data.
 
@@ -117,6 +120,10 @@ def verify(
         What to take in place of v: one entry per parameter, those of q named ``q.<name>``.
     fixed
         Parameters that do not count in the gradient norm.
+    samples
+        K: what is checked is the importance-weighted bound of K frozen samples of a Gaussian q for
+        each data point, against its four entropies, in place of the ELBO. A q with as many samples
+        as its rule keeps them.
 
     Raises
     ------
@@ -138,7 +145,9 @@ def verify(
     """
     q, data = model.checked(parameters, q, x)
     names = held(fixed, q.join(parameters))
-    return verification(model, parameters, q, data, direction, names)
+    if samples is not None:
+        q = with_samples(q, samples)
+    return verification(model, parameters, q, data, direction, names, samples is not None)
 
 
 def verification(
@@ -148,6 +157,7 @@ def verification(
     x: Tensor,
     direction: Mapping[str, Tensor] | None = None,
     fixed: Iterable[str] = (),
+    weighted: bool = False,
 ) -> Verification:
     """:func:`verify` for what is known to be valid, as within a fit; arguments as there."""
     variables = q.join(parameters)
@@ -165,7 +175,7 @@ def verification(
                 f"direction[{name!r}] must have shape {tuple(variables[name].shape)}: "
                 f"got {tuple(tangent.shape)}"
             )
-    return evaluate(model, parameters, q, x).report(v, fixed)
+    return evaluate(model, parameters, q, x, weighted).report(v, fixed)
 
 
 class Evaluation(NamedTuple):
@@ -198,10 +208,13 @@ class Evaluation(NamedTuple):
             gradient_norm=float(tree.norm({k: g for k, g in gradient.items() if k not in fixed})),
             blocks=blocks,
             norms=norms,
+            reweighting=float(sums.reweighting),
         )
 
 
-def evaluate(model: Model, parameters: Parameters, q: Variational, x: Tensor) -> Evaluation:
+def evaluate(
+    model: Model, parameters: Parameters, q: Variational, x: Tensor, weighted: bool = False
+) -> Evaluation:
     """All that the identity is about, from one run of the model and of an encoder.
 
     The arguments are those of :func:`verify`, valid; ``q`` is held: the gradient is taken with
@@ -216,11 +229,11 @@ def evaluate(model: Model, parameters: Parameters, q: Variational, x: Tensor) ->
     with torch.enable_grad():
         own, moved = q.split(leaves)
         seen = moved.evaluated()
-        value = expected_elbo(model, own, seen, x)
+        value = (weighted_bound if weighted else expected_elbo)(model, own, seen, x)
     # Not torch.func.grad, whose first use in a process imports a compiler.
     gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
-        sums = expected_entropies(model, own, seen, x)
+        sums = (weighted_entropies if weighted else expected_entropies)(model, own, seen, x)
     length = tree.norm(dict(zip(leaves, gradient, strict=True)))
     if not bool(torch.isfinite(value + sums.total + length)):
         raise ValueError(

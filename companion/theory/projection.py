@@ -15,7 +15,7 @@ from companion.support import tree
 from companion.support.checks import positive_integer
 from companion.support.doors import door
 from companion.theory.identity import full_direction
-from companion.theory.model import Model, Parameters
+from companion.theory.model import Factor, Model, Parameters
 from companion.theory.objective import Problem
 from companion.theory.solvers import closed_form, flow
 from companion.theory.variational import Variational
@@ -136,34 +136,34 @@ def _blocks(model: Model, q: Variational, variables: Tensors) -> list[_Block]:
         def field(moved: Tensors) -> dict[str, Tensor]:
             part = whole(moved)
             if rate:
-                every = torch.full((z.shape[-1],), rate, dtype=torch.float64)
+                every = torch.full(nodes.z.shape[-1:], rate, dtype=torch.float64)
                 part = tree.add(part, rescale(moved, every), -1.0)
             return {k: t if k in names else torch.zeros_like(t) for k, t in part.items()}
 
         return field
 
-    z = q.nodes().z
+    nodes = q.nodes()
     blocks = [
         _Block(f"latent {h}", partial(rescale, rates=rate * one))
-        for h, one in enumerate(torch.eye(z.shape[-1], dtype=torch.float64) if rate else ())
+        for h, one in enumerate(torch.eye(nodes.z.shape[-1]).double() if rate else ())
     ]
     rest = without_latents(list(variables))(variables)
     moved = [name for name, tangent in rest.items() if bool((tangent != 0).any())]
-    for name, group in _groups(model, own, z, moved):
+    for name, group in _groups(model, own, lambda factor: factor.nodes(q, nodes).z, moved):
         entrywise = set(group) <= set(model.log_scales)
         blocks.append(_Block(name, without_latents(group), entrywise))
     return blocks
 
 
 def _groups(
-    model: Model, own: Parameters, z: Tensor, moved: Sequence[str]
+    model: Model, own: Parameters, z_of: Callable[[Factor], Tensor], moved: Sequence[str]
 ) -> Iterator[tuple[str, list[str]]]:
     """Names of the ``moved`` parameters by factor; factors that share one are joined."""
     leaves = {name: own[name].detach().requires_grad_() for name in moved if name in own}
     groups: list[tuple[list[str], set[str]]] = []
     for factor in model.factors:
         with torch.enable_grad():
-            natural = factor.natural({**own, **leaves}, z)
+            natural = factor.natural({**own, **leaves}, z_of(factor))
         if not natural.requires_grad:
             continue
         found = torch.autograd.grad(natural.sum(), list(leaves.values()), allow_unused=True)

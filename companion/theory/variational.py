@@ -170,6 +170,17 @@ class Gaussian(Variational):
         size = self.mean.shape[-1]
         return diagonal.abs().log().sum(-1) + 0.5 * size * (1 + math.log(2 * math.pi))
 
+    def log_prob(self, z: Tensor) -> Tensor:
+        """log q_n(z_np), ``(N, P)``, for ``z`` ``(P, H)`` or ``(N, P, H)``."""
+        centered = z - self.mean[:, None, :]
+        if self.diagonal:
+            noise = centered / self.scale[:, None, :]
+        else:
+            factor = torch.tril(self.scale)
+            noise = torch.linalg.solve_triangular(factor, centered.mT, upper=False).mT
+        size = self.mean.shape[-1]
+        return 0.5 * (size - (noise * noise).sum(-1)) - self.entropy()[:, None]
+
     def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
         rates = torch.as_tensor(rate, dtype=self.mean.dtype).expand(self.mean.shape[-1])
         rows = rates if self.diagonal else rates[:, None]

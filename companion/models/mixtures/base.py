@@ -64,6 +64,10 @@ class Mixture(Enumerated):
     def m_step(self, responsibilities: Tensor, x: Any) -> dict[str, Tensor]:
         """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``."""
 
+    @abstractmethod
+    def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Parameters to start learning from, at random, for data ``(N, D)``."""
+
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """One step of EM: the log-likelihood per point before it, and the parameters after it."""
         log_joint = self.log_joint(parameters, x, self.states)

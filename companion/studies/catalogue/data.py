@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from companion import datasets, families
+from companion import datasets, families, models
 
 __all__ = ["DATA_OF", "samples"]
 
@@ -38,6 +38,7 @@ def samples() -> dict[str, Tensor]:
     kinds = (width[:, None] > torch.tensor([0.8, 1.7], dtype=width.dtype)).sum(1)
     first_two = torch.cat([torch.stack([1 - b, b], 1) for b in bits[:, :2].T], 1)
     wine = datasets.wine(standardize=True)[::3]
+    quakes, flows = datasets.earthquakes(), (datasets.nile() - 900) / 150
     return {
         "bits": bits,
         "kinds": torch.nn.functional.one_hot(kinds, 3).to(torch.float64),
@@ -50,5 +51,7 @@ def samples() -> dict[str, Tensor]:
         "pixels": datasets.image_patches(200, size=2)[:, :2],
         "flowers": datasets.iris(standardize=True)[:, [0, 3]],
         "wine": wine[:, [0, 4, 6, 9, 11]],
+        "quakes": models.padded(quakes.split(40)),
+        "flows": models.padded(flows.split(40)),
         "phenols": wine[::2, [5, 6, 8, 10, 11]],
     }

@@ -11,7 +11,7 @@ from companion import models, variational
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes, Variational
 
-__all__ = ["Build", "encoder", "gaussian", "mean_field", "tabulated"]
+__all__ = ["Build", "chain", "encoder", "gaussian", "mean_field", "tabulated"]
 
 Build = Callable[[torch.Generator], Variational]
 
@@ -54,3 +54,8 @@ def encoder(
         return encoder.posterior(encoder.initial_parameters(generator), x, nodes)
 
     return build
+
+
+def chain(kind: type[models.MarkovChain | models.GaussianChain], x: Tensor, size: int) -> Build:
+    """A Markov chain of so many states, or dimensions, for every sequence of ``x``."""
+    return lambda generator: kind.random(x, size, generator)

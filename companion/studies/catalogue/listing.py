@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, product
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from companion.models.vae.gaussian import Noise
 from companion.studies.catalogue.data import DATA_OF, samples
 from companion.studies.catalogue.distributions import (
     Build,
+    chain,
     encoder,
     gaussian,
     mean_field,
@@ -29,6 +30,7 @@ _DISCRETE = "discrete-data-vaes"
 _FACTORS = "factor-analysis-and-deep-belief-nets"
 _OWN = "verify-your-own-model"
 _VAES = "vaes-three-entropies"
+_TIME = "time-series"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Entry:
         """Parameters to start learning from."""
         if self.start is not None:
             return dict(self.start)
-        if isinstance(self.model, models.FamilyMixture | models.GaussianMixture):
+        if isinstance(self.model, models.Mixture | models.HiddenMarkov):
             return self.model.random_start(self.x, generator)
         return self.model.initial_parameters(generator)
 
@@ -63,8 +65,9 @@ class Entry:
         """Parameters and q at random, away from zeros and symmetries where mistakes might hide."""
         start = self.start or self.model.initial_parameters(generator)
         parameters = perturbed(start, generator)
-        if "cholesky" in parameters:  # only what lies below the diagonal is a parameter
-            parameters["cholesky"] = torch.tril(parameters["cholesky"], -1)
+        for name, value in parameters.items():
+            if name.endswith("cholesky"):  # only what lies below the diagonal is a parameter
+                parameters[name] = torch.tril(value, -1)
         if self.q is None:
             return parameters, self.model.posterior(parameters, self.x)
         q = self.q(generator)
@@ -90,18 +93,18 @@ def entries(
     components. ``latent`` is H where one latent shows enough (factor analysis, VAEs).
     """
     data = samples() if data is None else data
-    return tuple(
-        chain(
-            _belief_nets(data),
-            _linear(data, latent),
-            _gaussian_mixtures(data, components),
-            _mixtures(data, components),
-            _general(data),
-            _vaes(data, latent),
-            _discrete_vaes(data, latent),
-            _sparse(data),
-        )
+    lists = (
+        _belief_nets(data),
+        _linear(data, latent),
+        _gaussian_mixtures(data, components),
+        _mixtures(data, components),
+        _general(data),
+        _vaes(data, latent),
+        _discrete_vaes(data, latent),
+        _sparse(data),
+        _chains(data, latent, components),
     )
+    return tuple(entry for some in lists for entry in some)
 
 
 def _belief_nets(data: Mapping[str, Tensor]) -> Iterator[Entry]:
@@ -132,24 +135,18 @@ def _linear(data: Mapping[str, Tensor], latent: int) -> Iterator[Entry]:
 def _gaussian_mixtures(data: Mapping[str, Tensor], components: int) -> Iterator[Entry]:
     x, chapter = data["flowers"], "gaussian-mixtures"
     for covariance in ("spherical", "diagonal", "full", "tied"):
-        model, name = (
-            models.GaussianMixture(x.shape[1], components, covariance),
-            f"GMM, {covariance}",
-        )
-        yield Entry(name, chapter, model, x)
-        yield Entry(name, chapter, model, x, tabulated(model.states, len(x)), True)
+        model = models.GaussianMixture(x.shape[1], components, covariance)
+        for free in ((), (tabulated(model.states, len(x)), True)):
+            yield Entry(f"GMM, {covariance}", chapter, model, x, *free)
 
 
 def _mixtures(data: Mapping[str, Tensor], components: int) -> Iterator[Entry]:
     chapter = "mixtures-of-any-family"
     for family in families.EVERY_FAMILY:
-        x = data[DATA_OF[type(family)]]
+        x, name = data[DATA_OF[type(family)]], f"mixture, {type(family).__name__}"
         if isinstance(family, families.Multinomial):
             family = families.Multinomial(trials=int(x[0].sum()))
-        model, name = (
-            FamilyMixture(family, x.shape[1], components),
-            f"mixture, {type(family).__name__}",
-        )
+        model = FamilyMixture(family, x.shape[1], components)
         yield Entry(name, chapter, model, x, fixed=family.kinks)
         free = tabulated(model.states, len(x))
         yield Entry(name, chapter, model, x, free, True, fixed=family.kinks)
@@ -236,3 +233,18 @@ def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         name = "sparse coding" + ("" if learnable else ", unit scale")
         model = models.SparseCoding(x.shape[1], 2, learnable)
         yield Entry(name, "sparse-coding", model, x, gaussian(len(x), 2, full))
+
+
+def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
+    quakes, flows = data["quakes"], data["flows"]
+    counts = FamilyMixture(families.Poisson(), quakes.shape[-1], components)
+    real = models.GaussianMixture(flows.shape[-1], components)
+    for mixture, x, name in ((counts, quakes, "Poisson"), (real, flows, "Gaussian")):
+        hidden, q = models.HiddenMarkov(mixture), chain(models.MarkovChain, x, components)
+        for free in ((), (q, True)):
+            yield Entry(f"hidden Markov, {name}", _TIME, hidden, x, *free)
+    q = chain(models.GaussianChain, flows, latent)
+    for initial in ("free", "stationary"):
+        system = models.LinearDynamical(flows.shape[-1], latent, initial)
+        for free in ((), (q, True)):
+            yield Entry(f"linear dynamical, {initial} start", _TIME, system, flows, *free)

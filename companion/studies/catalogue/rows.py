@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from companion import fit
+from companion import fit, models
 from companion.families import ExponentialFamily
-from companion.models import FamilyMixture, GaussianMixture
+from companion.models import FamilyMixture, GaussianMixture, HiddenMarkov
 from companion.studies.catalogue.forms import in_words, matching_forms
 from companion.studies.catalogue.listing import Entry
 from companion.support import tree
@@ -138,7 +138,7 @@ def _learned(entry: Entry, steps: int) -> Verification:
     q = entry.q(generator) if entry.q is not None and free else None
     with warnings.catch_warnings():  # more than can be reached is asked for: to round-off
         warnings.simplefilter("ignore", fit.ConvergenceWarning)
-        if isinstance(model, GaussianMixture) or (
+        if isinstance(model, GaussianMixture | HiddenMarkov) or (
             isinstance(model, FamilyMixture) and model.family.has_m_step
         ):
             rough = fit.em(model, start, x, steps=steps, tolerance=1e-8, log_every=50)
@@ -163,7 +163,7 @@ def _family_in_words(factor: Factor) -> str:
 
 def _prior_in_words(factor: Factor, parameters: Parameters, q: Variational) -> str:
     """The prior's family, and whether its natural parameters depend on any parameter."""
-    z = q.nodes().z
+    z = factor.nodes(q).z
     moved = {name: value + 0.1 for name, value in parameters.items()}
     same = torch.equal(factor.natural(parameters, z), factor.natural(moved, z))
     return f"{_family_in_words(factor)}, {'fixed' if same else 'learned'}"
@@ -188,6 +188,8 @@ def _q_in_words(q: Variational, exact: bool) -> str:
         return "Gaussian, diagonal" if q.diagonal else "Gaussian, full"
     if isinstance(q, Amortized):
         return "Gaussian, encoder"
+    if isinstance(q, models.MarkovChain | models.GaussianChain):
+        return "any Gaussian chain" if hasattr(q, "gains") else "any Markov chain"
     return "mean field" if isinstance(q, MeanFieldBernoulli) else "any, tabulated"
 
 
@@ -197,7 +199,7 @@ def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variatio
     for factor in factors:
         symbol = {"prior": "z", "observable": "x|z"}.get(factor.name, factor.name)
         entropy = "H" if _constant(factor) else "H̃"
-        average = "E " if _depends_on_z(factor, parameters, q.nodes().z) else ""
+        average = "E " if _depends_on_z(factor, parameters, factor.nodes(q).z) else ""
         terms.append(f"{average}{entropy}[{symbol}]")
         if not _constant(factor):
             base.append("log h(x)" if factor.value is None else "E log h(z)")

@@ -142,10 +142,10 @@ def tempered_elbo(
     unknown = sorted(set(temperatures) - set(names))
     if unknown:
         raise ValueError(f"t must name some of the factors {names}: got {unknown}")
-    z, weights = q.nodes()
-    total = q.entropy().mean()
+    nodes, total = q.nodes(), q.entropy().mean()
     expected = expected_log_probs(model, parameters, q, data)
     for factor in model.factors:
+        z, weights = factor.nodes(q, nodes)
         own = temperatures.get(factor.name, 1.0)
         normaliser = log_tempered_normaliser(factor.family, factor.natural(parameters, z), own)
         base = expectation(weights, torch.atleast_1d(factor.log_base_measure(data, z)))

@@ -1,0 +1,123 @@
+"""A variational distribution over chains of real vectors: any Gaussian Markov chain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from companion.models.chains.scan import Elements, scan
+from companion.models.chains.sequences import steps_of, truth_values
+from companion.theory.model import normal_draws
+from companion.theory.variational import Nodes, Variational
+
+__all__ = ["GaussianChain", "Moments", "backwards"]
+
+
+class Moments(NamedTuple):
+    """``steps``, Cov(z_t), ``(N, T, H, H)``; ``pairs``, Cov(z_t, z_{t+1}), ``(N, T − 1, H, H)``."""
+
+    steps: Tensor
+    pairs: Tensor
+
+
+def backwards(gains: Tensor, constants: Tensor, covariances: Tensor) -> tuple[Tensor, Tensor]:
+    """Means ``(N, T, H)`` and covariances ``(N, T, H, H)`` of z_t = G_t z_{t+1} + c_t + noise_t.
+
+    ``gains`` are G, ``(N, T − 1, H, H)``, ``constants`` c, ``(N, T, H)``, ``covariances`` those of
+    the noise, ``(N, T, H, H)``; by one scan backwards in time.
+    """
+    last = torch.zeros_like(covariances[:, :1])
+
+    def combine(earlier: Elements, later: Elements) -> Elements:
+        (G, c, V), (G_, c_, V_) = earlier, later
+        return G @ G_, (G @ c_[..., None])[..., 0] + c, G @ V_ @ G.mT + V
+
+    _, means, found = scan(
+        combine, (torch.cat([gains, last], 1), constants, covariances), reverse=True
+    )
+    return means, found
+
+
+@dataclass(frozen=True)
+class GaussianChain(Variational):
+    """q_n(z_1, …, z_T): z_t given z_{t+1} is N(m_t + G_t (z_{t+1} − m_{t+1}), L_t L_tᵀ).
+
+    Any Gaussian Markov chain can be written so, from its end to its beginning. ``mean`` is m,
+    ``(N, T, H)``, ``gains`` G, ``(N, T − 1, H, H)``, ``scale`` the lower-triangular L,
+    ``(N, T, H, H)``. ``observed``, ``(N, T)``, says at which steps there is an observation
+    (everywhere, by default); a chain ends with its last one.
+    """
+
+    mean: Tensor
+    gains: Tensor
+    scale: Tensor
+    observed: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.mean.shape)
+        points, steps, size = shape if len(shape) == 3 else (0, 0, 0)
+        expected = [(points, steps, size), (points, steps - 1, size, size)]
+        expected.append((points, steps, size, size))
+        given = [tuple(t.shape) for t in (self.mean, self.gains, self.scale)]
+        if given != expected:
+            raise ValueError(
+                "mean, gains and scale must have shapes (N, T, H), (N, T − 1, H, H) and "
+                f"(N, T, H, H): got {given}"
+            )
+        object.__setattr__(self, "observed", truth_values(self.observed, points, steps))
+
+    @classmethod
+    def random(cls, x: Any, latent: int, generator: torch.Generator | None = None) -> Self:
+        """A random chain for every sequence of ``x``, ``(N, T, D)``, which it knows nothing of."""
+        points, steps, _ = x.shape
+        mean = normal_draws(points, steps, latent, generator=generator)
+        gains = 0.5 * normal_draws(points, steps - 1, latent, latent, generator=generator)
+        scale = 0.3 * torch.tril(normal_draws(points, steps, latent, latent, generator=generator))
+        scale = torch.tril(scale, -1) + torch.diag_embed(scale.diagonal(dim1=-2, dim2=-1).exp())
+        return cls(mean, gains, scale, ~x.isnan().any(-1))
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "gains": self.gains, "scale": self.scale}
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        return replace(self, **parameters)
+
+    @cached_property
+    def within(self) -> Tensor:
+        """Which steps belong to each chain, ``(N, T)``, as numbers."""
+        assert self.observed is not None
+        return steps_of(self.observed).to(self.mean.dtype)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Covariances of steps and of neighbours; what comes after the end is of no meaning."""
+        gains = self.gains * self.within[:, 1:, None, None]
+        factor = torch.tril(self.scale)
+        _, steps = backwards(gains, torch.zeros_like(self.mean), factor @ factor.mT)
+        return Moments(steps, gains @ steps[:, 1:])
+
+    def entropy(self) -> Tensor:
+        diagonal = self.scale.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+        each = diagonal + 0.5 * self.mean.shape[-1] * (1 + math.log(2 * math.pi))
+        return torch.where(self.within > 0, each, 0.0).sum(-1)
+
+    def nodes(self) -> Nodes:
+        """One node at zero, of weight 1: factors read those of :meth:`counted` instead."""
+        z, weights = self.counted(self.within)
+        return Nodes(z, torch.ones_like(weights))
+
+    def counted(self, steps: Tensor) -> Nodes:
+        """One node, z = 0, with how many of ``steps``, ``(N, T)``, are true as its weight.
+
+        This is all that an entropy which does not depend on z needs; expectations of log p come
+        from :attr:`moments`.
+        """
+        weights = steps.to(self.mean.dtype).sum(1, keepdim=True)
+        return Nodes(torch.zeros(1, self.mean.shape[-1], dtype=self.mean.dtype), weights)

@@ -1,0 +1,221 @@
+"""Hidden Markov models: a mixture whose component depends on the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from companion.families import Categorical
+from companion.models.chains.markov import MarkovChain
+from companion.models.chains.sequences import as_sequences, check_observed
+from companion.models.mixtures.base import Mixture
+from companion.theory.model import Factor, Model, Parameters, normal_draws
+from companion.theory.variational import Variational
+
+__all__ = ["HiddenMarkov"]
+
+#: What a state that is never entered keeps of probability, so that logarithms stay finite.
+_NEVER = 1e-300
+
+
+@dataclass(frozen=True)
+class Step(Factor):
+    """A factor of a chain, which occurs at many steps; of x some may be missing."""
+
+    take_any = ("log_prob", "log_base_measure")
+
+
+@dataclass(frozen=True)
+class Emission(Step):
+    """p(x_t | z_t) at every step that was observed: the nodes are K states for each step."""
+
+    def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
+        natural = self.natural(parameters, z[: z.shape[-1]])
+        log_prob = self.family.pairwise_log_prob(filled(x).flatten(0, 1), natural)
+        return log_prob.reshape(len(x), -1)
+
+    def log_base_measure(self, x: Tensor, z: Tensor) -> Tensor:
+        base = self.family.log_base_measure(filled(x))
+        return base.repeat_interleave(z.shape[-1], -1)
+
+
+def filled(x: Tensor) -> Tensor:
+    """Sequences with some observation in place of what is missing, which counts with weight 0."""
+    missing = x.isnan()
+    return torch.where(missing, x[~missing.any(-1)][0], x) if bool(missing.any()) else x
+
+
+@dataclass(frozen=True)
+class HiddenMarkov(Model):
+    """z_1 ~ Cat(softmax a), z_t | z_{t−1} = k ~ Cat(softmax A_k), x_t | z_t = c ~ p(x | η_c).
+
+    ``emission`` is the mixture with the components p(x | η_c): a
+    :class:`companion.models.FamilyMixture` of any family, or a
+    :class:`companion.models.GaussianMixture`; its components are the K states, independent of each
+    other in the mixture, one after the other here.
+
+    Data are N sequences, ``(N, T, D)``, NaN where a step is missing
+    (:func:`companion.models.padded` makes them from sequences of unequal length); a data point
+    is a whole sequence, and q a :class:`companion.models.MarkovChain` over all of its steps.
+    Parameters: those of the mixture, with ``prior_logits`` a, ``(K,)``, for the first state,
+    and ``transition_logits`` A, ``(K, K)``. They are shared over time, and so is v: A ← A, and
+    on the others as in the mixture. The entropy sum is mean H[q] − H[p(z_1)] − E Σ_t H[p(z_t |
+    z_{t−1})] − E Σ_t H[p(x_t | z_t)].
+
+    Source: Baum, Petrie, Soules & Weiss (1970) for the model and its learning; this companion for
+    the entropy sum.
+
+    >>> from companion import families, models
+    >>> model = HiddenMarkov(models.FamilyMixture(families.Poisson(), observed=1, components=2))
+    >>> model.shapes
+    {'prior_logits': (2,), 'log_rates': (2, 1), 'transition_logits': (2, 2)}
+    """
+
+    emission: Mixture
+
+    take_any = (
+        *("check", "check_data", "checked", "resolved", "posterior", "log_likelihood", "m_step"),
+        *("em_step", "em_map", "random_start"),
+    )
+
+    @property
+    def observed(self) -> int:  # type: ignore[override]
+        """Number of observables D."""
+        return self.emission.observed
+
+    @property
+    def components(self) -> int:
+        """Number of states K."""
+        return self.emission.components
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        size, family = self.components, self.emission.family
+        return (
+            Step(
+                *("prior", Categorical(), lambda p, z: p["prior_logits"], lambda z: z),
+                marginal=_chain(MarkovChain.first_nodes),
+            ),
+            Step(
+                *("transition", Categorical()),
+                natural=lambda p, z: z[..., :size] @ p["transition_logits"],
+                value=lambda z: z[..., size:],
+                marginal=_chain(MarkovChain.pair_nodes),
+            ),
+            Emission(
+                *(
+                    "observable",
+                    family,
+                    lambda p, z: z @ self.emission.component_natural(self._own(p)),
+                ),
+                marginal=_chain(MarkovChain.observed_nodes),
+            ),
+        )
+
+    def _own(self, parameters: Parameters) -> dict[str, Tensor]:
+        """The parameters of the mixture."""
+        return {name: parameters[name] for name in self._names}
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self.emission.shapes or ())
+
+    def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
+        own = {"transition_logits": parameters["transition_logits"]}
+        return self.emission.gap_direction(self._own(parameters)) | own
+
+    @property
+    def log_scales(self) -> tuple[str, ...]:
+        return self.emission.log_scales
+
+    def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        size = (self.components, self.components)
+        drawn = self.emission.initial_parameters(generator)
+        return drawn | {"transition_logits": normal_draws(*size, generator=generator)}
+
+    def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """A start for EM: the mixture's, which knows no order, and states that last ten steps.
+
+        Raises
+        ------
+        ValueError
+            As the mixture's ``random_start``, or for invalid sequences.
+        """
+        data = self.check_data(x)
+        start = self.emission.random_start(data[~data.isnan().any(-1)], generator)
+        stay = 0.9 * torch.eye(self.components, dtype=data.dtype) + 0.1 / self.components
+        return start | {"transition_logits": stay.log()}
+
+    def check_data(self, x: Any) -> Tensor:
+        data = as_sequences(x, self.observed)
+        reason = self.emission.family.invalid(data[~data.isnan().any(-1)])
+        if reason is not None:
+            raise ValueError(f"x {reason}")
+        return data
+
+    def checked(
+        self, parameters: Parameters, q: Variational | None, x: Any
+    ) -> tuple[Variational, Tensor]:
+        q, data = super().checked(parameters, q, x)
+        check_observed(_markov(q).observed, data)
+        return q, data
+
+    def posterior(self, parameters: Parameters, x: Tensor) -> MarkovChain:
+        """The exact posterior p(z_1, …, z_T | x) of every sequence: a Markov chain."""
+        observed = ~x.isnan().any(-1)
+        states = torch.eye(self.components, dtype=x.dtype)
+        emitted = self.factors[-1].log_prob(parameters, x, states).unflatten(1, (x.shape[1], -1))
+        emitted = emitted * observed[..., None]
+        first = torch.log_softmax(parameters["prior_logits"], -1) + emitted[:, 0]
+        pairs = torch.log_softmax(parameters["transition_logits"], -1) + emitted[:, 1:, None, :]
+        return MarkovChain(first, pairs, observed)
+
+    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
+        """(1/N) Σ_n log p(x_n), in nats per sequence."""
+        return self.posterior(parameters, x).marginals.log_partition.mean()
+
+    def m_step(self, q: MarkovChain, x: Tensor) -> dict[str, Tensor]:
+        """Maximise the ELBO over all parameters for a given q: the M-step of Baum and Welch.
+
+        After it the ELBO of this *same* q equals the entropy sum.
+
+        Raises
+        ------
+        ValueError
+            For a family without a closed-form M-step, or a state that dies or collapses.
+        """
+        _, steps, _ = q.marginals
+        seen = ~x.isnan().any(-1)
+        emitted = self.emission.m_step(steps[seen], x[seen])
+        moves = q.marginals.pairs.sum((0, 1)) + _NEVER
+        return emitted | {
+            "prior_logits": steps[:, 0].mean(0).clamp(min=_NEVER).log(),
+            "transition_logits": (moves / moves.sum(1, keepdim=True)).log(),
+        }
+
+    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of EM: the log-likelihood per sequence before it, and the parameters after."""
+        q = self.posterior(parameters, x)
+        return q.marginals.log_partition.mean(), self.m_step(q, x)
+
+    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+        """:meth:`em_step` for these sequences, as a function of the parameters alone."""
+        return partial(self.em_step, x=x)
+
+
+def _markov(q: Variational) -> MarkovChain:
+    """``q`` as the Markov chain that this model needs."""
+    if not isinstance(q, MarkovChain):
+        raise ValueError(
+            f"q must be a MarkovChain for hidden Markov models: got {type(q).__name__}"
+        )
+    return q
+
+
+def _chain(nodes: Callable[[MarkovChain], Any]) -> Callable[[Variational], Any]:
+    return lambda q: nodes(_markov(q))

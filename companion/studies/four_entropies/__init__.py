@@ -1,0 +1,1 @@
+"""The importance-weighted bound and its four entropies."""

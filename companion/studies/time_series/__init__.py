@@ -1,0 +1,1 @@
+"""A Kalman filter's likelihood, and that of hidden Markov models, from entropies."""
