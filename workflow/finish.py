@@ -19,6 +19,10 @@ PROOF = re.compile(r'(<div class="proof admonition") id="proof"')
 SEARCH = re.compile(
     r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^>]*></script>'
 )
+#: Style and script of grids, cards and tabs, for pages that have one.
+DESIGN = re.compile(
+    r'\s*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?'
+)
 ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></script>')
 
 
@@ -26,6 +30,8 @@ def finish(page, name):
     """One page of HTML as it is published; ``name`` is its path below the site."""
     page = accessible(page)
     page = ICON_SCRIPT.sub("", page)
+    if ' class="sd-' not in page:
+        page = DESIGN.sub("", page)
     if name != "search.html":
         page = SEARCH.sub("", page)
     return page

@@ -44,7 +44,7 @@ def page(project, papers):
         text += [
             f"\n## {paper['title']}\n",
             f"\n{{cite:t}}`{paper['paper']}` ({paper['version']}).\n",
-            '\n<div class="companion-claims tex2jax_process" tabindex="0"><table>'
+            '\n<div class="companion-claims companion-papers tex2jax_process" tabindex="0"><table>'
             f"<thead><tr>{HEAD}</tr></thead><tbody>{body}</tbody></table></div>\n",
         ]
     return "".join(text)

@@ -14,7 +14,7 @@
     formulas.forEach((formula, i) => {
       if (shares[i] < 1 && shares[i] >= SMALLEST) {
         const size = parseFloat(getComputedStyle(formula).fontSize);
-        formula.style.fontSize = `${Math.floor(size * shares[i] * 10) / 10}px`;
+        formula.style.fontSize = `${Math.floor(size * shares[i] * 9.9) / 10}px`;
       }
     });
   };
