@@ -21,7 +21,7 @@ SEARCH = re.compile(
 )
 #: Style and script of grids, cards and tabs, for pages that have one.
 DESIGN = re.compile(
-    r'\s*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?'
+    r"\s*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?"
 )
 ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></script>')
 

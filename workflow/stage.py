@@ -270,13 +270,13 @@ def configuration(project):
 
 def footer(project, address):
     """Version, date, licences and source, as they stand below every page."""
-    parts = [f"Version {companion.__version__}"]
-    if date := commit_date(project.root):
-        parts[0] += f" of {date}"
-    parts.append("text and figures CC BY 4.0, code BSD 3-Clause")
+    parts = ["Text and figures CC BY 4.0, code BSD 3-Clause"]
+    if version := getattr(companion, "__version__", None):
+        date = commit_date(project.root)
+        parts.insert(0, f"Version {version} of {date}" if date else f"Version {version}")
     if address:
-        parts.append(f"<a href='{escape(address, quote=True)}'>source</a>")
-    return f"<p class='companion-footer'>{', '.join(parts)}.</p>"
+        parts.append(f"<a href='{escape(address, quote=True)}'>Source</a>")
+    return f"<p class='companion-footer'>{'. '.join(parts)}.</p>"
 
 
 def mathjax():
