@@ -33,7 +33,6 @@ PROSE = {
     r"|\bbehavior|\bneighbor": "spelling is British",
     r"\b(?:lines?|rows?) below\b": "prose does not count lines of an output",
 }
-#: Texts that are still to be brought into the dialect: by chapter, the beginnings of the sentences.
 
 
 def texts(cell):

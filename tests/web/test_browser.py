@@ -17,7 +17,8 @@ UNRENDERED = """() => {
 }"""
 # What a reader cannot see without scrolling inside a box: at the width of a desktop, and on paper.
 CLIPPED = """() => {
-  const found = [], article = document.querySelector("article.bd-article") || document.querySelector("main");
+  const found = [];
+  const article = document.querySelector("article.bd-article") || document.querySelector("main");
   for (const e of article.querySelectorAll("*")) {
     if (e.tagName === "MJX-CONTAINER" && e.getAttribute("display") === "true") {
       const drawn = e.querySelector("mjx-math")?.getBoundingClientRect().width || 0;
