@@ -106,6 +106,8 @@ def test_parameters_without_any_step_are_never_mistaken_for_zeros(rows):
     for row in rows:
         parameters, q = row.entry.random(torch.Generator().manual_seed(0))
         for block, value in tree.merge(parameters, q.parameters).items():
+            if block.endswith("cholesky") and value.shape[-1] == 1:
+                continue  # of one column: nothing stands below its diagonal
             assert bool((value != 0).any()), f"{row.entry.name}: {block}"
 
 

@@ -458,13 +458,13 @@ def test_the_domain_of_z_is_respected():
     ("natural", "parameters", "sentence"),
     [
         (lambda p, z: (z @ p["W"].T,), LINEAR, "must return one tensor: got tuple"),
-        (lambda p, z: z @ p[0].T, [LINEAR["W"]], "parameters must be a dictionary of tensors"),
+        (lambda p, z: z @ p[0].T, [LINEAR["W"]], "parameters must be a dictionary: got list"),
         (
             lambda p, z: torch.nn.functional.dropout(linear(p, z)),
             LINEAR,
             "without random numbers and changes in place",
         ),
-        (lambda p, z: linear(p, z), LINEAR | {"W": 1.0}, r"parameters\['W'\] must be float64"),
+        (lambda p, z: linear(p, z), LINEAR | {"W": 1.0}, r"parameters\['W'\] must be a float64"),
     ],
     ids=["tuple", "list", "dropout", "number"],
 )

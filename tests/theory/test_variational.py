@@ -214,4 +214,7 @@ def test_an_encoder_is_the_network_that_it_says(hidden):
 
 def test_the_registry_has_every_kind_of_q():
     kinds = {type(point(name).q).__name__ for name in names()}
-    assert kinds == {"Amortized", "Gaussian", "MeanFieldBernoulli", "Tabulated"}
+    assert kinds == {
+        *("Amortized", "Gaussian", "MeanFieldBernoulli", "Tabulated"),
+        *("GaussianChain", "MarkovChain"),
+    }

@@ -57,7 +57,9 @@ def test_a_report_renders_as_well_formed_html(name):
     (table,) = ElementTree.fromstring(report._repr_html_())
     assert table.tag == "table" and table.get("class") == "companion-table"
     (body,) = table
-    cells = [(row[0].text, float(row[1].text)) for row in body]
+    shown = ["".join(row[1].itertext()).replace("−", "-") for row in body]
+    values = [float(text.replace(" × 10", "e")) for text in shown]
+    cells = [(row[0].text, value) for row, value in zip(body, values, strict=True)]
     assert body.tag == "tbody" and {row[0].tag for row in body} == {"th"}
     assert [label for label, _ in cells] == [label for label, _ in report.rows()]
     for (_, shown), (_, value) in zip(cells, report.rows(), strict=True):

@@ -12,7 +12,7 @@ from sympy import Expr
 from torch import Tensor
 
 from companion.families import Family
-from companion.models import FamilyMixture
+from companion.models import FamilyMixture, HiddenMarkov, LinearDynamical
 from companion.studies.proofs.densities import FAMILIES
 from companion.studies.proofs.factors import FACTORS
 from companion.studies.proofs.statement import THETA, Statement
@@ -110,6 +110,10 @@ def statements_of(model: Model, names: Iterable[str]) -> list[tuple[Statement, d
 
 
 def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
+    if "initial_log_diagonal" in names:
+        return _covariance("initial")
+    if "contraction" in names:
+        raise ValueError("no statement for the first state of a stationary linear system: a series")
     learned = {
         "prior_log_variance": (FACTORS["Gaussian noise"], "log_variance"),
         "prior_log_scale": (FAMILIES["ZeroLaplace"], "log_scales"),
@@ -129,11 +133,20 @@ def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
     return FACTORS[f"fixed {kind}"], {"weights": first, "q.mean": "q.mean", "q.scale": "q.scale"}
 
 
+def _covariance(name: str) -> tuple[Statement, dict[str, str]]:
+    return FACTORS["full covariance"], {n: f"{name}_{n}" for n in ("cholesky", "log_diagonal")}
+
+
 def _conditional(
     model: Model, family: str, layer: str, names: list[str]
 ) -> tuple[Statement, dict[str, str]]:
-    if isinstance(model, FamilyMixture):
-        return FAMILIES[family], {name: name for name in model.family.coordinates}
+    if layer == "transition" and family == "Categorical":
+        return FAMILIES[family], {"component_logits": "transition_logits"}
+    emission = model.emission if isinstance(model, HiddenMarkov) else model
+    if isinstance(emission, FamilyMixture):
+        return FAMILIES[family], {name: name for name in emission.family.coordinates}
+    if isinstance(model, LinearDynamical):
+        return _covariance({"observable": "noise"}.get(layer, layer))
     linear = {
         "Bernoulli": "linear logits",
         "Poisson": "linear log-rates",
