@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -64,9 +65,11 @@ class Toy:
         command = [sys.executable, "-m", "workflow.book", "--root", str(self.root), *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         environment = {k: v for k, v in os.environ.items() if k != "REPOSITORY_URL"}
+        # A shell's background jobs ignore Ctrl-C, and hand that on to what they start.
         return subprocess.Popen(
-            command, cwd=self.home, text=True, env=environment, start_new_session=True, **pipes
-        )
+            command, cwd=self.home, text=True, env=environment, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes,
+        )  # fmt: skip
 
     def run(self, *options):
         process = self.start(*options)
