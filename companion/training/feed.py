@@ -33,7 +33,7 @@ class Feed:
         self.there = [
             torch.Generator(data.device).manual_seed(own.initial_seed()) for own in generators
         ]
-        self.weights = torch.full((draws,), 1 / draws).to(data)
+        self.weights = torch.full((draws,), 1 / draws, dtype=torch.float64).to(data)
 
     def next(self) -> tuple[Tensor, Tensor, Tensor]:
         """Data ``(S, B, D)``, points ``(S, B, P, H)`` or ``(S, P, H)``, weights ``(P,)``."""

