@@ -212,10 +212,10 @@
         let { w, b } = point;
         const places = [[w, b]];
         for (let i = 0; i < 2000; i++) {
-          const [up, right] = at(w, b).gradient;
-          [w, b] = [w + 0.1 * up, b + 0.1 * right];
+          const [byWeight, byNoise] = at(w, b).gradient;
+          [w, b] = [w + 0.1 * byWeight, b + 0.1 * byNoise];
           if (i % 3 === 0) places.push([w, b]);
-          if (Math.hypot(up, right) < 1e-4) break;
+          if (Math.hypot(byWeight, byNoise) < 1e-4) break;
         }
         go(places);
       };
