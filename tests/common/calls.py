@@ -403,7 +403,7 @@ NOTHING_TO_GET_WRONG = {
     *(f"datasets.{name}" for name in ("celeba", "mnist", "susy", "table", "images")),
     "theory.model.normal_draws",
     *(f"datasets.{name}" for name in ("earthquakes", "nile", "mnist_sample")),
-    "verify_pyro",  # Pyro is no part of the tests' environment; tests/models/own has its doors
+    "verify_pyro",  # takes programs with sites; tests/models/own has its doors
 }
 
 #: The machinery behind ``check_criterion`` and ``verify_module``.

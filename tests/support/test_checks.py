@@ -85,7 +85,8 @@ def test_what_is_no_number_is_named(given, sentence):
 
 
 def test_tables_of_pandas_are_taken_or_their_columns_named():
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     table = pandas.DataFrame(X, columns=list("abc"))
     whole = table.astype({"a": "Int64", "b": "Float32", "c": "int8"})
     for each in (table, whole, table.astype(object)):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import pyro
 import pytest
 import torch
+from pyro import distributions as dist
+from pyro import poutine
+from pyro.infer import Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO
 from torch import nn
 
 from companion.models.own.sites import verify_pyro
-
-pyro = pytest.importorskip("pyro")
-from pyro import distributions as dist  # noqa: E402
-from pyro import poutine  # noqa: E402
-from pyro.infer import Trace_ELBO, TraceEnum_ELBO, TraceMeanField_ELBO  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
