@@ -218,3 +218,14 @@ def test_the_registry_has_every_kind_of_q():
         *("Amortized", "Gaussian", "MeanFieldBernoulli", "Tabulated"),
         *("GaussianChain", "MarkovChain"),
     }
+
+
+def test_weights_may_be_off_by_what_their_precision_rounds_and_by_no_more():
+    from companion.theory.nodes import probabilities
+
+    third = torch.full((3,), 1 / 3, dtype=torch.float64)
+    probabilities(third, "weights")
+    probabilities(third.float(), "weights")
+    for wrong in (third.float().double(), third + 1e-8, (third + 1e-6).float()):
+        with pytest.raises(ValueError, match="weights are not negative and sum to one"):
+            probabilities(wrong, "weights")
