@@ -6,9 +6,11 @@ TIER ?= book
 PORT ?= 8000
 # What `make sweep` runs: settings, values to combine, and seeds.
 GRID ?= workflow/sweeps/linear-vae.yaml
+# How often `make reference` executes the book, under other threads and instructions each time.
+RUNS ?= 1
 
 # What is given reaches recipes as variables of the shell, word for word: neither make nor it reads them.
-GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER
+GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
@@ -89,8 +91,8 @@ serve: ## open the built book on this machine only
 	echo "The book is at http://127.0.0.1:$$PORT/ (Ctrl-C ends it)."; \
 	exec "$$python" -m http.server --bind 127.0.0.1 --directory _build/site "$$PORT"
 
-reference: setup ## rewrite reference/claims.json from a new execution, for review
-	@"$(RUN)" -m workflow.book --tier "$$TIER" --reference
+reference: setup ## measure the claims anew and rewrite reference/claims.json, for review (RUNS=1 to 5)
+	@"$(RUN)" -m workflow.book --tier "$$TIER" --reference --runs "$$RUNS"
 
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$$GRID"

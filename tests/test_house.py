@@ -281,3 +281,19 @@ def test_names_promised_at_the_top_exist():
     for name in companion.__all__:
         assert hasattr(companion, name)
     assert companion.__version__
+
+
+def test_chapters_give_claims_what_they_take():
+    """No chapter states how far its own value may drift: that is measured."""
+    import inspect
+
+    from companion.book import claims
+
+    taken = set(inspect.signature(claims.record).parameters)
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        for cell in json.loads(path.read_text("utf-8"))["cells"]:
+            source = "".join(cell["source"]) if cell["cell_type"] == "code" else ""
+            if "claims.record(" in source:
+                for node in ast.walk(ast.parse(re.sub(r"^[%!].*$", "", source, flags=re.M))):
+                    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "record":
+                        assert {word.arg for word in node.keywords} <= taken, (path.stem, source)

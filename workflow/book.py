@@ -5,13 +5,15 @@ Executes the chapters that changed, checks every claim, builds the site, and say
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 from companion.book.tiers import TIERS
-from workflow import drive, progress
+from workflow import drive, progress, reference
 from workflow.claims import check, collect, describe, holds, reference_of, rewrite_reference
+from workflow.execute import CONDITION
 from workflow.progress import Problem
 from workflow.project import HOME, Project
 
@@ -29,10 +31,14 @@ def main(arguments=None):
     try:
         chapters = project.select(options.chapters)
         project.validate(chapters)
-        if options.reference and (options.tier != "book" or options.settings or options.chapters):
+        if options.reference and (options.tier != "book" or options.settings):
             raise Problem(
-                "Reference values are those of the whole book at tier book: "
-                "use --reference without --tier, --set or --chapters."
+                "Reference values are those of tier book: use --reference without --tier or --set."
+            )
+        if not 0 <= options.runs <= len(reference.CONDITIONS):
+            raise Problem(
+                f"--runs must be 1 to {len(reference.CONDITIONS)}, the conditions that "
+                f"workflow/reference.py lists: found {options.runs}"
             )
         with drive.exclusive(project.build):
             return _make(project, chapters, options)
@@ -62,6 +68,7 @@ def _options(arguments):
     )
     add("--until", choices=list(TARGETS), default="site", help="stop after this step")
     add("--reference", action="store_true", help="make the present values the reference")
+    add("--runs", type=int, default=1, help="with --reference: measure under so many conditions")
     add(
         "--set",
         dest="settings",
@@ -81,6 +88,8 @@ def _make(project, chapters, options):
     view = progress.View(chapters, unchanged=len(current))
     if len(current) < len(chapters):
         view.line(f"{len(chapters)} chapters at tier {project.tier}: {len(current)} unchanged")
+    if options.reference and (status := _measure(project, chapters, options, view)):
+        return status
     if options.chapters:
         status = _snakemake(project, [f"executed/{c}.ipynb" for c in chapters], options, view)
         status = status or _check_some(project, chapters, view)
@@ -88,13 +97,6 @@ def _make(project, chapters, options):
             _times(project, chapters, current, view)
         return status
     target = TARGETS[options.until]
-    if options.reference:
-        status = _snakemake(project, ["claims.json"], options, view)
-        if status:
-            return status
-        claims = (project.collected or {"claims": []})["claims"]
-        path = rewrite_reference(project, claims)
-        view.line(f"{path} lists {len(claims)} claims; read its difference before you commit it.")
     targets = [f"executed/{c}.ipynb" for c in chapters] if target == "execute" else [target]
     status = _snakemake(project, targets, options, view)
     _times(project, chapters, current, view)
@@ -110,10 +112,33 @@ def _make(project, chapters, options):
     return status
 
 
+def _measure(project, chapters, options, view):
+    """Execute under one condition after the other, and write what was measured down."""
+    runs = {}
+    for number, condition in enumerate(reference.CONDITIONS[: options.runs], 1):
+        there, name = project, reference.name_of(condition)
+        if number > 1:
+            there = Project(project.root, "book", project.build / "conditions" / str(number))
+            view.line(f"Run {number} of {options.runs}: {name}")
+        os.environ[CONDITION] = json.dumps(condition)
+        try:
+            targets = [f"executed/{chapter}.ipynb" for chapter in chapters]
+            if status := _snakemake(there, targets, options, view):
+                return status
+        finally:
+            del os.environ[CONDITION]
+        runs[name] = collect(there, chapters)["claims"]
+    path, news = rewrite_reference(project, runs, chapters)
+    for sentence in news:
+        view.line(f"  {sentence}")
+    view.line(f"{path} is written: read its difference before you commit it.")
+    return 0
+
+
 def _check_some(project, chapters, view):
     claims = collect(project, chapters)["claims"]
-    reference = [c for c in reference_of(project) if c["chapter"] in chapters]
-    problems = check(claims, reference, project.tier)
+    listed = [c for c in reference_of(project) if c["chapter"] in chapters]
+    problems = check(claims, listed, project.tier)
     for claim in claims:
         view.line(f"  {'✓' if holds(claim) else '✗'} {describe(claim)}")
     for problem in problems:

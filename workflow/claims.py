@@ -12,19 +12,7 @@ from companion.book.claims import CLAIM, VALUE, Claim
 from workflow import progress
 from workflow.progress import Problem
 from workflow.project import declared_parameters, digest, dump, load, sealed, write
-
-KEPT = (
-    "id",
-    "chapter",
-    "statement",
-    "value",
-    "relation",
-    "bound",
-    "within",
-    "drift",
-    "standard_error",
-    "source",
-)
+from workflow.reference import drifted, renewed
 
 
 def collect(project, chapters):
@@ -88,7 +76,7 @@ def check(claims, reference, tier="book"):
         )
     if tier == "book":
         for id in sorted(made.keys() & listed.keys()):
-            problems += drifted(made[id], listed[id])
+            problems += drifted(made[id], listed[id], place(made[id]))
     return problems
 
 
@@ -113,40 +101,6 @@ def duplicates(claims):
     return problems
 
 
-def drifted(claim, reference):
-    """Whether bound or value has moved from the reference by more than the claim allows.
-
-    The allowance is the reference's own, so that a chapter cannot widen it unnoticed.
-    """
-    problems = []
-    for name in ("relation", "bound", "within", "drift"):
-        if claim[name] != reference[name] and not _close(claim[name], reference[name]):
-            problems.append(
-                f"changed: {claim['id']} has {name} {claim[name]}, "
-                f"reference/claims.json has {reference[name]}"
-            )
-    value, expected = claim["value"], reference["value"]
-    if reference["standard_error"] is not None:
-        error = max(reference["standard_error"], claim["standard_error"] or 0.0)
-        allowed, rule = 4 * error, "4 standard errors"
-    elif reference["drift"] is not None:
-        scale = max(abs(expected or 0.0), abs(reference["bound"]))
-        allowed, rule = reference["drift"] * scale, f"{reference['drift']:g} relative"
-    else:
-        return problems
-    if value is None or expected is None or abs(value - expected) > allowed:
-        problems.append(
-            f"drifted: {claim['id']} in {place(claim)} is {value}, "
-            f"was {expected}; allowed is {allowed:.3g} ({rule})"
-        )
-    return problems
-
-
-def _close(a, b):
-    numbers = isinstance(a, float | int) and isinstance(b, float | int)
-    return numbers and abs(a - b) <= 1e-6 * max(abs(a), abs(b))
-
-
 def place(claim):
     return f"{claim['chapter']}, cell {claim['cell']}"
 
@@ -161,21 +115,43 @@ def describe(claim):
     )
 
 
-def rewrite_reference(project, claims):
-    """Make the present claims the reference, on purpose; the difference is for a person to read."""
-    problems = duplicates(claims)
-    problems += [f"does not hold: {describe(claim)}" for claim in claims if not holds(claim)]
+def rewrite_reference(project, runs, chapters):
+    """Make the claims of these chapters the reference, on purpose: a person reads the difference.
+
+    `runs` maps names of conditions to the claims that were made under them, the first as usual. A
+    claim that still lies where its earlier runs allow keeps them, others start anew. Returns the
+    file and a sentence for each claim that was new, went, or moved.
+    """
+    first, *_ = runs.values()
+    problems = duplicates(first)
+    for claims in runs.values():
+        problems += [f"does not hold: {describe(claim)}" for claim in claims if not holds(claim)]
     if problems:
         raise Problem("The reference was not changed.\n  " + "\n  ".join(problems))
-    kept = sorted(({name: c[name] for name in KEPT} for c in claims), key=lambda c: c["id"])
     path = project.root / "reference" / "claims.json"
-    write(path, dump({"tier": "book", "claims": kept}))
+    file = load(path) or {}
+    before = {claim["id"]: claim for claim in reference_of(project)}
+    conditions = list(dict.fromkeys([*file.get("conditions", []), *runs]))
+    found = {name: {claim["id"]: claim for claim in claims} for name, claims in runs.items()}
+    entries, news = {}, []
+    for id, claim in before.items():
+        if claim["chapter"] not in chapters:
+            pad = [None] * (len(conditions) - len(claim["runs"]))
+            entries[id] = claim | {"runs": claim["runs"] + pad}
+        elif all(id != made["id"] for made in first):
+            news.append(f"gone: {id}")
+    for claim in first:
+        id = claim["id"]
+        values = {name: claims[id]["value"] for name, claims in found.items()}
+        entries[id] = renewed(claim, before.get(id), values, conditions, news)
+    kept = sorted(entries.values(), key=lambda claim: claim["id"])
+    write(path, dump({"tier": "book", "conditions": conditions, "claims": kept}))
     pictures = project.root / "reference" / "figures"
     for picture in sorted(pictures.glob("*.*")):
         fresh = project.build / "figures" / picture.name
         if fresh.is_file():
             write(picture, fresh.read_bytes())
-    return path
+    return path, news
 
 
 def reference_of(project):

@@ -23,7 +23,6 @@ __all__ = ["Claim", "fill", "note", "record", "say", "table"]
 
 CLAIM = "application/vnd.companion.claim+json"
 VALUE = "application/vnd.companion.value+json"
-RELATIVE_DRIFT = 1e-6
 #: The sign between value and bound where a claim holds, and where it fails.
 SIGNS = {"at_most": "≤>", "at_least": "≥<", "close_to": "=≠"}
 
@@ -49,8 +48,6 @@ class Claim:
     bound: float
     within: float | None
     source: str
-    drift: float | None
-    standard_error: float | None
 
     @property
     def holds(self) -> bool:
@@ -90,8 +87,6 @@ def record(
     close_to: float | None = None,
     within: float | None = None,
     source: str,
-    drift: float | None = None,
-    standard_error: float | None = None,
 ) -> float:
     """Record a claim, show it as one row, and return its value.
 
@@ -111,11 +106,6 @@ def record(
         The absolute tolerance of `close_to`.
     source
         The theorem that the claim checks.
-    drift
-        How far the value itself may move from the recorded reference in a later run: a relative
-        tolerance, or None where only the bound matters (round-off).
-    standard_error
-        That of a sampled value, which may move by four of them.
 
     Raises
     ------
@@ -128,16 +118,13 @@ def record(
     """
     relation, bound = _relation(at_most=at_most, at_least=at_least, close_to=close_to)
     value = _number(value, "value")
-    within, drift = _allowance(within, "within"), _allowance(drift, "drift")
-    standard_error = _allowance(standard_error, "standard_error")
+    within = _allowance(within, "within")
     if (relation == "close_to") != (within is not None):
         raise ValueError(
             "close_to needs an absolute tolerance `within`, and only close_to takes one"
         )
     if not statement.strip() or not source.strip():
         raise ValueError(f"claim {id!r} needs a statement and a source: found an empty one")
-    if drift is None and standard_error is None and relation != "at_most" and bound != 0:
-        drift = RELATIVE_DRIFT
     claim = Claim(
         id=_identifier(id),
         statement=statement,
@@ -146,8 +133,6 @@ def record(
         bound=bound,
         within=within,
         source=source,
-        drift=drift,
-        standard_error=standard_error,
     )
     _claims[id], _values[id] = claim, value
     emit({CLAIM: asdict(claim), "text/html": claim._repr_html_(), "text/plain": str(claim)})

@@ -58,8 +58,6 @@ def test_a_claim_holds_exactly_within_its_bound(shown, value, bound, holds):
         ({"at_most": 1, "id": "Toy claim"}, "chapter/name"),
         ({"at_most": 1, "value": [1, 2]}, "one number"),
         ({"at_most": 1, "statement": " "}, "needs a statement"),
-        ({"at_most": 1, "drift": -1}, "drift must be"),
-        ({"at_most": 1, "standard_error": math.nan}, "standard_error must be"),
     ],
 )
 def test_a_bad_call_is_refused_in_one_sentence(shown, arguments, sentence):
@@ -67,16 +65,6 @@ def test_a_bad_call_is_refused_in_one_sentence(shown, arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         claims.record(**call)
     assert not shown
-
-
-def test_drift_defaults_follow_the_kind_of_claim(shown):
-    claims.record("toy/a", "A.", 0.0, at_most=1, source=SOURCE)
-    claims.record("toy/b", "B.", 2.0, at_least=1, source=SOURCE)
-    claims.record("toy/c", "C.", 1.0, close_to=1, within=0.1, source=SOURCE)
-    claims.record("toy/d", "D.", 0.0, close_to=0, within=0.1, source=SOURCE)
-    claims.record("toy/e", "E.", 2.0, at_least=1, source=SOURCE, standard_error=0.1)
-    drifts = [bundle[claims.CLAIM]["drift"] for bundle in shown]
-    assert drifts == [None, 1e-6, 1e-6, None, None]
 
 
 def test_recording_again_replaces_and_the_table_shows_each_claim_once(shown):

@@ -22,7 +22,7 @@ BODY = [
     ),
     (
         'claims.record("{name}/second", "The seed is near one.", float(seed), close_to=1,\n'
-        '    within=5, source="this companion", drift=0.1)'
+        '    within=5, source="this companion")'
     ),
     "claims.table()",
 ]

@@ -190,6 +190,7 @@ def test_two_runs_at_a_time_are_refused(toy):
         (["--set", "seed"], "--set takes name=value"),
         (["--chapters", "three"], "There is no chapter 'three'; _toc.yml lists 1 one, 2 two."),
         (["--reference", "--tier", "smoke"], "use --reference without --tier"),
+        (["--reference", "--runs", "6"], "--runs must be 1 to 5"),
     ],
 )
 def test_a_wrong_name_is_refused_in_one_sentence_before_anything_runs(toy, options, sentence):
@@ -379,7 +380,7 @@ def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output()
 def claimed(id, value):
     from companion.book.claims import Claim
 
-    claim = Claim(id, "It holds.", value, "at_most", 1.0, None, "Theorem 1", None, None)
+    claim = Claim(id, "It holds.", value, "at_most", 1.0, None, "Theorem 1")
     return {"data": {CLAIM: asdict(claim), "text/html": claim._repr_html_()}, "metadata": {}}
 
 
