@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from workflow import finish, progress
+from workflow.exercises import without_solutions
 from workflow.numbers import number_cells
 from workflow.progress import Problem
 from workflow.project import Project, load, pages_digest, sealed, write
@@ -90,8 +91,11 @@ def build(project):
 
 
 def standalone(project, chapter):
-    """The chapter's source, with the package it imports inside: no outputs, nothing else needed."""
-    notebook = load(project.notebook(chapter))
+    """The chapter's source, with the package it imports inside: no outputs, nothing else needed.
+
+    Exercises have stubs in it in place of their solutions, and their public tests.
+    """
+    notebook = without_solutions(load(project.notebook(chapter)))
     cell: dict[str, object] = {
         "cell_type": "code",
         "execution_count": None,

@@ -17,6 +17,7 @@ import companion
 from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
 from workflow import pages
+from workflow.exercises import exercises, folded, without_solutions
 from workflow.numbers import number_cells, numbered
 from workflow.progress import Problem
 from workflow.project import (
@@ -121,7 +122,7 @@ def prepare(notebook, chapter, figures):
         shown = [one for output in shown for one in (output, *_live(output))]
         if "outputs" in cell:
             cells += _outputs(cell, _marked(shown, order))
-    notebook["cells"] = cells
+    notebook["cells"] = folded(cells, [one.label for one in exercises(notebook)])
     return problems
 
 
@@ -217,10 +218,8 @@ def fill_page(text, name, collected, figures):
 
 def minutes(notebook):
     """How long a chapter takes to read, to five minutes: its prose, without folded solutions."""
-    prose = " ".join(
-        "".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "markdown"
-    )
-    read = re.sub(r"^(`{3,})\{solution\}.*?^\1$", "", prose, flags=re.MULTILINE | re.DOTALL)
+    cells = without_solutions(notebook)["cells"]
+    read = " ".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     return max(5, 5 * round(len(read.split()) / WORDS_A_MINUTE / 5))
 
 

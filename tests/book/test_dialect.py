@@ -50,7 +50,8 @@ def texts(cell):
 
 def records_in_sight(cell):
     """Whether readers would see the code that records claims or describes a figure."""
-    if cell["cell_type"] != "code" or "hide-input" in cell["metadata"].get("tags", []):
+    folded = {"hide-input", "test", "hidden-test"} & set(cell["metadata"].get("tags", []))
+    if cell["cell_type"] != "code" or folded:
         return False
     source = "".join(cell["source"])
     return bool(re.search(r"\bclaims\.(record|note|say|table)\(|\balt=", source)) and not (

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from workflow import exercises
+
 HOME = Path(__file__).resolve().parents[2]
+#: What belongs in the package, but for cells of exercises.
 LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MACROS = re.compile(r"\\(ELBO|KL|E|H|N|R|T|tr|diag|argmax)(?![A-Za-z])")
 LONGEST = 15
@@ -48,7 +51,8 @@ def faults(notebook):
         if len(lines) > LONGEST:
             found.append(f"cell {number} has {len(lines)} lines: at most {LONGEST}")
         tree = ast.parse(re.sub(r"^[%!].*$", "pass", text, flags=re.MULTILINE))
-        for node in ast.walk(tree):
+        exercise = {"solution", "test", "hidden-test"} & set(cell["metadata"].get("tags", []))
+        for node in ast.walk(tree) if not exercise else ():
             if isinstance(node, LOOPS):
                 kind = type(node).__name__
                 found.append(f"cell {number} has a {kind}: it belongs in the package")
@@ -57,7 +61,7 @@ def faults(notebook):
         found.append(f"{len(names)} claims: a chapter makes at least four")
     if repeated := {name for name in names if names.count(name) > 1}:
         found.append(f"claims made twice: {', '.join(sorted(repeated))}")
-    return found
+    return found + exercises.faults(notebook)
 
 
 def recorded(tree, number, found):
