@@ -21,6 +21,7 @@ from torch import Tensor
 
 from companion.support.arguments import conforming, declared, described, of_fields
 from companion.support.checks import all_finite, known
+from companion.support.tables import Record
 
 __all__ = ["Guarded", "door"]
 
@@ -151,7 +152,7 @@ def _is_number(result: Any) -> bool:
     """Whether there is no NaN and no infinity in a tensor, or in tensors side by side."""
     if isinstance(result, Tensor):
         return not result.is_floating_point() or not known(result) or all_finite(result)
-    if is_dataclass(result) and issubclass(type(result), Guarded):
+    if is_dataclass(result) and issubclass(type(result), Guarded | Record):
         return all(_is_number(getattr(result, each.name)) for each in fields(result))
     if isinstance(result, dict):
         return all(map(_is_number, result.values()))

@@ -20,7 +20,7 @@ from companion.theory.variational import Variational
 from companion.training import Ensemble, Plan, train_vae
 from tests.common import public
 
-N, D, H, C = 6, 3, 2, 2
+N, D, H, C, T = 6, 3, 2, 2, 4
 ONE = torch.ones((), dtype=torch.float64)
 
 
@@ -38,6 +38,10 @@ def g() -> torch.Generator:
 
 def draw(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=g())
+
+
+def draws(points: int, count: int, size: int) -> variational.Nodes:
+    return variational.samples(points, count, size, g())
 
 
 def identity(values: torch.Tensor) -> torch.Tensor:
@@ -66,6 +70,14 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
     models.BernoulliVAE: {"observed": D, "latent": H},
     models.CategoricalVAE: {"variables": 1, "categories": D, "latent": H},
     models.Encoder: {"observed": D, "latent": H},
+    models.HiddenMarkov: {"emission": models.FamilyMixture(Poisson(), observed=D, components=C)},
+    models.LinearDynamical: {"observed": D, "latent": H},
+    models.MarkovChain: {"first": draw(N, C), "pairs": draw(N, T - 1, C, C)},
+    models.GaussianChain: {
+        "mean": draw(N, T, H),
+        "gains": 0.3 * draw(N, T - 1, H, H),
+        "scale": draw(N, T, H, H).tril().exp().tril(),
+    },
     models.EntropyWeights: {"prior": 2.0},
     models.Factor: {"name": "x", "family": Bernoulli(), "natural": lambda p, z: z @ p["W"].T},
     models.GenerativeModel: {
@@ -158,6 +170,8 @@ def drawn(family: Family, natural: torch.Tensor) -> torch.Tensor:
 
 
 def data_of(model: Model) -> torch.Tensor:
+    if isinstance(model, models.HiddenMarkov | models.LinearDynamical):
+        return draw(N, T, D).abs().round()
     z = torch.zeros(1, model.latent_size or 1).double()
     if model.states is not None:
         z = model.states
@@ -176,7 +190,7 @@ def parameters_of(model: Model) -> dict[str, torch.Tensor]:
 
 
 def q_of(model: Model, x: torch.Tensor) -> Variational:
-    if model.states is not None:
+    if model.states is not None or x.dim() == 3:
         return model.posterior(parameters_of(model), x)
     return variational.Gaussian(draw(N, H), draw(N, H).exp())
 
@@ -212,10 +226,13 @@ def of_q(q: Variational, method: str, names: list[str]) -> dict[str, Any]:
         "parameters": own if method == "join" else q.parameters,
         "variables": q.join(own),
         "rate": 0.0 if isinstance(q, variational.Tabulated) else 0.5,
-        "x": draw(N, D),
+        "x": draw(N, D) if isinstance(q, variational.Gaussian) else draw(N, T, D),
         "rule": None,
-        "states": torch.eye(C).double(),
+        "states": C if isinstance(q, models.MarkovChain) else torch.eye(C).double(),
+        "generator": g(),
         "z": draw(N, 4, H),
+        "steps": torch.ones(N, T).double(),
+        "latent": H,
         "probabilities": torch.softmax(draw(N, C), -1),
     }
     if isinstance(q, variational.MeanFieldBernoulli):
@@ -292,6 +309,7 @@ def functions() -> dict[str, dict[str, Any]]:
     climb = {"objective": lbfgs_objective, "start": {"a": draw(2)}, "steps": 2}
     drawn = {"count": 5, "noise_std": 0.1, "seed": 0}
     minus = lambda m: -(m.log_variance + 2.83787706640934) / 2  # noqa: E731
+    sampled = variational.Gaussian(draw(N, H), draw(N, H).exp(), rule=draws(N, 5, H))
     w = at["model"].maximum_likelihood(at["x"])
     return {
         "check_criterion": {**natural, "subset": None, "gauge": None},
@@ -308,6 +326,10 @@ def functions() -> dict[str, dict[str, Any]]:
             "points": draw(20),
         },
         **dict.fromkeys(("verify", "elbo", "gap_blocks", "curvature"), at),
+        "iwae_bound": at | {"q": sampled, "alpha": 0.5},
+        "iwae_entropy_sum": at | {"q": sampled, "alpha": 0.5, "form": "auto"},
+        "theory.importance.with_samples": {"q": sampled, "count": 4},
+        "models.padded": {"sequences": [[1.0, 2.0], [3.0, 4.0]], "mask": [[True] * 2] * 2},
         "entropy_sum": at | {"form": "auto"},
         "explain_gap": at | {"weight_decay": 0.1, "decayed": ("mean",), "fixed": ()},
         "project": at | {"steps": 50},
@@ -372,6 +394,7 @@ def functions() -> dict[str, dict[str, Any]]:
             "plan": Plan(steps=2, log_every=1),
             "nodes": 2,
         },
+        **of_studies(),
         "datasets.bars": {"count": 5, "size": 2, "probability": 0.5, "seed": 0},
         **{
             f"datasets.{name}": drawn | {"observed": 4, "latent": 2} for name in ("pca", "pca_ring")
@@ -397,6 +420,47 @@ def functions() -> dict[str, dict[str, Any]]:
     }
 
 
+def of_studies() -> dict[str, dict[str, Any]]:
+    """Arguments of what chapters offer for a reader's own models."""
+    at, vae, encoder = ppca(), models.GaussianVAE(D, H), models.Encoder(D, H)
+    drawn = {"model": vae, "parameters": vae.initial_parameters(g()), "q": q_of(vae, at["x"])}
+    phi = encoder.initial_parameters(g())
+    amortized = drawn | {"q": encoder.posterior(phi, at["x"]), "x": at["x"]}
+    narrow = models.GaussianVAE(D, 1)
+    grid = {"model": narrow, "parameters": narrow.initial_parameters(g())}
+    grid["q"] = variational.Gaussian(draw(N, 1), draw(N, 1).exp())
+    counts = {"family": Poisson(), "natural": draw(D)}
+    sparse = models.SparseCoding(D, H)
+    learned = {"model": sparse, "parameters": sparse.initial_parameters(g()), "x": draw(N, D)}
+    cold = counts | {"x": draw(N, D).abs().round()}
+    spectrum = {"eigenvalues": torch.tensor([3.0, 2.0, 1.0]).double(), "noise_variance": 0.5}
+    found = {
+        "collapse.latents.latent_slopes": drawn | {"x": at["x"]},
+        "collapse.latents.latent_information": {"q": q_of(vae, at["x"])},
+        "collapse.linear.linear_contributions": spectrum,
+        "collapse.linear.uphill_directions": spectrum | {"chosen": [0], "latent": 2},
+        "manifolds.likelihood.latent_grid": grid | {"resolution": 0.5, "reach": 5.0},
+        "manifolds.likelihood.marginal": grid | {"x": at["x"]},
+        "profiling.envelope.envelope_gradients": amortized | {"profile": ("noise",)},
+        "profiling.envelope.profiled_curvature": amortized | {"profile": ("noise",)},
+        "profiling.batches.batch_bias": amortized
+        | {"sizes": [2], "draws": 3, "profile": ("noise",), "generator": g()},
+        "sparse.alternation.alternate": learned
+        | {"q": q_of(sparse, at["x"]), "steps": 2, "inner_steps": 1, "log_every": 1},
+        "temperature.tempering.log_tempered_normaliser": counts | {"t": 0.7 * ONE},
+        "temperature.tempering.tempered_log_prob": cold | {"t": 0.7 * ONE},
+        "temperature.tempering.rate_of_cooling": cold,
+        "temperature.tempering.tempered_elbo": at | {"t": 0.7},
+        "temperature.tempering.tempering_slopes": at,
+        "theorem_1.population.population_elbo": {
+            "model": at["model"],
+            "parameters": at["parameters"],
+            "covariance": torch.eye(D).double(),
+        },
+    }
+    return {f"studies.{name}": given for name, given in found.items()}
+
+
 #: Functions that take nothing, or whose files and downloads have tests of their own.
 NOTHING_TO_GET_WRONG = {
     *(f"datasets.{name}" for name in ("cell_sizes", "petal_proportions", "word_frequencies")),
@@ -410,13 +474,6 @@ NOTHING_TO_GET_WRONG = {
 MACHINERY = tuple(
     f"theory.{name}." for name in ("equations", "module_sides", "module_state", "solvers")
 )
-
-#: Sequences and importance weights, whose wrong arguments have tests of their own so far.
-ELSEWHERE = {
-    *("models.GaussianChain", "models.HiddenMarkov", "models.LinearDynamical"),
-    *("models.MarkovChain", "models.padded"),
-    *("iwae_bound", "iwae_entropy_sum", "theory.importance.with_samples"),
-}
 
 #: Methods that take arrays of arguments or are asked by the package only.
 ASKED_WITHIN = {"admit", "rows"}
@@ -492,8 +549,8 @@ def arguments(owner: Any, method: str, function: Callable[..., Any]) -> dict[str
 def calls() -> Iterator[tuple[str, Call | None]]:
     """Every public name with a valid call; ``None`` if there is none in this registry."""
     known, made = functions(), objects()
-    for name, thing in public.names():
-        if name.startswith(MACHINERY) or name in ELSEWHERE:
+    for name, thing in (*public.names(), *public.of_studies()):
+        if name.startswith(MACHINERY):
             continue
         if inspect.isclass(thing):
             if name in made and thing in CONSTRUCTORS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +36,15 @@ def names() -> Iterator[tuple[str, Any]]:
             if own(thing) and not name.startswith("_") and id(thing) not in seen:
                 seen.add(id(thing))
                 yield f"{place}.{name}".lstrip("."), thing
+
+
+def of_studies() -> Iterator[tuple[str, Any]]:
+    """What chapters offer for a reader's own models: the functions of studies that are doors."""
+    for path in sorted((PACKAGE / "studies").rglob("*.py")):
+        text = path.read_text("utf-8")
+        for name in re.findall(r"^@door\ndef (\w+)", text, re.MULTILINE):
+            place = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+            yield f"{place}.{name}", getattr(import_module(f"companion.{place}"), name)
 
 
 def methods(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from companion.models.chains.scan import Elements, scan
-from companion.models.chains.sequences import steps_of, truth_values
+from companion.models.chains.sequences import as_sequences, steps_of, truth_values
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes, Variational
 
@@ -75,12 +75,13 @@ class GaussianChain(Variational):
     @classmethod
     def random(cls, x: Any, latent: int, generator: torch.Generator | None = None) -> Self:
         """A random chain for every sequence of ``x``, ``(N, T, D)``, which it knows nothing of."""
-        points, steps, _ = x.shape
+        data = as_sequences(x)
+        points, steps, _ = data.shape
         mean = normal_draws(points, steps, latent, generator=generator)
         gains = 0.5 * normal_draws(points, steps - 1, latent, latent, generator=generator)
         scale = 0.3 * torch.tril(normal_draws(points, steps, latent, latent, generator=generator))
         scale = torch.tril(scale, -1) + torch.diag_embed(scale.diagonal(dim1=-2, dim2=-1).exp())
-        return cls(mean, gains, scale, ~x.isnan().any(-1))
+        return cls(mean, gains, scale, ~data.isnan().any(-1))
 
     @property
     def parameters(self) -> dict[str, Tensor]:

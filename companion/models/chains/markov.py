@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from companion.models.chains.scan import log_product, scan
-from companion.models.chains.sequences import steps_of, truth_values
+from companion.models.chains.sequences import as_sequences, steps_of, truth_values
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes, Variational
 
@@ -59,10 +59,11 @@ class MarkovChain(Variational):
     @classmethod
     def random(cls, x: Any, states: int, generator: torch.Generator | None = None) -> Self:
         """A random chain for every sequence of ``x``, ``(N, T, D)``, which it knows nothing of."""
-        points, steps, _ = x.shape
+        data = as_sequences(x)
+        points, steps, _ = data.shape
         first = normal_draws(points, states, generator=generator)
         pairs = normal_draws(points, steps - 1, states, states, generator=generator)
-        return cls(first, pairs, ~x.isnan().any(-1))
+        return cls(first, pairs, ~data.isnan().any(-1))
 
     @property
     def parameters(self) -> dict[str, Tensor]:

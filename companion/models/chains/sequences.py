@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+
+from companion.support.checks import as_numbers
 
 __all__ = ["as_sequences", "check_observed", "padded", "steps_of", "truth_values"]
 
@@ -29,19 +30,21 @@ def padded(sequences: Sequence[Any], mask: Sequence[Any] | None = None) -> Tenso
     tensor([[1., 2., 3.],
             [4., nan, nan]], dtype=torch.float64)
     """
-    rows = [torch.as_tensor(np.asarray(each), dtype=torch.float64) for each in sequences]
+    rows = _each(sequences, "sequences")
     rows = [each[:, None] if each.dim() == 1 else each for each in rows]
     shapes = [tuple(each.shape) for each in rows]
     if not rows or any(len(s) != 2 or 0 in s or s[1] != shapes[0][1] for s in shapes):
         raise ValueError(f"sequences must have shapes (T_n, D) with one D: got {shapes}")
     masks = [torch.ones(len(each), dtype=torch.bool) for each in rows]
     if mask is not None:
-        masks = [torch.as_tensor(np.asarray(each)) for each in mask]
-        if [(m.dtype, len(m)) for m in masks] != [(torch.bool, len(each)) for each in rows]:
+        masks = _each(mask, "mask")
+        lengths = [tuple(m.shape) for m in masks]
+        if lengths != [(len(each),) for each in rows] or not all(map(_is_truth, masks)):
             raise ValueError(
-                "mask must have one truth value for each step of each sequence: got lengths "
-                f"{[len(m) for m in masks]} for sequences of {[len(each) for each in rows]}"
+                "mask must have one truth value for each step of each sequence: got shapes "
+                f"{lengths} for sequences of {[len(each) for each in rows]}"
             )
+        masks = [each == 1 for each in masks]
     for index, (each, seen) in enumerate(zip(rows, masks, strict=True)):
         if not bool(each[seen].isfinite().all()):
             raise ValueError(
@@ -53,7 +56,17 @@ def padded(sequences: Sequence[Any], mask: Sequence[Any] | None = None) -> Tenso
     return torch.nn.utils.rnn.pad_sequence(whole, batch_first=True, padding_value=torch.nan)
 
 
-def as_sequences(x: Any, columns: int) -> Tensor:
+def _each(given: Any, name: str) -> list[Tensor]:
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"{name} must be a list, one for each: got {type(given).__name__}")
+    return [as_numbers(each, f"each of {name}", finite=False) for each in given]
+
+
+def _is_truth(values: Tensor) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def as_sequences(x: Any, columns: int | None = None) -> Tensor:
     """``x`` as a float64 tensor ``(N, T, D)``: a step is finite, or NaN in all columns if missing.
 
     Raises
@@ -69,16 +82,12 @@ def as_sequences(x: Any, columns: int) -> Tensor:
                 f"x must have sequences of one length: got lengths from {lengths[0]} to "
                 f"{lengths[-1]}; pass models.padded(sequences), with a mask for missing steps"
             )
-    try:
-        data = (x if isinstance(x, Tensor) else torch.as_tensor(np.array(x))).detach().double()
-    except (TypeError, ValueError, RuntimeError) as error:
+    data = as_numbers(x, "x", finite=False)
+    if data.dim() != 3 or 0 in data.shape or columns not in (None, data.shape[-1]):
+        width = "D" if columns is None else columns
         raise ValueError(
-            f"x must be a tensor, an array or lists of numbers: got {type(x).__name__}"
-        ) from error
-    if data.dim() != 3 or 0 in data.shape or data.shape[-1] != columns:
-        raise ValueError(
-            f"x must have shape (N, T, {columns}), N sequences of T steps with the model's "
-            f"{columns} observables: got {tuple(data.shape)}"
+            f"x must have shape (N, T, {width}), N sequences of T steps with the model's "
+            f"observables: got {tuple(data.shape)}"
         )
     seen = data.isfinite()
     if not bool((seen.all(-1) | data.isnan().all(-1)).all()):
@@ -109,7 +118,7 @@ def check_observed(observed: Tensor | None, x: Tensor) -> None:
 def truth_values(observed: Tensor | None, points: int, steps: int) -> Tensor:
     """``observed`` as truth values ``(N, T)``, all true by default; numbers may be 0 and 1."""
     seen = torch.ones(points, steps, dtype=torch.bool) if observed is None else observed
-    if seen.shape != (points, steps) or not bool(((seen == 0) | (seen == 1)).all()):
+    if seen.shape != (points, steps) or not _is_truth(seen):
         raise ValueError(
             f"observed must have truth values of shape {(points, steps)}: got {seen.dtype} of "
             f"shape {tuple(seen.shape)}"

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from companion.models.vae.latents import LOG_2_PI_E, diagonal_moments
 from companion.support import tree
+from companion.support.doors import door
 from companion.theory.model import Model, Parameters
 from companion.theory.objective import Problem
 from companion.theory.variational import Variational
@@ -20,6 +21,7 @@ __all__ = ["latent_information", "latent_slopes"]
 _LARGEST_GRID = 20_000
 
 
+@door
 def latent_slopes(model: Model, parameters: Parameters, q: Variational, x: Any) -> Tensor:
     """⟨∇ELBO, v_h⟩ for the part v_h of the direction v that belongs to latent h, ``(H,)``.
 
@@ -62,6 +64,7 @@ def latent_slopes(model: Model, parameters: Parameters, q: Variational, x: Any) 
     return torch.stack(slopes)
 
 
+@door
 def latent_information(q: Variational) -> Tensor:
     """I_h = H[q̄(z_h)] − (1/N) Σ_n H[q_n(z_h)]: mutual information of latent and index n, ``(H,)``.
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from companion.support.checks import integer
+from companion.support.doors import door
+
 __all__ = ["linear_contributions", "uphill_directions"]
 
 
+@door
 def linear_contributions(eigenvalues: Tensor, noise_variance: Tensor | float) -> Tensor:
     """½ log(λ_k / σ²) where λ_k > σ², else 0: contributions of the latents in nats, ``(D,)``.
 
@@ -24,6 +29,7 @@ def linear_contributions(eigenvalues: Tensor, noise_variance: Tensor | float) ->
     return (0.5 * torch.log(eigenvalues / noise_variance)).clamp(min=0)
 
 
+@door
 def uphill_directions(
     eigenvalues: Tensor, chosen: Sequence[int], latent: int, noise_variance: float | None = None
 ) -> int:
@@ -58,6 +64,9 @@ def uphill_directions(
         raise ValueError(
             f"chosen must be different indices from 0 to {len(eigenvalues) - 1}: got {indices}"
         )
+    integer(latent, "latent")
+    if noise_variance is not None and not 0 <= noise_variance < math.inf:
+        raise ValueError(f"noise_variance must be at least 0: got {noise_variance}")
     if len(indices) > latent:
         raise ValueError(f"chosen must be at most {latent} indices, one a latent: got {indices}")
     left = torch.ones_like(eigenvalues, dtype=torch.bool)

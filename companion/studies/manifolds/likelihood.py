@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from companion.models.vae.latents import diagonal_moments, prior_variance
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Nodes, Variational
@@ -39,6 +40,7 @@ class Marginal(Record):
         ]
 
 
+@door
 def latent_grid(
     model: Model, parameters: Parameters, q: Variational, resolution: float = 0.5, reach: float = 7
 ) -> Nodes:
@@ -80,6 +82,7 @@ def latent_grid(
     return Nodes(torch.cartesian_prod(*axes).reshape(total, -1), cell.expand(total))
 
 
+@door
 def marginal(
     model: Model, parameters: Parameters, q: Variational, x: Any, grid: Nodes | None = None
 ) -> Marginal:

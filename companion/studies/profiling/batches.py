@@ -12,7 +12,8 @@ from torch import Tensor
 
 from companion.models.vae.gaussian import GaussianVAE
 from companion.studies.profiling.envelope import nodes_of, profiled_names
-from companion.support.checks import positive_integer
+from companion.support.checks import all_finite, positive_integer
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.model import Parameters
 from companion.theory.variational import Amortized, Nodes
@@ -49,6 +50,7 @@ class BatchBias(Record):
         )
 
 
+@door
 def batch_bias(
     model: GaussianVAE,
     parameters: Parameters,
@@ -89,6 +91,7 @@ def batch_bias(
     """
     if model.noise != "scalar":
         raise ValueError(f'model must have noise="scalar" here: got {model.noise!r}')
+    x = model.check(parameters, x).detach()
     profiled_names(parameters, profile)
     positive_integer(draws, "draws")
     for size in sizes:
@@ -110,6 +113,8 @@ def batch_bias(
     for size in sizes:
         order = torch.rand(draws, len(x), generator=generator).argsort(1)[:, :size]
         columns.append(torch.vmap(excess, chunk_size=64)(order))
+    if not all(map(all_finite, columns)):
+        raise ValueError("x must have residuals whose squares are finite: found NaN or infinity")
     values, counts = torch.stack(columns).detach(), np.asarray(sizes, dtype=np.float64)
     spread = _spread(model, parameters, q, x, profile)
     return BatchBias(

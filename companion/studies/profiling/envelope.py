@@ -11,6 +11,7 @@ from torch import Tensor
 from companion.models.vae.gaussian import GaussianVAE
 from companion.support import tree
 from companion.support.checks import as_names
+from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.model import Parameters
 from companion.theory.objective import Problem
@@ -23,6 +24,7 @@ __all__ = ["ProfiledCurvature", "envelope_gradients", "profiled_curvature"]
 _SCALES = {"noise": "log_variance", "prior": "prior_log_variance"}
 
 
+@door
 def envelope_gradients(
     model: GaussianVAE,
     parameters: Parameters,
@@ -81,6 +83,7 @@ class ProfiledCurvature(Record):
         ]
 
 
+@door
 def profiled_curvature(
     model: GaussianVAE,
     parameters: Parameters,

@@ -22,11 +22,9 @@ __all__ = [
     "tempering_slopes",
 ]
 
-Temperature = float | Tensor
-
 
 @door
-def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> Tensor:
+def log_tempered_normaliser(family: Family, natural: Tensor, t: float | Tensor) -> Tensor:
     """log Z_t = log ∫ p(x | η)ᵗ g(x)¹⁻ᵗ dx, ``(..., L)`` → ``(...)``; a convex function of t.
 
     For an exponential family it is A(tη) − tA(η); others that are closed under tempering know it.
@@ -54,7 +52,7 @@ def log_tempered_normaliser(family: Family, natural: Tensor, t: Temperature) -> 
 
 
 @door
-def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: Temperature) -> Tensor:
+def tempered_log_prob(family: Family, x: Tensor, natural: Tensor, t: float | Tensor) -> Tensor:
     """log p_t(x) = t log p(x | η) + (1 − t) log g(x) − log Z_t, shapes as those of ``log_prob``.
 
     Its derivative at t = 1 is log(p/g) + H̃[p].
@@ -107,7 +105,7 @@ def tempered_elbo(
     parameters: Parameters,
     q: Variational | None,
     x: Any,
-    t: Temperature | Mapping[str, Temperature],
+    t: float | Tensor | Mapping[str, float | Tensor],
 ) -> Tensor:
     """F_t: the ELBO with every factor p_k replaced by p_kᵗg_k¹⁻ᵗ/Z_t, q as it is; a scalar in nats.
 
@@ -175,6 +173,7 @@ def tempering_slopes(
 
     Source: this companion.
     """
+    q, x = model.checked(parameters, q, x)
     ones = {factor.name: torch.ones((), dtype=torch.float64) for factor in model.factors}
 
     def objective(temperatures: Mapping[str, Tensor]) -> Tensor:

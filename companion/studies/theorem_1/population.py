@@ -6,11 +6,13 @@ import torch
 from torch import Tensor
 
 from companion.models import PPCA
+from companion.support.doors import door
 from companion.theory.model import Parameters
 
 __all__ = ["population_elbo"]
 
 
+@door
 def population_elbo(model: PPCA, parameters: Parameters, covariance: Tensor) -> Tensor:
     """E_data of the ELBO with the exact posterior, −½ log det 2πC − ½ tr C⁻¹Σ; nats per point.
 

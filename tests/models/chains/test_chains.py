@@ -318,7 +318,7 @@ SYSTEM = models.LinearDynamical(1, 1)
         (POISSON, 0.5 * torch.ones(1, 3, 1), "x must be counts"),
         (SYSTEM, torch.full((1, 3, 1), torch.inf), "x must be finite, or NaN in all columns"),
         (SYSTEM, torch.full((2, 3, 1), torch.nan), r"observation in every sequence: \[0, 1\]"),
-        (SYSTEM, "series", "must be a tensor, an array or lists of numbers: got str"),
+        (SYSTEM, "series", "must be a tensor, an array or nested lists of numbers: got str"),
     ],
 )
 def test_bad_sequences_are_named(model, x, sentence):
@@ -333,7 +333,7 @@ def test_bad_sequences_are_named(model, x, sentence):
         ([torch.ones(3, 1), torch.ones(2, 2)], None, "with one D: got"),
         ([torch.tensor([1.0, torch.nan])], None, "sequence 0 is not; mark missing steps in mask"),
         ([torch.ones(3)], [torch.ones(2, dtype=torch.bool)], "mask must have one truth value"),
-        ([torch.ones(3)], [torch.ones(3)], "mask must have one truth value"),
+        ([torch.ones(3)], [2 * torch.ones(3)], "mask must have one truth value"),
     ],
 )
 def test_bad_paddings_are_named(sequences, mask, sentence):
