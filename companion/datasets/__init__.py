@@ -32,8 +32,10 @@ from companion.datasets.packaged import (
 )
 from companion.datasets.series import earthquakes, nile
 from companion.datasets.synthetic import bars, pca, pca_ring
+from companion.support.blocks import Blocks
 
 __all__ = [
+    "Blocks",
     "bars",
     "breast_cancer",
     "celeba",

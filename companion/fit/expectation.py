@@ -16,9 +16,10 @@ from companion.models import (
     HiddenMarkov,
     LinearDynamical,
 )
+from companion.support.blocks import in_blocks
 from companion.support.doors import door
 from companion.theory.model import Parameters
-from companion.theory.objective import Problem
+from companion.theory.objective import InBlocks, Problem
 
 __all__ = ["Learnable", "em", "em_map"]
 
@@ -49,8 +50,13 @@ def em(
         M-step has a closed form (or, for gamma components, a one-dimensional Newton iteration); a
         :class:`companion.models.FactorAnalysis`; a :class:`companion.models.HiddenMarkov` with such
         a mixture; or a :class:`companion.models.LinearDynamical`.
-    parameters, x, steps, tolerance, log_every
+    parameters, steps, tolerance, log_every
         As for :func:`lbfgs`; the gradient norm is looked at where the identity is verified.
+    x
+        Data, ``(N, D)``; or, for a :class:`companion.models.GaussianMixture` and a
+        :class:`companion.models.FactorAnalysis`, data that do not fit into memory, as
+        :class:`companion.datasets.Blocks`, a memory-mapped array or arrays in a list: with the same
+        result, but no q.
     floor
         For Gaussian components only: added to all variances in every M-step, as scikit-learn's
         ``reg_covar`` is. Then the fixed point is no stationary point of the ELBO, and the fit stops
@@ -64,7 +70,14 @@ def em(
         collapses.
     """
     make_step = em_map(model, floor)
-    problem = Problem.of(model, parameters, q=None, x=x)
+    blocks = in_blocks(x)
+    if blocks is not None and not isinstance(model, GaussianMixture | FactorAnalysis):
+        raise ValueError(f"x must be in memory for a {type(model).__name__}: got {blocks}")
+    problem = (
+        Problem.of(model, parameters, q=None, x=x)
+        if blocks is None
+        else InBlocks.of(model, parameters, blocks)
+    )
     step = make_step(problem.x)
     change = float("inf")
 
@@ -90,7 +103,7 @@ def em(
     return log.result(state, "EM", tolerance)
 
 
-def em_map(model: Learnable, floor: float = 0.0) -> Callable[[Tensor], Step]:
+def em_map(model: Learnable, floor: float = 0.0) -> Callable[[Any], Step]:
     """What makes the step of EM from data, if ``model`` has one; a ``ValueError`` otherwise."""
     if floor < 0:
         raise ValueError(f"floor must be at least 0: got {floor}")

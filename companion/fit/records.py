@@ -76,12 +76,14 @@ class Trace(Record):
 class FitResult(Record):
     """Parameters and q at the end, the trace, and how the fit ended.
 
+    ``q`` is None where the data came in blocks.
+
     ``converged`` says whether the gradient norm at the end is at most the tolerance that was asked
     for, or, if none was, at most ``fit.SMALL_GRADIENT``.
     """
 
     parameters: dict[str, Tensor]
-    q: Variational
+    q: Variational | None
     trace: Trace
     converged: bool
     message: str

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor
 
+from companion.support.blocks import Blocks
 from companion.support.checks import all_finite
 
 __all__ = ["FactorEM", "mean_and_covariance"]
@@ -16,27 +19,54 @@ __all__ = ["FactorEM", "mean_and_covariance"]
 _BLOCK = 2**17
 
 
-def mean_and_covariance(x: Tensor) -> tuple[Tensor, Tensor]:
+def mean_and_covariance(x: Tensor | Blocks) -> tuple[Tensor, Tensor]:
     """m = (1/N) Σ_n x_n and S = (1/N) Σ_n (x_n − m)(x_n − m)ᵀ of data ``(N, D)``, read once.
 
     Sums about a point c close to m, here the mean of the first block of points, lose no digits:
     m = c + d and S = (1/N) Σ_n (x_n − c)(x_n − c)ᵀ − d dᵀ with d = (1/N) Σ_n (x_n − c).
     """
-    blocks = x.split(max(1, _BLOCK // x.shape[1]))
-    about, room = blocks[0].mean(0), torch.empty_like(blocks[0])
-    first = torch.zeros_like(about)
-    second = torch.outer(first, first)
-    for block in blocks:
+    points = 0
+    for block in pieces(x):
+        if not points:
+            about = block.mean(0)
+            room = torch.empty(max(1, _BLOCK // len(about)), len(about), dtype=block.dtype)
+            first = torch.zeros_like(about)
+            second = torch.outer(first, first)
         shifted = torch.sub(block, about, out=room[: len(block)])
         first += shifted.sum(0)
         second.addmm_(shifted.T, shifted)
-    first, second = first / len(x), second / len(x)
+        points += len(block)
+    first, second = first / points, second / points
     if not all_finite(second):
         raise ValueError(
-            f"x must have a finite covariance: its entries of size {float(x.abs().max()):.3g} "
-            "overflow when they are squared; divide it by a constant"
+            "x must have a finite covariance: its entries overflow when they are squared; divide "
+            "it by a constant"
         )
     return about + first, second - torch.outer(first, first)
+
+
+def principal_axes(x: Tensor | Blocks) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean ``(D,)``, and eigenvalues, falling, ``(D,)``, and eigenvectors of the covariance.
+
+    Fewer points than columns have at most N eigenvalues that are not zero: those of the N × N
+    products of points, and only their eigenvectors, ``(D, N)``, are given.
+    """
+    if isinstance(x, Tensor) and len(x) < x.shape[1]:
+        mean = x.detach().mean(0)
+        centered = (x.detach() - mean) / len(x) ** 0.5
+        values, vectors = torch.linalg.eigh(centered @ centered.T)
+        values = values.flip(0).clamp(min=0)
+        padded = torch.nn.functional.pad(values, (0, x.shape[1] - len(x)))
+        return mean, padded, centered.T @ (vectors.flip(1) / values.clamp(min=1e-300).sqrt())
+    mean, covariance = mean_and_covariance(x)
+    values, vectors = torch.linalg.eigh(covariance)
+    return mean, values.flip(0), vectors.flip(1)
+
+
+def pieces(x: Tensor | Blocks) -> Iterator[Tensor]:
+    """The data a few rows at a time, small enough for a core's cache."""
+    for block in (x,) if isinstance(x, Tensor) else x:
+        yield from block.detach().split(max(1, _BLOCK // block.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -53,16 +83,18 @@ class FactorEM:
     latent: int
 
     @classmethod
-    def of(cls, x: Tensor, latent: int) -> FactorEM:
+    def of(cls, x: Tensor | Blocks, latent: int) -> FactorEM:
         """The statistics of data ``x``, ``(N, D)``, for a number of latents."""
         return cls(*mean_and_covariance(x), latent)
 
     def loadings(self, noise: Tensor) -> Tensor:
         """The W, ``(D, H)``, that maximises the likelihood for given noise variances ``(D,)``."""
         root = noise.sqrt()
-        values, vectors = torch.linalg.eigh(self.covariance / root / root[:, None])
-        excess = (values[-self.latent :] - 1).clamp(min=0)
-        return (root[:, None] * vectors[:, -self.latent :] * excess.sqrt()).flip(1)
+        scaled = (self.covariance / root / root[:, None]).numpy()
+        leading = [len(root) - self.latent, len(root) - 1]
+        found = eigh(scaled, subset_by_index=leading, check_finite=False)
+        values, vectors = map(torch.from_numpy, found)
+        return (root[:, None] * vectors * (values - 1).clamp(min=0).sqrt()).flip(1)
 
     def next_noise(self, noise: Tensor) -> Tensor:
         """ψ, ``(D,)``, after an M-step at the best W for the ``noise`` before it.

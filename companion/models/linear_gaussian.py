@@ -11,7 +11,7 @@ from torch import Tensor
 
 from companion.families import DiagonalGaussian
 from companion.families.gaussian import positive_definite_inverse
-from companion.models.factor_em import FactorEM, mean_and_covariance
+from companion.models.factor_em import FactorEM, principal_axes
 from companion.models.linear_decoder import LOG_2PI, LinearDecoder
 from companion.theory.model import Parameters
 from companion.theory.variational import Gaussian, Variational
@@ -40,6 +40,8 @@ class LinearGaussian(LinearDecoder):
     observed: int
     latent: int
     learnable_prior: bool = False
+
+    read_in_blocks = ("em_map", "maximum_likelihood", "stationary_point")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -135,7 +137,6 @@ class PPCA(LinearGaussian):
             For invalid data; for indices that repeat or are out of range; if an eigenvalue does not
             exceed the noise variance σ², the mean of the eigenvalues left out.
         """
-        data = x.detach()
         chosen = list(eigenvectors)
         valid = set(chosen) & set(range(self.observed))
         if len(valid) < len(chosen) or len(chosen) > self.latent:
@@ -143,13 +144,11 @@ class PPCA(LinearGaussian):
                 f"eigenvectors must be at most {self.latent} different indices between 0 and "
                 f"{self.observed - 1}: got {chosen}"
             )
-        mean, covariance = mean_and_covariance(data)
-        values, vectors = torch.linalg.eigh(covariance)
-        values, vectors = values.flip(0), vectors.flip(1)
+        mean, values, vectors = principal_axes(x)
         left_out = [index for index in range(self.observed) if index not in chosen]
         variance = values[left_out].mean()
         if noise_variance is not None:
-            variance = torch.as_tensor(noise_variance, dtype=data.dtype)
+            variance = torch.as_tensor(noise_variance, dtype=mean.dtype)
         check_noise(variance, values[0], len(chosen), "x")
         excess = values[chosen] - variance
         if bool((excess < 0).any()):
@@ -157,7 +156,7 @@ class PPCA(LinearGaussian):
                 f"eigenvectors {chosen} give no stationary point: each eigenvalue must exceed the "
                 f"noise variance {float(variance):.4g}, found {values[chosen].tolist()}"
             )
-        W = torch.zeros(self.observed, self.latent, dtype=data.dtype)
+        W = torch.zeros(self.observed, self.latent, dtype=mean.dtype)
         W[:, : len(chosen)] = vectors[:, chosen] * excess.sqrt()
         parameters = {"weights": W, "mean": mean, "log_variance": variance.log()}
         return parameters | self.unit_prior()
@@ -178,16 +177,16 @@ class FactorAnalysis(LinearGaussian):
 
     noise_family = DiagonalGaussian()
 
-    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+    def em_map(self, x: Any) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The best W for the noise and the best mean, then EM's step of the noise, then the best W
         again: all from the covariance of the data, whatever N (``companion.models.factor_em``). Of
         the parameters only the noise matters for those after the step; with
-        ``learnable_prior=True`` W absorbs the prior's variances. ``x`` is ``(N, D)``; it is not
-        checked here (the functions of :mod:`companion.fit` check it).
+        ``learnable_prior=True`` W absorbs the prior's variances. ``x`` is ``(N, D)`` or in blocks;
+        it is not checked here (the functions of :mod:`companion.fit` check it).
         """
-        data = FactorEM.of(x.detach(), self.latent)
+        data = FactorEM.of(x, self.latent)
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             noise = data.next_noise(parameters["log_variance"].exp())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -117,6 +117,16 @@ class EntropySum(Record):
     reweighting: float | Tensor = 0.0
 
     decimals = 6
+
+    def toward(self, other: EntropySum, share: float) -> EntropySum:
+        """This, for 1 − ``share`` of the data, and another for the rest, as one."""
+
+        def mixed(name: str) -> Any:
+            return (1 - share) * getattr(self, name) + share * getattr(other, name)
+
+        terms = ("posterior", "prior", "observable", "base_measure", "total", "reweighting")
+        hidden = {k: (1 - share) * h + share * other.hidden[k] for k, h in self.hidden.items()}
+        return replace(self, hidden=hidden, **{name: mixed(name) for name in terms})
 
     def rows(self) -> list[tuple[str, float]]:
         """Each entropy and the total, in reading order."""

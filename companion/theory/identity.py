@@ -185,6 +185,12 @@ class Evaluation(NamedTuple):
     gradient: Mapping[str, Tensor]
     sums: EntropySum
 
+    def toward(self, other: Evaluation, share: float) -> Evaluation:
+        """This, for 1 − ``share`` of the data, and another for the rest, as one: all are means."""
+        gradient = {k: torch.lerp(g, other.gradient[k], share) for k, g in self.gradient.items()}
+        value = torch.lerp(self.value, other.value, share)
+        return Evaluation(value, gradient, self.sums.toward(other.sums, share))
+
     def report(self, v: Mapping[str, Tensor] | None, fixed: Iterable[str] = ()) -> Verification:
         """The identity along v, ``None`` if there is none; ``fixed`` not in the gradient norm."""
         sums, gradient = self.sums, self.gradient

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from companion.support.arguments import check_names, check_tensors
+from companion.support.blocks import in_blocks
 from companion.support.checks import all_finite, as_data, known
 from companion.support.doors import Guarded
 from companion.theory.factor import Factor, Parameters
@@ -36,13 +37,18 @@ class Model(Guarded, ABC):
 
     #: Methods that are checks themselves.
     checks = ("check", "check_data", "check_parameters", "check_q", "checked")
+    #: Methods that take data in blocks too (:class:`companion.datasets.Blocks`).
+    read_in_blocks: tuple[str, ...] = ()
 
     def admit(self, method: str, given: dict[str, Any]) -> None:
         """Refuse data, parameters, latents or a q that do not fit this model."""
         if method in self.checks:
             return
         x, z, q = given.get("x"), given.get("z"), given.get("q")
-        if "x" in given:
+        blocks = in_blocks(x) if method in self.read_in_blocks else None
+        if blocks is not None:
+            given["x"] = blocks.of(self.columns)
+        elif "x" in given:
             given["x"] = self.check_data(x)
         if "parameters" in given:
             self.check_parameters(given["parameters"])

@@ -10,14 +10,18 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
+from companion.support.blocks import Blocks
 from companion.support.doors import Guarded, door
 from companion.support.tables import Record
 from companion.theory.elbo import expected_elbo
-from companion.theory.identity import Verification, held, verification
+from companion.theory.identity import Verification, evaluate, held, verification
 from companion.theory.model import Model, Parameters
 from companion.theory.variational import Variational
 
 __all__ = ["Curvature", "Problem", "curvature"]
+
+#: Points for which nodes and their gradient are held at once.
+_ROWS = 2**13
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,48 @@ class Problem(Guarded):
         """The identity at these variables, which are not checked again."""
         own, q = self.state(variables)
         return verification(self.model, own, q, self.x, fixed=self.fixed)
+
+
+@dataclass(frozen=True)
+class InBlocks:
+    """The log-likelihood of data in blocks, with what a fit asks of a :class:`Problem`.
+
+    q is the exact posterior, of one block at a time. There the ELBO is stationary in q, so that
+    v's part on q adds nothing to the slope.
+    """
+
+    model: Model
+    x: Blocks
+    start: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, model: Model, parameters: Parameters, x: Blocks) -> InBlocks:
+        """The problem that starts here; the blocks are looked at when they are read.
+
+        Raises
+        ------
+        ValueError
+            For invalid parameters, or another number of columns.
+        """
+        model.check_parameters(parameters)
+        start = {name: value.detach().clone() for name, value in parameters.items()}
+        return cls(model, x.of(model.columns), start)
+
+    def state(self, variables: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], None]:
+        """The model's parameters; no q, which would have an entry for every point."""
+        return dict(variables), None
+
+    def verify(self, variables: Mapping[str, Tensor]) -> Verification:
+        """The identity at these variables: the mean over blocks of all that it is about."""
+        whole, points = None, 0
+        for x in (part for block in self.x for part in block.split(_ROWS)):
+            data = self.model.check_data(x)
+            found = evaluate(self.model, variables, self.model.posterior(variables, data), data)
+            found = found._replace(gradient={name: found.gradient[name] for name in variables})
+            points += len(data)
+            whole = whole.toward(found, len(data) / points) if whole else found
+        assert whole is not None  # blocks without points are refused where they are read
+        return whole.report(self.model.gap_direction(variables))
 
 
 @dataclass(frozen=True, repr=False)

@@ -92,6 +92,7 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
 }
 #: Classes that are no reader's to build: bases, records of results, exceptions.
 NOT_BUILT = {
+    "datasets.Blocks",  # of anything that can be read: tests/support/test_blocks.py
     "families.ExponentialFamily",
     "families.Family",
     "fit.ConvergenceWarning",

@@ -54,7 +54,8 @@ def mixture(model, x):
 
 
 def counts_of(component):
-    x = torch.poisson(4 * torch.rand(60, 3, generator=generator("counts"))).double()
+    g = generator("counts")
+    x = torch.poisson(4 * torch.rand(60, 3, generator=g), generator=g).double()
     return mixture(models.FamilyMixture(component, 3, 2), x)
 
 

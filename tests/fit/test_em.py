@@ -127,7 +127,8 @@ def test_weights_of_states_far_apart_are_not_subnormal():
 
 def test_em_of_a_family_is_posterior_and_m_step():
     model = models.FamilyMixture(families.Poisson(), 3, 2)
-    x = torch.poisson(2 + 6 * torch.rand(80, 3, generator=generator("counts"))).double()
+    g = generator("counts")
+    x = torch.poisson(2 + 6 * torch.rand(80, 3, generator=g), generator=g).double()
     parameters = start = model.random_start(x, generator("start of counts"))
     for _ in range(3):
         parameters = model.m_step(model.posterior(parameters, x).probabilities, x)

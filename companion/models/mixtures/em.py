@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
 from companion.families.gaussian import Gaussian
 from companion.models.enumerated import normalized
+from companion.models.factor_em import mean_and_covariance
+from companion.support.blocks import Blocks
 
 __all__ = ["Moments", "QuadraticStatistics"]
 
@@ -44,34 +47,46 @@ class QuadraticStatistics:
     points. ``x`` is ``(N, D)``, ``family`` that of the components.
 
     The data are centred first. Moments about a common centre lose digits where a component is
-    narrow and far away: see :meth:`narrowest`.
+    narrow and far away: see :meth:`narrowest`. Of data in blocks nothing is kept but that centre.
     """
 
-    def __init__(self, x: Tensor, family: Gaussian):
+    def __init__(self, x: Tensor | Blocks, family: Gaussian):
         self.family = family
-        self.points, self.size = x.shape
-        self.centre = x.mean(0)
-        extra = 1 if isinstance(family, SphericalGaussian) else self.size
-        # Transposed, so that a column of the data is contiguous.
-        self.stored = torch.empty(1 + self.size + extra, self.points, dtype=x.dtype)
-        centered = self.stored[1 : self.size + 1]
-        self.stored[0], centered[:] = 1.0, (x - self.centre).T
-        self.variances = torch.linalg.vecdot(centered, centered) / self.points
-        rest = self.stored[self.size + 1 :]
-        if isinstance(family, SphericalGaussian):
-            torch.sum(centered * centered, 0, keepdim=True, out=rest)
-        elif isinstance(family, DiagonalGaussian):
-            torch.mul(centered, centered, out=rest)
+        self.held: tuple[Tensor, ...] = ()
+        if isinstance(x, Tensor):
+            self.points, self.size = x.shape
+            self.centre = x.detach().mean(0)
+            self.held = (self._prepared(x.detach()),)
+            centered = self.held[0][1 : self.size + 1]
+            self.variances = torch.linalg.vecdot(centered, centered) / self.points
         else:
-            # The columns once more are what the products of pairs need: x_i x_j at j = i + lag.
-            rest[:] = centered
+            self.blocks = x
+            self.centre, covariance = mean_and_covariance(x)
+            self.points, self.size = x.points or 0, len(covariance)
+            self.variances = covariance.diagonal()
         # Every pair (i, j) as j = i + lag modulo D; half of D as a lag meets its pairs twice.
         self.lags = self.size // 2 + 1 if isinstance(family, FullGaussian) else 0
         lag, self.row = torch.meshgrid(
             torch.arange(self.lags), torch.arange(self.size), indexing="ij"
         )
         self.column = (self.row + lag) % self.size
-        self.copies = torch.where((lag == 0) | (2 * lag == self.size), 1.0, 2.0).to(x.dtype)
+        once = (lag == 0) | (2 * lag == self.size)
+        self.copies = torch.where(once, 1.0, 2.0).to(self.centre.dtype)
+
+    def _prepared(self, x: Tensor) -> Tensor:
+        """Data ``(n, D)`` as they are stored: transposed, so that a column is contiguous."""
+        extra = 1 if isinstance(self.family, SphericalGaussian) else self.size
+        stored = torch.empty(1 + self.size + extra, len(x), dtype=x.dtype)
+        centered, rest = stored[1 : self.size + 1], stored[self.size + 1 :]
+        stored[0], centered[:] = 1.0, (x - self.centre).T
+        if isinstance(self.family, SphericalGaussian):
+            torch.sum(centered * centered, 0, keepdim=True, out=rest)
+        elif isinstance(self.family, DiagonalGaussian):
+            torch.mul(centered, centered, out=rest)
+        else:
+            # The columns once more are what the products of pairs need: x_i x_j at j = i + lag.
+            rest[:] = centered
+        return stored
 
     def _statistics(self, stored: Tensor, out: Tensor) -> Tensor:
         """T of a block of points, ``(L, B)``, from what is stored; ``out`` is room for it."""
@@ -100,11 +115,12 @@ class QuadraticStatistics:
         block = max(16, _BLOCK // theta.shape[1])
         room = torch.empty(theta.shape[1], min(block, self.points), dtype=theta.dtype)
         sums, log_likelihood = torch.zeros_like(theta.T), torch.zeros_like(theta[0, 0])
-        for stored in self.stored.split(block, 1):
-            T = self._statistics(stored, room)
-            responsibilities, log_marginal = normalized(theta @ T, 0)
-            sums.addmm_(T, responsibilities.T)
-            log_likelihood += log_marginal.sum()
+        for part in self.held or map(self._prepared, self.blocks):
+            for stored in part.split(block, 1):
+                T = self._statistics(stored, room)
+                responsibilities, log_marginal = normalized(theta @ T, 0)
+                sums.addmm_(T, responsibilities.T)
+                log_likelihood += log_marginal.sum()
         return self._moments(log_likelihood / self.points, sums.T)
 
     def _moments(self, log_likelihood: Tensor, sums: Tensor) -> Moments:
@@ -116,11 +132,10 @@ class QuadraticStatistics:
             matrices = torch.empty(len(sums), self.size, self.size, dtype=sums.dtype)
             matrices[:, self.row, self.column] = pairs
             matrices[:, self.column, self.row] = pairs
-            covariances = matrices - means[:, :, None] * means[:, None, :]
+            second = matrices
         elif isinstance(self.family, SphericalGaussian):
-            covariances = (second[:, 0] - (means * means).sum(1)) / self.size
-        else:
-            covariances = second - means * means
+            second = second[:, 0] / self.size
+        covariances = second - _squared(self.family, means)
         return Moments(log_likelihood, counts, means + self.centre, covariances)
 
     def narrowest(self, covariances: Tensor) -> float:
@@ -165,3 +180,30 @@ def weighted_covariances(family: Gaussian, weights: Tensor, means: Tensor, x: Te
             variance = weight @ (centered * centered)
             found.append(variance.mean() if isinstance(family, SphericalGaussian) else variance)
     return torch.stack(found)
+
+
+def moments_about(
+    family: Gaussian, means: Tensor, weighted: Iterable[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Counts, means and (co)variances under weights, from one pass over pairs of weights and data.
+
+    Sums are about points ``means``, ``(C, D)``, which must be close to the means that they give:
+    then no component is too narrow.
+    """
+    counts, first = torch.zeros_like(means[:, 0]), torch.zeros_like(means)
+    second = torch.zeros(())
+    for weights, x in weighted:
+        counts = counts + weights.sum(0)
+        first = first + torch.stack([w @ (x - m) for w, m in zip(weights.T, means, strict=True)])
+        second = second + weighted_covariances(family, weights, means, x)
+    shift = first / counts[:, None]
+    shape = (-1,) + (1,) * (second.dim() - 1)
+    return counts, means + shift, second / counts.reshape(shape) - _squared(family, shift)
+
+
+def _squared(family: Gaussian, shift: Tensor) -> Tensor:
+    """Products of the entries of shifts ``(C, D)``, squares, or their mean, by ``family``."""
+    if isinstance(family, FullGaussian):
+        return shift[:, :, None] * shift[:, None, :]
+    squares = shift * shift
+    return squares.mean(1) if isinstance(family, SphericalGaussian) else squares

@@ -46,6 +46,8 @@ class GaussianMixture(Mixture):
     components: int
     covariance: Covariance = "full"
 
+    read_in_blocks = ("em_map",)
+
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.components, "components")
@@ -194,16 +196,18 @@ class GaussianMixture(Mixture):
         return self._from_moments(count, means, covariances, variances, floor)
 
     def em_map(
-        self, x: Tensor, floor: float = 0.0
+        self, x: Any, floor: float = 0.0
     ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The same as responsibilities from ``posterior`` and then :meth:`m_step`, from one pass over
         the data in blocks (``companion.models.mixtures.em``). That loses digits for very narrow
         components; then the covariances are those of :meth:`m_step`.
-        ``x`` is ``(N, D)``, not checked here (the functions of :mod:`companion.fit` check it).
+        ``x`` is ``(N, D)`` or in blocks, not checked here (the functions of :mod:`companion.fit`
+        check it).
         """
-        statistics = em.QuadraticStatistics(x.detach(), self.family)
+        statistics = em.QuadraticStatistics(x, self.family)
+        blocks = (x,) if isinstance(x, Tensor) else x
 
         def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
             log_weights = torch.log_softmax(parameters["prior_logits"], -1)
@@ -211,10 +215,12 @@ class GaussianMixture(Mixture):
             found = statistics.moments(log_weights, parameters["means"], covariances)
             regular = self._regular(found.counts, found.covariances, floor)
             if statistics.narrowest(regular) > NARROW:
-                updated = self._from_moments(*found[1:], statistics.variances, floor)
-                return found.log_likelihood, updated
-            responsibilities = self.posterior(parameters, x).probabilities
-            return found.log_likelihood, self.m_step(responsibilities, x, floor)
+                moments = found[1:]
+            else:
+                located = ((self.posterior(parameters, b).probabilities, b) for b in blocks)
+                moments = em.moments_about(self.family, found.means, located)
+            updated = self._from_moments(*moments, statistics.variances, floor)
+            return found.log_likelihood, updated
 
         return step
 

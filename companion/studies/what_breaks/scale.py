@@ -98,6 +98,7 @@ def known_noise(
     q = encoder.posterior(encoder.initial_parameters(generator), x, rule)
     rough = fit.lbfgs(model, start, q, x, tolerance=1e-3)
     end = fit.newton(model, rough.parameters, rough.q, x, tolerance=1e-10)
+    assert end.q is not None  # the data are in memory
     true = float(entropy_sum(model, end.parameters, end.q, x, form="true").total)
     z, weights = end.q.nodes()
     mean = model.decode(end.parameters, z)
