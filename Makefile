@@ -6,11 +6,14 @@ TIER ?= book
 PORT ?= 8000
 # What `make sweep` runs: settings, values to combine, and seeds.
 GRID ?= workflow/sweeps/linear-vae.yaml
+# Chapters to make alone, by numbers or starts of their names: 5, "probabilistic theorem-1".
+CHAPTERS ?=
 # How often `make reference` executes the book, under other threads and instructions each time.
 RUNS ?= 1
 
 # What is given reaches recipes as variables of the shell, word for word: neither make nor it reads them.
-GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS
+GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS CHAPTERS
+SOME = $(if $(CHAPTERS),--chapters $$CHAPTERS)
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
@@ -68,8 +71,8 @@ setup: ## make .venv for the book; setup-test, setup-bench, setup-cluster, setup
 setup-test setup-bench setup-cluster setup-lock: setup
 	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) $(@:setup-%=%)
 
-book: setup ## execute every chapter, check every claim, build the site
-	@"$(RUN)" -m workflow.book --tier "$$TIER"
+book: setup ## execute every chapter, check every claim, build the site (CHAPTERS=name: that page alone)
+	@set -f; "$(RUN)" -m workflow.book --tier "$$TIER" $(SOME)
 
 test: setup-test lint ## check style and types, then run every test and doctest (ORDER=seed: in random order)
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal $(if $(ORDER),--order "$$ORDER")
@@ -92,7 +95,7 @@ serve: ## open the built book on this machine only
 	exec "$$python" -m http.server --bind 127.0.0.1 --directory _build/site "$$PORT"
 
 reference: setup ## measure the claims anew and rewrite reference/claims.json, for review (RUNS=1 to 5)
-	@"$(RUN)" -m workflow.book --tier "$$TIER" --reference --runs "$$RUNS"
+	@set -f; "$(RUN)" -m workflow.book --tier "$$TIER" --reference --runs "$$RUNS" $(SOME)
 
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$$GRID"

@@ -64,7 +64,7 @@ def _options(arguments):
         nargs="+",
         default=[],
         metavar="NAME",
-        help="execute and check only these: numbers, or starts of their names",
+        help="execute, check and render only these: numbers, or starts of their names",
     )
     add("--until", choices=list(TARGETS), default="site", help="stop after this step")
     add("--reference", action="store_true", help="make the present values the reference")
@@ -91,11 +91,7 @@ def _make(project, chapters, options):
     if options.reference and (status := _measure(project, chapters, options, view)):
         return status
     if options.chapters:
-        status = _snakemake(project, [f"executed/{c}.ipynb" for c in chapters], options, view)
-        status = status or _check_some(project, chapters, view)
-        if status == 0:
-            _times(project, chapters, current, view)
-        return status
+        return _some(project, chapters, current, options, view)
     target = TARGETS[options.until]
     targets = [f"executed/{c}.ipynb" for c in chapters] if target == "execute" else [target]
     status = _snakemake(project, targets, options, view)
@@ -135,14 +131,37 @@ def _measure(project, chapters, options, view):
     return 0
 
 
-def _check_some(project, chapters, view):
+def _some(project, chapters, current, options, view):
+    """Execute and check some chapters, and render them apart from the site."""
+    status = _snakemake(project, [f"executed/{c}.ipynb" for c in chapters], options, view)
+    if status or options.until == "execute":
+        return status
     claims = collect(project, chapters)["claims"]
-    listed = [c for c in reference_of(project) if c["chapter"] in chapters]
-    problems = check(claims, listed, project.tier)
+    status = _check_some(project, chapters, claims, view)
+    _times(project, chapters, current, view)
+    if options.until == "site" and (project.root / "_config.yml").is_file():
+        from workflow.alone import render  # slow to import
+
+        for page in render(project, chapters):
+            view.line(f"Without the rest of the book: {page}")
+    return status
+
+
+def _check_some(project, chapters, claims, view):
+    """Check claims that need not be listed yet: they are new while a chapter is written."""
+    reference = [c for c in reference_of(project) if c["chapter"] in chapters]
+    listed = {claim["id"] for claim in reference}
+    new = {claim["id"] for claim in claims} - listed
+    problems = check(claims, reference, project.tier, new)
     for claim in claims:
-        view.line(f"  {'✓' if holds(claim) else '✗'} {describe(claim)}")
+        is_new = " (new)" if claim["id"] in new else ""
+        view.line(f"  {'✓' if holds(claim) else '✗'} {describe(claim)}{is_new}")
     for problem in problems:
         view.line(f"Claim {problem}")
+    if new:
+        are, them = ("claim is", "it") if len(new) == 1 else ("claims are", "them")
+        command = f"make reference CHAPTERS='{' '.join(chapters)}'"
+        view.line(f"{len(new)} {are} new: `{command}` lists {them}.")
     return 1 if problems else 0
 
 

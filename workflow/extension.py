@@ -6,6 +6,8 @@ from html import escape
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
+from workflow import further
+
 UNDERLINE = re.compile(r"-{3,}\s*")
 
 
@@ -15,6 +17,7 @@ def setup(app):
     app.connect("autodoc-process-docstring", after_napoleon, priority=900)
     app.connect("missing-reference", by_last_name)
     app.connect("html-page-context", about_the_page)
+    app.connect("doctree-read", further.fold)
     return {"parallel_read_safe": True}
 
 

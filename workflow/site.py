@@ -44,29 +44,11 @@ def build(project):
     for the search lacks entries, and pages differ by how they came about.
     """
     stage(project)
-    made = project.build / "jupyter-book"
-    shutil.rmtree(made, ignore_errors=True)
-    start = (
-        "import sys; from workflow.progress import end_with_driver; end_with_driver(); "
-        "from jupyter_book.cli.main import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-P", "-c", start, "build", "stage"]
-    command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
-    path = os.pathsep.join([str(project.root), os.environ.get("PYTHONPATH", "")])
-    result = subprocess.run(
-        command,
-        cwd=project.build,
-        env=os.environ | {"PYTHONPATH": path},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if result.returncode:
-        raise Problem(f"The site was not built:\n{_excerpt(result.stdout, project.build)}")
+    made = sphinx(project, project.build)
     fresh, site = project.build / "site.new", project.build / "site"
     shutil.rmtree(fresh, ignore_errors=True)
     ignored = shutil.ignore_patterns(".buildinfo", "*macros.html")
-    shutil.copytree(made / "_build" / "html", fresh, ignore=ignored)
+    shutil.copytree(made, fresh, ignore=ignored)
     for page, name in finish.pages_of(fresh):
         source = project.build / "stage" / name
         staged = any(source.with_suffix(kind).is_file() for kind in (".md", ".ipynb"))
@@ -88,6 +70,29 @@ def build(project):
         site.replace(old)
     fresh.replace(site)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def sphinx(project, folder):
+    """Run Jupyter Book on `stage/` in a folder; return where its pages are, or raise `Problem`."""
+    shutil.rmtree(folder / "jupyter-book", ignore_errors=True)
+    start = (
+        "import sys; from workflow.progress import end_with_driver; end_with_driver(); "
+        "from jupyter_book.cli.main import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-P", "-c", start, "build", "stage"]
+    command += ["--path-output", "jupyter-book", "-W", "-n", "--keep-going", "-q"]
+    path = os.pathsep.join([str(project.root), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    if result.returncode:
+        raise Problem(f"The site was not built:\n{_excerpt(result.stdout, folder)}")
+    return folder / "jupyter-book" / "_build" / "html"
 
 
 def standalone(project, chapter):

@@ -16,7 +16,7 @@ import yaml
 import companion
 from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
-from workflow import pages
+from workflow import further, pages
 from workflow.exercises import exercises, folded, without_solutions
 from workflow.numbers import number_cells, numbered
 from workflow.progress import Problem
@@ -78,7 +78,7 @@ def stage(project):
     contents["_toc.yml"] = yaml.safe_dump(with_generated(toc, contents), sort_keys=False)
     contents["_config.yml"] = yaml.safe_dump(configuration(project), sort_keys=False)
     contents |= mathjax()
-    _synchronise(project.build / "stage", contents)
+    synchronise(project.build / "stage", contents)
 
 
 def prepare(notebook, chapter, figures):
@@ -95,6 +95,8 @@ def prepare(notebook, chapter, figures):
             tags.append("remove-cell")
             continue
         number += 1
+        if further.TAG in tags:
+            cell["source"] = further.mark("".join(cell["source"]))
         if _only_shows(cell) and "hide-input" not in tags:
             tags.append("hide-input")
         shown = [o for o in cell.get("outputs", []) if not _invisible(o)]
@@ -356,7 +358,8 @@ def _caption_animation(output):
         data["text/html"] = f"<figure>{page}{caption}</figure>"
 
 
-def _synchronise(folder, contents):
+def synchronise(folder, contents):
+    """Make a folder hold these contents and nothing else; what is the same keeps its time."""
     for name, content in contents.items():
         path = folder / name
         if isinstance(content, Path):

@@ -39,6 +39,8 @@ def faults(notebook):
         found.append("the first cell is not a title")
     for number, cell in enumerate(cells, 1):
         text = "".join(cell["source"])
+        if "further" in cell["metadata"].get("tags", []) and not text.startswith("## "):
+            found.append(f"cell {number} is tagged further, and begins with no heading ##")
         if cell["cell_type"] == "markdown":
             if macro := MACROS.search(text):
                 found.append(
@@ -150,6 +152,8 @@ def test_a_good_chapter_has_no_faults():
         (2, {"source": 'claims.record(name, "A.", 1, source="x")'}, "computes the id"),
         (0, {"source": "# Title\n\n$\\ELBO = 1$"}, "\\ELBO"),
         (0, {"source": "No title"}, "not a title"),
+        (0, {"metadata": {"tags": ["further"]}}, "begins with no heading ##"),
+        (2, {"metadata": {"tags": ["test"]}}, "before the first exercise"),
     ],
 )
 def test_each_planted_fault_is_found(cell, change, sentence):
