@@ -6,15 +6,24 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from companion import models, variational
 from companion.fit import maximise
+from companion.theory.elbo import EntropySum
 from companion.theory.identity import Verification, verify
 from companion.theory.importance import weighted_bound
 from companion.theory.model import Parameters
 
-__all__ = ["divergence", "learned_bound", "over_samples", "widened", "without_cost"]
+__all__ = [
+    "along_direction",
+    "divergence",
+    "learned_bound",
+    "log_weights",
+    "over_samples",
+    "widened",
+    "without_cost",
+]
 
 
 def widened(q: variational.Gaussian, factor: float) -> variational.Gaussian:
@@ -23,9 +32,51 @@ def widened(q: variational.Gaussian, factor: float) -> variational.Gaussian:
     return variational.Gaussian(q.mean, factor * std)
 
 
-def without_cost(report: Verification) -> float:
+def without_cost(report: Verification | EntropySum) -> float:
     """Three entropies only: the entropy sum with what reweighting costs not subtracted."""
-    return report.entropy_sum + report.reweighting
+    total = report.total if isinstance(report, EntropySum) else report.entropy_sum
+    return float(total + report.reweighting)
+
+
+def log_weights(
+    model: models.PPCA, parameters: Parameters, q: variational.Gaussian, x: Tensor
+) -> Tensor:
+    """log w_nk = log p(x_n, z_nk) − log q_n(z_nk) by torch.distributions, ``(N, K)``; q diagonal.
+
+    Parameters
+    ----------
+    model, parameters, q, x
+        A probabilistic PCA with prior variances, and samples in the rule of ``q``.
+    """
+    z = q.nodes().z
+    prior = Normal(0.0, (0.5 * parameters["prior_log_variance"]).exp())
+    noise = Normal(model.decode(parameters, z), (0.5 * parameters["log_variance"]).exp())
+    own = Normal(q.mean[:, None], q.scale[:, None])
+    log_joint = prior.log_prob(z).sum(-1) + noise.log_prob(x[:, None]).sum(-1)
+    return log_joint - own.log_prob(z).sum(-1)
+
+
+def along_direction(
+    model: models.PPCA,
+    parameters: Parameters,
+    q: variational.Gaussian,
+    x: Tensor,
+    step: float,
+    alpha: float = 0.0,
+) -> float:
+    """⟨∇F_K, v⟩ by central differences of the bound: (F_K(Θ + step v) − F_K(Θ − step v)) / 2 step.
+
+    Parameters
+    ----------
+    model, parameters, q, x, alpha
+        As for :func:`companion.iwae_bound`; a model whose v leaves q alone.
+    step
+        How far along v.
+    """
+    v = model.gap_direction(parameters)
+    ends = ({k: p + sign * step * v[k] for k, p in parameters.items()} for sign in (1, -1))
+    up, down = (float(weighted_bound(model, end, q, x, alpha)) for end in ends)
+    return (up - down) / (2 * step)
 
 
 def over_samples(

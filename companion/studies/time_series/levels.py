@@ -20,6 +20,7 @@ __all__ = [
     "held",
     "joint_normal",
     "local_level",
+    "random_walk_normal",
     "scaled",
     "smoothed_level",
     "without_years",
@@ -89,6 +90,13 @@ def joint_normal(system: LinearSystem, steps: int) -> tuple[Vector, Vector]:
     _, P, A, _, C, d, R = (float(value) for value in system)
     lags = np.abs(np.subtract.outer(np.arange(steps), np.arange(steps)))
     return np.full(steps, d), C * P * C * A**lags + R * np.eye(steps)
+
+
+def random_walk_normal(system: LinearSystem, steps: int) -> Vector:
+    """Covariance of (x_1, …, x_T) of :func:`local_level`, P + Q min(s − 1, t − 1) + R [s = t]."""
+    _, P, _, Q, _, _, R = (float(value) for value in system)
+    years = np.arange(steps)
+    return P + Q * np.minimum.outer(years, years) + R * np.eye(steps)
 
 
 def smoothed_level(
