@@ -23,11 +23,14 @@ def test_names_and_categories_must_fit_the_probabilities():
         figures.category_bands([0.0], np.ones((1, 1, 5)), ["a"], list("abcde"))
 
 
-def test_both_forms_and_the_prediction_are_drawn_over_the_variance():
+def test_each_form_has_a_panel_and_the_small_gaps_a_scale_of_their_own():
     figure = figures.gap_over_variance(
-        [0.5, 2.0], [-1.0, 1.0], [0.0, 0.1], [0.5, 1, 2], [3, 4, 5], 1
+        [0.5, 2.0], [-1.0, 1.0], [1e-15, -1e-14], [0.5, 1, 2], [3, 4, 5], 1
     )
-    drawn = curves(figure.axes[0])
-    assert drawn["predicted"][1] == [3, 4, 5]
-    assert drawn["true entropies"][1] == [-1, 1] and drawn["pseudo-entropies"][1] == [0, 0.1]
-    assert words(figure.axes[0].get_xticklabels()) == ["0.5", "2"]
+    left, right = figure.axes
+    assert curves(left)["predicted"][1] == [3, 4, 5]
+    assert curves(left)["at stationary points"][1] == [-1, 1]
+    assert curves(right)["at stationary points"][1] == [1e-15, 1e-14]
+    assert (left.get_yscale(), right.get_yscale()) == ("linear", "log")
+    assert right.get_ylim()[0] < 1e-15 and right.get_ylim()[1] > 1
+    assert words(left.get_xticklabels()) == ["0.5"]

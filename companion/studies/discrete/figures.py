@@ -9,7 +9,7 @@ import numpy as np
 
 from companion.book import charts
 from companion.book.display import COLOURS
-from companion.book.panels import panels
+from companion.book.panels import ROUND_OFF, draw, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def category_bands(
 def gap_over_variance(
     variances: Any, true: Any, pseudo: Any, grid: Any, predicted: Any, best: float
 ) -> Figure:
-    """Gaps of the true and the pseudo form at fixed noise variances, and the predicted curve.
+    """Gaps at fixed noise variances: of the true form as predicted, of the pseudo form in size.
 
     Parameters
     ----------
@@ -66,14 +66,13 @@ def gap_over_variance(
     best
         The variance at which the prediction is zero, marked by a vertical line.
     """
-    curves = {
-        "predicted": (grid, predicted, "-", charts.GREY),
-        "true entropies": (variances, true, "o"),
-        "pseudo-entropies": (variances, pseudo, "s", {"color": COLOURS[0]}),
-    }
-    names: dict[str, Any] = {
-        "xlabel": "noise variance that is held fixed",
-        "ylabel": "ELBO − entropy sum (nats)",
-    }
-    marks: dict[str, Any] = {"across": [0], "upright": [best], "xticks": variances}
-    return charts.curves(curves, xscale="log", **names, **marks)
+    titles = ("true entropies: gap", "pseudo-entropies: |gap|")
+    names: dict[str, Any] = {"xlabel": "noise variance that is held fixed", "ylabel": "nats"}
+    marks: dict[str, Any] = {"upright": [best], "xticks": variances[::2], "xscale": "log"}
+    with panels(titles, share="x", **names, **marks) as (figure, (left, right)):
+        left.axhline(0, color="0.5", linewidth=0.9, linestyle="--", zorder=0)
+        curve, points = (grid, predicted, "-", charts.GREY), (variances, true, "o")
+        draw(left, {"predicted": curve, "at stationary points": points})
+        right.set(yscale="log", ylim=(ROUND_OFF / 3, 10))
+        draw(right, {"at stationary points": (variances, pseudo, "o", {"color": COLOURS[1]})})
+    return figure
