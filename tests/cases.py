@@ -20,6 +20,7 @@ from torch import Tensor
 from companion import families, models, variational
 from companion.families import ExponentialFamily
 from companion.models.scaled import ScaledLatents
+from companion.models.sigmoid_belief import BeliefNet
 from companion.models.vae.networks import Decoder
 from companion.studies.catalogue.data import DATA_OF
 from companion.studies.catalogue.distributions import (
@@ -89,6 +90,8 @@ def label(model: Model) -> str:
         return f"hidden-markov-{type(model.emission.family).__name__.lower()}"
     if isinstance(model, models.LinearDynamical):
         return f"linear-dynamical-{model.initial}"
+    if isinstance(model, models.BoltzmannMachine):
+        return "restricted-boltzmann" if model.restricted else "boltzmann"
     kind = SHORT.get(type(model), type(model).__name__.lower())
     if isinstance(model, models.GaussianVAE):
         kind += "-known" if model.noise == "fixed" else f"-{model.noise}"
@@ -128,7 +131,7 @@ def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
         return exact | {"chain": shown.q}
     if model.states is not None:
         exact["tabulated"] = tabulated(model.states, len(shown.x))
-        bits = isinstance(model, models.SigmoidBeliefNet | models.DeepSigmoidBeliefNet)
+        bits = isinstance(model, BeliefNet)
         return exact | (
             {"mean-field": mean_field(len(shown.x), len(model.states[0]))} if bits else {}
         )

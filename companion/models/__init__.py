@@ -1,5 +1,6 @@
 """Generative models: natural parameters, gap direction v and, where known, closed forms."""
 
+from companion.models.boltzmann import BoltzmannMachine
 from companion.models.chains.gaussian import GaussianChain
 from companion.models.chains.hidden_markov import HiddenMarkov
 from companion.models.chains.linear_dynamical import LinearDynamical
@@ -21,6 +22,7 @@ from companion.theory.model import Factor, Model
 __all__ = [
     "PPCA",
     "BernoulliVAE",
+    "BoltzmannMachine",
     "CategoricalVAE",
     "DeepSigmoidBeliefNet",
     "Encoder",

@@ -99,7 +99,8 @@ class EntropySum(Record):
     """The three entropies and their sum, in nats per data point.
 
     total = posterior − reweighting − prior − observable − Σ hidden + base_measure. ``hidden`` is
-    empty unless the model has hidden layers between prior and observable; ``base_measure`` is zero
+    empty unless the model has hidden layers between prior and observable, or is an undirected one,
+    whose only entropy besides that of q is its "joint"; ``base_measure`` is zero
     unless ``form`` is ``"pseudo"``, not ``"true"``, and a base measure is not constant;
     ``reweighting`` is zero unless samples are reweighted (:func:`companion.iwae_entropy_sum`).
 
@@ -140,6 +141,9 @@ def entropy_rows(
     """Labels and values of an entropy sum; ``values`` without the hidden layers, in its order."""
     posterior, prior, observable, base_measure, total = map(float, values)
     pseudo = "pseudo-" if form == "pseudo" else ""
+    if "joint" in hidden:
+        joint = ("entropy of latents and observables", float(hidden["joint"]))
+        return [("average entropy of q", posterior), joint, ("entropy sum", total)]
     return [
         ("average entropy of q", posterior),
         *([("cost of reweighting", reweighting)] if reweighting else []),
@@ -232,6 +236,7 @@ def weighted_sum(
         if pseudo and not factor.family.constant_base_measure:
             base = base + expectation(weights, factor.log_base_measure(x, z))
     total = posterior - reweighting - torch.stack(list(entropies.values())).sum() + base
-    prior, observable = entropies.pop("prior"), entropies.pop("observable")
+    zero = torch.zeros_like(posterior)
+    prior, observable = entropies.pop("prior", zero), entropies.pop("observable", zero)
     kind = "pseudo" if pseudo else "true"
     return EntropySum(posterior, prior, observable, base, total, kind, entropies, reweighting)

@@ -61,6 +61,7 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
     variational.Gaussian: {"mean": draw(N, H), "scale": draw(N, H).exp()},
     models.PPCA: {"observed": D, "latent": H},
     models.FactorAnalysis: {"observed": D, "latent": H},
+    models.BoltzmannMachine: {"observed": D, "latent": H, "restricted": False},
     models.SigmoidBeliefNet: {"observed": D, "latent": H},
     models.DeepSigmoidBeliefNet: {"observed": D, "hidden": H, "latent": 1},
     models.GaussianMixture: {"observed": D, "components": C},
@@ -177,6 +178,8 @@ def data_of(model: Model) -> torch.Tensor:
     if model.states is not None:
         z = model.states
     own = parameters_of(model)
+    if isinstance(model, models.BoltzmannMachine):
+        return (draw(N, D) > 0).double()
     natural = model.factors[-1].natural(own, z)
     family = model.factors[-1].family
     if isinstance(family, families.FullGaussian | families.SphericalGaussian):

@@ -151,7 +151,8 @@ ONE_CASE_EACH = [
 ]
 
 
-@pytest.mark.parametrize("name", ONE_CASE_EACH)
+#: The joint distribution of an undirected model is no function of z: it counts as a prior, below.
+@pytest.mark.parametrize("name", [n for n in ONE_CASE_EACH if "boltzmann" not in n])
 def test_every_observable_of_the_package_passes_and_v_is_a_solution(name):
     model, parameters, *_ = point(name)
     factor, z = model.factors[-1], nodes_of(model, name)

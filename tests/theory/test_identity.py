@@ -136,8 +136,8 @@ def test_every_factor_has_an_identity_of_its_own(name):
     right = {factor: 0.0 for factor in left}
     for block, value in report.blocks.items():
         hidden = block.replace("_", ".").partition(".")[0]
-        if hidden in ("hidden", "transition"):
-            right[hidden] += value
+        if hidden in ("hidden", "transition") or "joint" in right:
+            right[hidden if hidden in right else "joint"] += value
         else:
             right["prior" if _on_prior(block, model) else "observable"] += value
     for factor in left:

@@ -31,6 +31,7 @@ _FACTORS = "factor-analysis-and-deep-belief-nets"
 _OWN = "verify-your-own-model"
 _VAES = "vaes-three-entropies"
 _TIME = "time-series"
+_UNDIRECTED = "boltzmann-machines"
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,12 @@ def _belief_nets(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     x = data["bits"]
     shallow = models.SigmoidBeliefNet(x.shape[1], 2)
     deep = models.DeepSigmoidBeliefNet(x.shape[1], 2, 1)
+    machines = [models.BoltzmannMachine(x.shape[1], 2, restricted) for restricted in (True, False)]
     for name, chapter, model, latent in (
         ("SBN", "sigmoid-belief-networks", shallow, 2),
         ("deep SBN", _FACTORS, deep, 3),
+        ("restricted Boltzmann machine", _UNDIRECTED, machines[0], 2),
+        ("Boltzmann machine", _UNDIRECTED, machines[1], 2),
     ):
         yield Entry(name, chapter, model, x)
         yield Entry(name, chapter, model, x, mean_field(len(x), latent))

@@ -163,6 +163,8 @@ def _family_in_words(factor: Factor) -> str:
 
 def _prior_in_words(factor: Factor, parameters: Parameters, q: Variational) -> str:
     """The prior's family, and whether its natural parameters depend on any parameter."""
+    if factor.name == "joint":
+        return "none, one joint distribution"
     z = factor.nodes(q).z
     moved = {name: value + 0.1 for name, value in parameters.items()}
     same = torch.equal(factor.natural(parameters, z), factor.natural(moved, z))
@@ -197,7 +199,7 @@ def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variatio
     """The entropies with their signs: a tilde for a pseudo-entropy, E for an average over q."""
     terms, base = ["H[q]"], []
     for factor in factors:
-        symbol = {"prior": "z", "observable": "x|z"}.get(factor.name, factor.name)
+        symbol = {"prior": "z", "observable": "x|z", "joint": "x,z"}.get(factor.name, factor.name)
         entropy = "H" if _constant(factor) else "H̃"
         average = "E " if _depends_on_z(factor, parameters, factor.nodes(q).z) else ""
         terms.append(f"{average}{entropy}[{symbol}]")

@@ -34,6 +34,10 @@ def _layers() -> list[Statement]:
     total = sp.Sum(sp.exp(logits), (c, 1, size))
     mean = sp.Sum(logits * sp.exp(logits), (c, 1, size)) / total
     one_hot = sp.Sum(X[c] * logits, (c, 1, size)) - sp.log(total)
+    feature = sp.IndexedBase("T", real=True)
+    states = sp.Sum(_W[_K] * feature[c, _K], (_K, 1, _LATENT))
+    total_states = sp.Sum(sp.exp(states), (c, 1, size))
+    mean_states = sp.Sum(states * sp.exp(states), (c, 1, size)) / total_states
     variance = sp.Symbol("sigma2", positive=True)
     known, _ = gaussian(UNIT, eta, sp.log(variance))
     base, _ = gaussian(UNIT, sp.Integer(0), sp.log(variance))
@@ -46,6 +50,13 @@ def _layers() -> list[Statement]:
             sp.log(total) - mean,
             {"weights": w, "bias": b},
             _WHOLE_LAYER,
+        ),
+        Statement(
+            "log-linear states",
+            sp.Sum(X[c] * states, (c, 1, size)) - sp.log(total_states),
+            sp.log(total_states) - mean_states,
+            {"weights": _W},
+            {"weights": THETA},
         ),
         Statement(
             "mean of known variance",

@@ -103,6 +103,9 @@ def statements_of(model: Model, names: Iterable[str]) -> list[tuple[Statement, d
         If a factor of the model has no statement.
     """
     blocks = list(names)
+    if model.factors[0].name == "joint":
+        own = [name for name in blocks if not name.startswith("q.")]
+        return [(FACTORS["log-linear states"], {"weights": name}) for name in own]
     return [_prior(type(model.factors[0].family).__name__, blocks)] + [
         _conditional(model, type(factor.family).__name__, factor.name, blocks)
         for factor in model.factors[1:]

@@ -1,0 +1,1 @@
+"""Boltzmann machines: annealed importance sampling along v, and machines learned on pixels."""
