@@ -2,11 +2,12 @@
 
 import re
 from html import escape
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
-from workflow import further
+from workflow import further, publish
 
 UNDERLINE = re.compile(r"-{3,}\s*")
 
@@ -36,8 +37,10 @@ def about_the_page(app, pagename, templatename, context, doctree):
     tags.append(("property", "og:site_name", app.config.html_title or app.config.project))
     if base := app.config.html_baseurl:
         tags.append(("property", "og:url", f"{base}{pagename}.html"))
-        tags.append(("property", "og:image", f"{base}_static/card.png"))
-        tags.append(("name", "twitter:card", "summary_large_image"))
+        if (Path(app.srcdir) / publish.PICTURE).is_file():
+            tags.append(("property", "og:image", f"{base}{publish.CARD}"))
+            tags.append(("property", "og:image:alt", publish.SHOWN))
+            tags.append(("name", "twitter:card", "summary_large_image"))
     context["metatags"] += "".join(
         f'\n<meta {kind}="{name}" content="{escape(value, quote=True)}" />'
         for kind, name, value in tags

@@ -15,7 +15,7 @@ import tarfile
 import time
 from pathlib import Path
 
-from workflow import finish, progress
+from workflow import finish, progress, publish
 from workflow.exercises import without_solutions
 from workflow.numbers import number_cells
 from workflow.progress import Problem
@@ -61,6 +61,7 @@ def build(project):
         download = fresh / "_sources" / "notebooks" / f"{chapter}.ipynb"
         download.write_text(standalone(project, chapter), "utf-8")
     (fresh / ".nojekyll").touch()
+    publish.complete(fresh, project)
     site_key = (project.build / "stamps" / "site").read_text()
     built = {"built": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "key": site_key}
     write(fresh / "build.json", sealed({**built, "pages": pages_digest(fresh)}))
