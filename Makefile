@@ -18,7 +18,7 @@ $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-bench setup-cluster setup-lock book test test-setup test-slurm sweep bench \
+.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock book pdf test test-setup test-slurm sweep bench \
 	mutants faults serve reference lint lock clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
@@ -53,7 +53,7 @@ help: ## print this list
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$$PORT (serve), PYTHON=python3.12 (first set-up)"
 
-setup: ## make .venv for the book; setup-test, setup-bench, setup-cluster, setup-lock add to it
+setup: ## make .venv for the book; setup-test, setup-pdf, setup-bench, setup-cluster, setup-lock add to it
 	@missing=; \
 	command -v git >/dev/null 2>&1 || missing="git"; \
 	if ! "$(PYTHON)" -c '$(PYTHON_FITS)' 2>/dev/null; then \
@@ -68,11 +68,14 @@ setup: ## make .venv for the book; setup-test, setup-bench, setup-cluster, setup
 	fi
 	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) book
 
-setup-test setup-bench setup-cluster setup-lock: setup
+setup-test setup-pdf setup-bench setup-cluster setup-lock: setup
 	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) $(@:setup-%=%)
 
 book: setup ## execute every chapter, check every claim, build the site (CHAPTERS=name: that page alone)
 	@set -f; "$(RUN)" -m workflow.book --tier "$$TIER" $(SOME)
+
+pdf: setup-pdf ## print the built book as one PDF, check its pages, link it from the site (Chromium)
+	@"$(RUN)" -m workflow.pdf
 
 test: setup-test lint ## check style and types, then run every test and doctest (ORDER=seed: in random order)
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal $(if $(ORDER),--order "$$ORDER")

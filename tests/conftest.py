@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import random
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from workflow.pdf import find_chromium
 from workflow.progress import Problem
 from workflow.project import Project
 
@@ -23,17 +23,6 @@ INSTALL_CHROMIUM = (
     "Chromium is not installed (Debian: sudo apt-get install chromium; Ubuntu: sudo snap install "
     "chromium; macOS: brew install --cask chromium; or name one with CHROMIUM=/path/to/chromium)"
 )
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-def find_chromium() -> str | None:
-    """The Chromium to use: $CHROMIUM if set, else Debian's, else the first on the path."""
-    named = os.environ.get("CHROMIUM")
-    if named:
-        return shutil.which(named)
-    if Path("/usr/bin/chromium").exists():
-        return "/usr/bin/chromium"
-    return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
 def in_ci() -> bool:

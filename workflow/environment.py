@@ -43,6 +43,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 GROUPS = {
     "book": "What executes the chapters and builds the site.",
     "test": "What the tests and checks need beside.",
+    "pdf": "What `make pdf` prints with.",
     "bench": "What `make bench` measures against.",
     "cluster": "What submits the workflow to Slurm.",
     "lock": "What renews these locks.",
