@@ -162,7 +162,8 @@ LIMITS = {
     # 310 lines more: beside the core's, what reads the published experiments at their own size.
     # 290 are what the chapters on time series and importance weights compute and draw.
     # 49 lines more: their annealing and learning, and sums over all of their states.
-    "the package": (15263, ROOMS),
+    # 18 lines: gaps inside the bands of their certificates.
+    "the package": (15281, ROOMS),
 }
 LONGEST_FILE = 260
 

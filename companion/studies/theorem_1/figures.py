@@ -8,33 +8,38 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from companion.book import charts
-from companion.book.panels import GREY, ROUND_OFF, both_signs, draw, panels
+from companion.book.panels import ROUND_OFF, draw, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["affine_gap", "gap_against_slope"]
+__all__ = ["affine_gap", "gaps_and_residuals"]
 
 
-def gap_against_slope(points: Mapping[str, tuple[Any, Any, Any]], tolerance: float) -> Figure:
-    """Gap over slope at many points (left) and the relative residuals (right), by model.
+def gaps_and_residuals(points: Mapping[str, tuple[Any, Any]], tolerance: float) -> Figure:
+    """Relative residual of the identity over the size of the gap, with a panel for each model.
 
-    ``points`` maps a name to gaps, slopes and relative residuals, each ``(K,)``. The axes on the
-    left are logarithmic in both directions, and linear near zero.
+    ``points`` maps a name to gaps and relative residuals, ``(K,)`` each; both axes are logarithmic,
+    so that the two of them, some sixteen powers of ten apart, are seen together.
     """
-    largest = 3 * max(float(np.abs(gaps).max()) for gaps, _, _ in points.values())
-    with panels(["", ""], size=(8.2, 4.1), share="") as (figure, (left, right)):
-        left.plot([-largest, largest], [-largest, largest], linewidth=0.8, zorder=0, **GREY)
-        dots: dict[str, Any] = {"markersize": 4, "alpha": 0.6}
-        draw(left, {name: (s, g, "points", dots) for name, (g, s, _) in points.items()})
-        for side in "xy":
-            both_signs(left, side, linear_below=1e-2)
-        left.tick_params(labelsize=8)
-        left.set(xlabel="slope = ⟨∇ELBO, v⟩ (nats)", ylabel="gap = ELBO − entropy sum (nats)")
-        for _, _, residuals in points.values():
-            right.ecdf(np.maximum(residuals, ROUND_OFF))
-        right.axvline(tolerance, color="0.4", linestyle="--", linewidth=1)
-        right.set(xscale="log", xlabel="relative residual of the identity", ylabel="share of draws")
+    with panels(
+        points,
+        columns=2,
+        size=(8.2, 4.6),
+        xlabel="|ELBO − entropy sum| (nats)",
+        ylabel="relative residual",
+        across=[tolerance],
+        xscale="log",
+        yscale="log",
+        ylim=(ROUND_OFF / 3, 10 * tolerance),
+    ) as (figure, shown):
+        for axes, (gaps, residuals) in zip(shown, points.values(), strict=True):
+            gap, residual = np.asarray(gaps), np.asarray(residuals)
+            signs = {"gap above zero": gap > 0, "gap below zero": gap <= 0}
+            dots: dict[str, Any] = {"markersize": 4, "alpha": 0.6}
+            some = {k: chosen for k, chosen in signs.items() if chosen.any()}
+            lines = {k: (abs(gap[s]), residual[s], "points", dots) for k, s in some.items()}
+            draw(axes, lines, list(signs))
     return figure
 
 
