@@ -8,17 +8,24 @@ PORT ?= 8000
 GRID ?= workflow/sweeps/linear-vae.yaml
 # Chapters to make alone, by numbers or starts of their names: 5, "probabilistic theorem-1".
 CHAPTERS ?=
+# What `make course` and `make grade` work on, beside CHAPTER: another seed, a folder of private tests
+# (one file LABEL.py for each), and a folder of submissions.
+CHAPTER ?=
+SEED ?=
+HIDDEN ?=
+SUBMISSIONS ?= submissions
 # How often `make reference` executes the book, under other threads and instructions each time.
 RUNS ?= 1
 
 # What is given reaches recipes as variables of the shell, word for word: neither make nor it reads them.
-GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS CHAPTERS
+GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS CHAPTERS CHAPTER SEED HIDDEN SUBMISSIONS
 SOME = $(if $(CHAPTERS),--chapters $$CHAPTERS)
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock book pdf test test-setup test-slurm sweep bench \
+.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock setup-grading book pdf course grade \
+	test test-setup test-slurm sweep bench \
 	mutants faults serve reference lint lock clean
 
 # Jupyter then takes the kernel of this environment, not one from the reader's home folder.
@@ -53,7 +60,7 @@ help: ## print this list
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$$PORT (serve), PYTHON=python3.12 (first set-up)"
 
-setup: ## make .venv for the book; setup-test, setup-pdf, setup-bench, setup-cluster, setup-lock add to it
+setup: ## make .venv for the book; setup-test, setup-pdf, setup-bench, setup-cluster, setup-lock, setup-grading add to it
 	@missing=; \
 	command -v git >/dev/null 2>&1 || missing="git"; \
 	if ! "$(PYTHON)" -c '$(PYTHON_FITS)' 2>/dev/null; then \
@@ -100,6 +107,17 @@ serve: ## open the built book on this machine only
 reference: setup ## measure the claims anew and rewrite reference/claims.json, for review (RUNS=1 to 5)
 	@set -f; "$(RUN)" -m workflow.book --tier "$$TIER" --reference --runs "$$RUNS" $(SOME)
 
+# otter-grader's pins do not agree with the book's: it runs in an environment of its own, .venv-grading.
+setup-grading: setup
+	@"$(RUN)" -m workflow.grading_setup
+
+course: setup-grading ## make an assignment of CHAPTER (all: leave it out), graded as proof (SEED=7, HIDDEN=folder)
+	@"$(RUN)" -m workflow.course make $(if $(CHAPTER),"$$CHAPTER") --otter .venv-grading/bin/python \
+		$(if $(SEED),--seed "$$SEED") $(if $(HIDDEN),--hidden "$$HIDDEN")
+
+grade: setup ## score the notebooks in SUBMISSIONS for the assignment of CHAPTER
+	@"$(RUN)" -m workflow.course grade "$$CHAPTER" "$$SUBMISSIONS"
+
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$$GRID"
 
@@ -120,6 +138,6 @@ lint: setup-test ## check style and types only
 lock: setup-lock ## renew requirements/*.lock from pyproject.toml (UPGRADE=1: the newest versions)
 	@"$(RUN)" -m workflow.lock $(if $(UPGRADE),--upgrade)
 
-clean: ## remove what was generated: _build and caches (.venv stays)
+clean: ## remove what was generated: _build and caches (environments stay)
 	@rm -rf _build .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find . -name .venv -prune -o -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name '.venv*' -prune -o -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

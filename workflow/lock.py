@@ -45,6 +45,9 @@ MARKERS = (  # in the simplest words, where one of these says the same
 # What a package is called on conda-forge where that is not its name on PyPI.
 CONDA_NAMES = {"pytorch-cpu": "torch", "matplotlib-base": "matplotlib"}
 
+# What the grader cannot have at the book's version: otter-grader asks for an older wrapt.
+UNLIKE_THE_BOOK = {"wrapt"}
+
 Package = dict[str, Any]  # an entry of pylock.toml: name, version, marker, ...; and its hashes
 
 
@@ -71,27 +74,52 @@ def renew(root: Path, upgrade: bool = False) -> None:
         write_lock(root, group, about, [found[name] for name in needs[group] - below])
 
     after = pinned_versions(root)
+    renew_grading(root)
     write_conda(root, after)
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             print(f"{name}: {before.get(name, 'new')} -> {after.get(name, 'dropped')}")
 
 
-def uv(root: Path, extras: Iterable[str], output: Path, *options: str | Path) -> None:
+def renew_grading(root: Path) -> None:
+    """Write the lock of the grading environment: what it has beside the book's, or unlike it."""
+    with tempfile.TemporaryDirectory() as folder:
+        pins = Path(folder) / "pins.txt"
+        known = pinned_versions(root).items()
+        same = (f"{n}=={v}\n" for n, v in known if n not in UNLIKE_THE_BOOK)
+        pins.write_text("".join(same), "utf-8")
+        needed = Path(folder) / "needed.txt"
+        project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+        needed.write_text("\n".join(project["dependency-groups"]["grading"]), "utf-8")
+        found = packages(root, (), pins, needed)
+    book = pinned_versions(root, ("book", "torch"))
+    listed = [p for p in found if book.get(p["name"]) != p["version"]]
+    write_lock(root, "grading", "What grades coursework, beside the book's own packages.", listed)
+
+
+def uv(
+    root: Path,
+    extras: Iterable[str],
+    output: Path,
+    *options: str | Path,
+    needed: str | Path = "pyproject.toml",
+) -> None:
     """Let uv resolve what pyproject.toml and some of its extras need, on every system."""
     command: list[str | Path] = [sys.executable, "-m", "uv", "pip", "compile", "--quiet"]
     command += ["--universal", "--python-version", PYTHONS[0], "--fork-strategy", "fewest"]
     command += [word for extra in extras for word in ("--extra", extra)]
-    command += ["--output-file", output, *options, "pyproject.toml"]
+    command += ["--output-file", output, *options, needed]
     if subprocess.run(command, cwd=root, stdout=subprocess.DEVNULL).returncode:
         raise SetupError("uv could not renew the lock: its message is above.")
 
 
-def packages(root: Path, extras: Iterable[str], pins: Path) -> list[Package]:
+def packages(
+    root: Path, extras: Iterable[str], pins: Path, needed: str | Path = "pyproject.toml"
+) -> list[Package]:
     """What some extras need on our systems, at the versions of `pins`, with all their files."""
     output = pins.with_name("pylock.toml")
     output.unlink(missing_ok=True)
-    uv(root, extras, output, "--constraint", pins)
+    uv(root, extras, output, "--constraint", pins, needed=needed)
     listed = tomllib.loads(output.read_text("utf-8"))["packages"]
     return [p | {"hashes": hashes(p)} for p in listed if any(applies(p.get("marker")))]
 

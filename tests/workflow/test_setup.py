@@ -1,6 +1,6 @@
 """The set-up with a real pip, on packages made here: which torch it takes, and that hashes count.
 
-Only the test marked `setup` needs the network: `make test-setup` runs it.
+Only the tests marked `setup` need the network: `make test-setup` runs them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from workflow import environment
+from workflow import environment, grading_setup
+from workflow.lock import UNLIKE_THE_BOOK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -337,6 +338,21 @@ def test_a_full_disk_is_told_and_does_no_harm(small_disk: Path, toy: Toy) -> Non
 # --- this machine's own Python, and the network -------------------------------------------------
 
 SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+@pytest.mark.setup
+def test_the_grading_environment_stands_on_the_books(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    python = grading_setup.ensure(tmp_path)
+    code = "import otter, torch, nbformat, wrapt; print(wrapt.__version__, torch.__file__)"
+    said = subprocess.run([python, "-c", code], capture_output=True, text=True)
+    version, torch = said.stdout.split()
+    (name,) = UNLIKE_THE_BOOK
+    assert f"{name}=={version} " in environment.lock_path(tmp_path, "grading").read_text()
+    assert str(tmp_path) not in torch, "torch is the book's"
+    stamp = tmp_path / ".venv-grading" / environment.STAMP
+    before = stamp.stat().st_mtime_ns
+    assert grading_setup.ensure(tmp_path) == python and stamp.stat().st_mtime_ns == before
 
 
 @pytest.mark.setup

@@ -1,0 +1,190 @@
+"""Assignments: what students get, and that submissions of any kind are scored."""
+
+import json
+
+import pytest
+
+from tests.workflow.conftest import cell, make_toy, notebook
+from workflow import course
+from workflow.grading import answers
+from workflow.progress import Problem
+from workflow.project import Project, load
+
+TWICE = """\
+```{exercise} Twice
+:label: toy-twice
+
+Call it `twice(x)`.
+```"""
+SUM = """\
+```{exercise} The sum
+:label: toy-sum
+
+Call the sum of the first `size` numbers, doubled by `twice`, `total`.
+```"""
+TALK = """\
+```{exercise} Talk
+:label: toy-talk
+
+Why? This exercise has no numeric check.
+```"""
+TEST = 'claims.record("{}", "It is so.", {}, at_most=0, source="exercise")'
+CELLS = [
+    ("heading", "## Exercises", ()),
+    ("twice", TWICE, ()),
+    ("twice-words", "Text: a secret word about doubling.", ("solution",)),
+    ("twice-code", "def twice(x):\n    return x + x  # the secret of doubling", ("solution",)),
+    ("twice-test", TEST.format("toy/two", "abs(twice(1) - 2)"), ("test",)),
+    ("twice-hidden", TEST.format("toy/big", "abs(twice(seed + 8) - 18)"), ("hidden-test",)),
+    ("sum", SUM, ()),
+    ("sum-code", "total = sum(map(twice, range(size)))  # a secret sum", ("solution",)),
+    ("sum-test", TEST.format("toy/sum", "abs(total - size * (size - 1))"), ("test",)),
+    ("talk", TALK, ()),
+    ("talk-words", "Text: therefore, and this is secret too.", ("solution",)),
+    ("table", "claims.table()", ()),
+]
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A book of one chapter with exercises, of which an assignment was made."""
+    made = make_toy(tmp_path_factory.mktemp("course") / "toy", ["one"])
+    content = notebook("one")
+    content["cells"] = content["cells"][:-1]
+    for number, (name, text, tags) in enumerate(CELLS, 30):
+        one = cell(text.replace("```{", "#", 1) if text.startswith("```") else text, number, tags)
+        content["cells"].append({**one, "id": name, "source": text})
+    (made.root / "notebooks" / "one.ipynb").write_text(json.dumps(content))
+    (made.root / "README.md").write_text("# Toy\n")
+    (made.root / "LICENSE").write_text("None.\n")
+    (made.root / "pyproject.toml").write_text(
+        '[project]\nname = "companion"\nversion = "0"\ndependencies = []\n'
+        '[build-system]\nrequires = ["setuptools"]\n[tool.setuptools]\npackages = ["companion"]\n'
+    )
+    made.report = course.make(Project(made.root), "one")
+    return made
+
+
+def student(toy, *, folder="student", **changes):
+    """The text of a student's notebook with other sources in some cells; None deletes one."""
+    made = load(toy.build / "course" / "one" / folder / "one.ipynb")
+    cells = [{**one, "source": changes.get(one["id"].replace("-", "_"), one["source"])}
+             for one in made["cells"]]  # fmt: skip
+    return json.dumps({**made, "cells": [one for one in cells if one["source"] is not None]})
+
+
+RIGHT = {
+    "twice_code": "def twice(x):\n    return 2 * x",
+    "sum_code": "total = sum(twice(i) for i in range(size))",
+}
+
+
+def test_the_stub_scores_nothing_and_the_solution_everything(toy):
+    report = load(toy.build / "course" / "one" / "report.json")
+    assert {k: report[k] for k in ("stub", "solution", "points")} == {
+        "stub": 0, "solution": 3, "points": 3,
+    }  # fmt: skip
+    assert report["by_hand"] == ["toy-talk"] and report["missed"] == []
+
+
+def test_students_get_stubs_and_no_word_of_a_solution(toy):
+    folder = toy.build / "course" / "one" / "student"
+    assert {path.suffix for path in folder.iterdir()} == {".ipynb", ".md", ".whl"}
+    text = (folder / "one.ipynb").read_text()
+    assert "secret" not in text and "toy/big" not in text and "toy/two" in text
+    cells = {one["id"]: one for one in json.loads(text)["cells"]}
+    assert cells["twice-code"]["source"] == "def twice(x):\n    ..."
+    assert cells["sum-code"]["source"] == "total = ..."
+    assert "secret" in (folder.parent / "instructor" / "one.ipynb").read_text()
+
+
+def test_a_leak_is_found_wherever_it_is(toy, tmp_path):
+    content = load(toy.root / "notebooks" / "one.ipynb")
+    (tmp_path / "hint.md").write_text("return x + x  # the secret of doubling")
+    (found,) = course.leaks(content, tmp_path)
+    assert found.startswith("hint.md: return x + x")
+
+
+SUBMISSIONS = {
+    "right": (RIGHT, 3),
+    "empty": ({}, 0),
+    "half": ({"twice_code": "def twice(x):\n    return 2"}, 1),
+    "syntax error": (RIGHT | {"twice_code": "def twice(x:"}, 1),
+    "endless loop": (RIGHT | {"twice_code": "while True:\n    pass"}, 1),
+    "endless function": (RIGHT | {"twice_code": "def twice(x):\n    while True: pass"}, 1),
+    "ends Python": (RIGHT | {"twice_code": "import os\nos._exit(0)"}, 1),
+    "asks to exit": (RIGHT | {"twice_code": RIGHT["twice_code"] + "\nraise SystemExit"}, 3),
+    "renamed": (RIGHT | {"twice_code": "def double(x):\n    return 2 * x"}, 1),
+    "deleted answer": (RIGHT | {"twice_code": None}, 1),
+    "deleted question and tests": (RIGHT | {"twice": None, "twice_test": None}, 1),
+    "deleted chapter": (RIGHT | {f"cell_{n}": None for n in range(1, 7)}, 3),
+    "other claims": ({"twice_code": "class claims:\n    record = print\ntwice = print"}, 0),
+    "patched package": (
+        {"twice_code": "claims.record = lambda *a, **k: 0\ndef twice(x):\n    return 0"}, 0,
+    ),
+    "redefined objects": (RIGHT | {"twice_code": "size = 0\nseed = -8\ntwice = lambda x: 2"}, 2),
+    "prints": (RIGHT | {"twice_code": "print('x' * 10**6)\n" + RIGHT["twice_code"]}, 3),
+    "magic": (RIGHT | {"twice_code": "%time\n!true\n" + RIGHT["twice_code"]}, 3),
+    "two cells": (
+        RIGHT | {"twice_code": "def half(x):\n    return x", "twice_test": "twice = lambda x: 2*x"},
+        3,
+    ),
+}  # fmt: skip
+
+
+def test_every_kind_of_submission_is_scored(toy, tmp_path, monkeypatch):
+    folder = toy.build / "course" / "one"
+    assigned = load(folder / "assignment.json")
+    course.write(folder / "assignment.json", course.dump(assigned | {"limit": 2}))
+    for name, (changes, _) in SUBMISSIONS.items():
+        (tmp_path / f"{name}.ipynb").write_text(student(toy, **changes))
+    (tmp_path / "no notebook.ipynb").write_text("{")
+    (tmp_path / "late.pdf").write_bytes(b"%PDF\xff")
+    (tmp_path / "a list.ipynb").write_text("[1]")
+    rows = course.grade(Project(toy.root), "one", tmp_path, tmp_path / "out")
+    expected = {f"{name}.ipynb": score for name, (_, score) in SUBMISSIONS.items()}
+    expected |= {"no notebook.ipynb": 0, "late.pdf": 0, "a list.ipynb": 0}
+    assert {name: score for name, score, points in rows} == expected
+    table = (tmp_path / "out" / "scores.csv").read_text().splitlines()
+    assert table[0] == "submission,score,points,toy-twice,toy-sum"
+    assert "half.ipynb,1,3,1,0" in table
+    words = (tmp_path / "out" / "endless loop.ipynb.md").read_text()
+    assert "The answer takes more than 2 s." in words and "a hidden test" in words
+    patched = (tmp_path / "out" / "patched package.ipynb.md").read_text()
+    assert "changes companion.book.claims.record" in patched
+
+
+def test_answers_are_the_code_between_a_question_and_the_next(toy):
+    assigned = load(toy.build / "course" / "one" / "assignment.json")
+    found = answers(student(toy, **RIGHT), assigned["exercises"])
+    assert found == {
+        "toy-twice": RIGHT["twice_code"] + "\n",
+        "toy-sum": RIGHT["sum_code"] + "\n",
+    }
+
+
+def test_a_cohort_has_its_own_seed_and_private_tests(toy, tmp_path):
+    project, private = Project(toy.root), tmp_path / "hidden"
+    private.mkdir()
+    (private / "toy-sum.more.py").write_text(TEST.format("toy/more", "abs(total - 0 * seed - 2)"))
+    made = course.prepared(project, "one", 7, private)
+    ids = [one["id"] for one in made["cells"]]
+    assert ids.index("private-toy-sum-more") == ids.index("sum-test") + 1
+    (parameters,) = [one for one in made["cells"] if "parameters" in course.tags(one)]
+    assert "seed = 7  # of the random numbers" in parameters["source"]
+    with pytest.raises(Problem, match=r"there is no exercise 'toy-no', only toy-twice"):
+        (private / "toy-no.py").write_text("")
+        course.prepared(project, "one", 7, private)
+
+
+def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path):
+    root = tmp_path / "toy"
+    course.shutil.copytree(toy.root, root)
+    path = root / "notebooks" / "one.ipynb"
+    text = path.read_text()
+    path.write_text(text.replace("abs(twice(1) - 2)", "0 * bool(twice)"))
+    with pytest.raises(Problem, match="A stub scores in toy-twice"):
+        course.make(Project(root), "one")
+    path.write_text(text.replace("return x + x", "return x + 2 * x"))
+    with pytest.raises(Problem, match="The solution misses points: toy/two"):
+        course.make(Project(root), "one")
