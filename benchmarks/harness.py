@@ -238,7 +238,8 @@ class Row:
 
     ``work`` says what both sides do and how their results are compared; ``limits`` is what the page
     gives as the reason where a target is not met. ``needs`` are modules, ``official`` asks for the
-    official code: without them the row is left out with that reason.
+    official code: without them the row is left out with that reason. ``differs`` says what the peer
+    does that ours leaves out: such a row is no race between equals, and the page says so.
     """
 
     name: str
@@ -251,6 +252,7 @@ class Row:
     needs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ("torch", "numpy")
     official: bool = False
+    differs: str = ""
 
     def words(self) -> dict[str, Any]:
         """Everything but the measurement, for the page."""
@@ -259,6 +261,7 @@ class Row:
             "peer": self.peer,
             "work": self.work,
             "limits": self.limits,
+            "differs": self.differs,
             "targets": [asdict(target) for target in self.targets],
         }
 

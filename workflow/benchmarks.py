@@ -17,6 +17,14 @@ elapsed time. A ratio is that of the medians, and its range that of neighbouring
 ratio counts, the results of both sides are compared; where they differ, none is given.
 
 """
+UNEQUAL = """
+## Where the work is not the same
+
+These rows compare an algorithm of ours with one that does more, the papers' own code mostly. Their
+ratios say what closed forms and fewer samples save, and nothing about whose program is the
+better one. Each row says below what differs.
+
+"""
 RERUN = """
 ## How to measure again
 
@@ -47,21 +55,32 @@ def pages(project):
 
 
 def page(entries):
-    """All targets in one table, then a section for each row."""
-    lines = [line for entry in entries for line in targets(entry)]
+    """Targets against equals in one table, those that are missed first; then the other rows."""
+    fair = [line for entry in entries if not entry["differs"] for line in targets(entry)]
+    other = [line for entry in entries if entry["differs"] for line in targets(entry)]
+    fair.sort(key=lambda line: line["status"] == "met")
+    return "".join(
+        [
+            INTRODUCTION,
+            _table(fair),
+            UNEQUAL + _table(other) if other else "",
+            *(section(entry) for entry in entries),
+            RERUN,
+        ]
+    )
+
+
+def _table(lines):
+    """How many targets are met, and each of them in a row."""
     met = sum(line["status"] == "met" for line in lines)
     measured = sum(line["status"] in ("met", "not met") for line in lines)
     rows = "".join(_line(line) for line in lines)
-    text = [
-        INTRODUCTION,
+    return (
         f"**{met} of {len(lines)} targets are met**, {measured - met} are not, "
-        f"{len(lines) - measured} were not measured.\n\n",
+        f"{len(lines) - measured} were not measured.\n\n"
         '<div class="companion-claims" tabindex="0"><table>'
-        f"<thead><tr>{HEAD}</tr></thead><tbody>{rows}</tbody></table></div>\n",
-        *(section(entry) for entry in entries),
-        RERUN,
-    ]
-    return "".join(text)
+        f"<thead><tr>{HEAD}</tr></thead><tbody>{rows}</tbody></table></div>\n"
+    )
 
 
 def targets(entry):
@@ -127,6 +146,8 @@ def section(entry):
     """Peer, work, sizes, times, checks, machine and limits of one row."""
     made = entry["measurement"]
     text = [f"\n(benchmark-{entry['name']})=\n## {entry['title']}\n\n{entry['work']}\n\n"]
+    if entry["differs"]:
+        text.append(f"**What differs.** {entry['differs']}\n\n")
     text.append(f"- Peer: {entry['peer']}.\n")
     if made["status"] in ("left out", "failed"):
         said = "Not measured" if made["status"] == "left out" else "Failed"

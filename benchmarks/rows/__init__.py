@@ -16,13 +16,13 @@ from benchmarks.rows import (
 __all__ = ["ROWS"]
 
 ROWS: tuple[Row, ...] = (
-    *linear_vae.ROWS,
-    *deep_vaes.ROWS,
-    *stream.ROWS,
-    *bound.ROWS,
     *mixtures.ROWS,
     *linear_gaussian.ROWS,
     *sigmoid_belief.ROWS,
     *criteria.ROWS,
     *book.ROWS,
+    *linear_vae.ROWS,
+    *deep_vaes.ROWS,
+    *stream.ROWS,
+    *bound.ROWS,
 )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
 from companion import datasets
-from companion.studies.own_elbo.usual_vae import LOG_2PI_E, UsualVAE, entropy_sum
+from companion.studies.own_elbo.usual_vae import UsualVAE, entropy_sum
 
 #: Samples for each point that give the mean squared error.
 DRAWS = 50
@@ -55,13 +55,6 @@ def sampled(vae: UsualVAE, x: Tensor, samples: int) -> Tensor:
     return (likelihood / samples - vae.kl(mean, mean, log_variance)).mean()
 
 
-def given_variances(vae: UsualVAE, log_variance: Tensor, observed: int) -> Tensor:
-    """The entropy sum where the encoder's variances are at hand."""
-    return 0.5 * log_variance.sum() / len(log_variance) - 0.5 * observed * (
-        vae.log_variance + LOG_2PI_E
-    )
-
-
 def reading(setting: Setting) -> Measured:
     points, latent, hidden = setting.pick(10_000, 200), 8, setting.pick(100, 16)
     samples, steps = setting.pick(100, 20), setting.pick(500, 20)
@@ -72,19 +65,12 @@ def reading(setting: Setting) -> Measured:
     with torch.no_grad():
         torch.manual_seed(1)
         whole = alternate(lambda: entropy_sum(vae, x), lambda: sampled(vae, x, samples), repeats)
-        log_variance = vae.encode(x)[1].contiguous()
-        part = alternate(
-            lambda: given_variances(vae, log_variance, observed),
-            lambda: sampled(vae, x, 1),
-            setting.pick(25, 2),
-        )
     ours, peer = (float(value) for value in whole.results)
     return Measured(
-        {"ratio": whole.ratio, "given variances": part.ratio},
+        {"ratio": whole.ratio},
         [
             # Five standard errors of the sampled ELBO, its spread over points included.
             Check("entropy sum, and ELBO from samples", ours, peer, _tolerance(vae, x, samples)),
-            Check("entropy sum with the variances at hand", float(part.results[0]), ours, 1e-12),
         ],
         {
             "data": "image patches",
@@ -113,17 +99,17 @@ def _tolerance(vae: UsualVAE, x: Tensor, samples: int) -> float:
 ROWS = (
     Row(
         name="reading-the-bound",
-        title="Reading the bound at convergence",
+        title="Reading the bound at convergence against 100 samples",
         peer="the ELBO from 100 samples for each point, same network",
         work=(
             "Both start from the data and the trained network: the sum of entropies passes it "
             "through the encoder, the estimate also draws samples and decodes them. At convergence "
-            "both are the same number up to the estimate's own error. With the encoder's variances "
-            "at hand, the sum is compared with one sample."
+            "both are the same number up to the estimate's own error."
         ),
-        targets=(
-            Target("ratio", "times as fast as 100 samples", at_least=90),
-            Target("given variances", "times as fast as one sample, variances given", at_least=500),
+        targets=(Target("ratio", "times as fast as 100 samples", at_least=90),),
+        differs=(
+            "The sum is the bound at convergence only, and the noise variance had to be estimated "
+            "before: 50 samples for each point, which the ratio leaves out."
         ),
         limits="The pass through the encoder, which both need.",
         measure=reading,

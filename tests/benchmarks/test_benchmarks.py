@@ -192,7 +192,7 @@ def test_a_word_selects_rows_and_an_unknown_one_is_refused(capsys):
     assert {r.name for r in command.select(ROWS, "mixture")} >= {"mixture-full", "mixture-pyro"}
     assert command.main(["--rows", "no-such-row"]) == 2
     assert (
-        "No row has 'no-such-row' in its name; the rows are linear-vae" in capsys.readouterr().err
+        "No row has 'no-such-row' in its name; the rows are mixture-full" in capsys.readouterr().err
     )
 
 

@@ -14,6 +14,7 @@ WORDS = {
     "peer": "a <peer>",
     "work": "Both do it.",
     "limits": "Reading the data.",
+    "differs": "",
     "targets": [TARGET],
 }
 MADE = {
@@ -60,6 +61,19 @@ def test_a_target_that_is_met_shows_value_range_and_circumstances():
     ):
         assert words in text
     assert "log-likelihood: -1.5 ≈ -1.5" in text and "load average 0.5" in text
+
+
+def test_rows_whose_work_differs_stand_apart_and_missed_targets_first():
+    slow = {"ratio": {"median": 3.0, "low": 2.0, "high": 3.5, "unit": "×"}}
+    unequal = entry() | {"name": "unequal", "differs": "Theirs draws more."}
+    missed = entry(quantities=slow) | {"name": "missed"}
+    text = page([unequal, entry(), missed])
+    first, second = text.split("## Where the work is not the same")
+    assert "**1 of 2 targets are met**, 1 are not" in first and "unequal" not in first
+    assert first.index("#benchmark-missed") < first.index("#benchmark-work")
+    assert (
+        "**1 of 1 targets are met**" in second and "**What differs.** Theirs draws more." in second
+    )
 
 
 def test_a_target_that_is_not_met_says_why():
