@@ -55,6 +55,20 @@ class GaussianMean(ExponentialFamily):
     def pseudo_entropy(self, natural: Tensor) -> Tensor:
         return -0.5 * self.variance * (natural * natural).sum(-1)
 
+    def excess(self, x: Tensor, natural: Tensor) -> Tensor:
+        """H̃ − log h(x) for all pairs, ``(N, P)``: with m the mean of x, no square of it is left.
+
+        (‖x‖² − ‖μ‖²)/(2σ²) = (f(x) − f(μ))/σ², f(y) = ⟨m, y − m⟩ + ‖y − m‖²/2.
+        """
+        centre = x.mean(0)
+
+        def relative(y: Tensor) -> Tensor:
+            return (y - centre) @ centre + (y - centre).square().sum(-1) / 2
+
+        constant = 0.5 * x.shape[-1] * (LOG_2PI + math.log(self.variance))
+        difference = relative(x)[:, None] - relative(self.variance * natural)
+        return difference / self.variance + constant
+
     def entropy(self, natural: Tensor) -> Tensor:
         """H = (D/2) log(2πeσ²), for every mean."""
         size = natural.shape[-1]

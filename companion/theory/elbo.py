@@ -12,17 +12,12 @@ from torch import Tensor
 from companion.support.doors import door
 from companion.support.tables import Record
 from companion.theory.model import Factor, Model, Parameters
+from companion.theory.terms import entropy_terms, expectation
 from companion.theory.variational import Nodes, Variational
 
 __all__ = ["EntropySum", "elbo", "entropy_sum"]
 
 Form = Literal["auto", "true", "pseudo"]
-
-
-def expectation(weights: Tensor, values: Tensor) -> Tensor:
-    """(1/N) Σ_n Σ_p w_np f_np, where both may lack the axis n, and f the axis p too."""
-    total = (weights * torch.atleast_1d(values)).sum(-1)
-    return total.mean() if total.dim() else total
 
 
 @door
@@ -230,12 +225,11 @@ def weighted_sum(
     pseudo = form == "pseudo" or (form == "auto" and not constant)
     base = torch.zeros_like(posterior)
     entropies: dict[str, Tensor] = {}
+    total = posterior - reweighting
     for factor in model.factors:
-        z, weights = nodes(factor)
-        entropies[factor.name] = expectation(weights, factor.entropy(parameters, z, pseudo))
-        if pseudo and not factor.family.constant_base_measure:
-            base = base + expectation(weights, factor.log_base_measure(x, z))
-    total = posterior - reweighting - torch.stack(list(entropies.values())).sum() + base
+        terms = entropy_terms(factor, parameters, x, nodes(factor), pseudo)
+        entropies[factor.name], base = terms.entropy, base + terms.base_measure
+        total = total - terms.excess
     zero = torch.zeros_like(posterior)
     prior, observable = entropies.pop("prior", zero), entropies.pop("observable", zero)
     kind = "pseudo" if pseudo else "true"

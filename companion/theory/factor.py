@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from companion.families import Family
+from companion.families import Family, GaussianMean
 from companion.families.gaussian import Gaussian
 from companion.support.doors import Guarded
 from companion.theory.variational import Nodes, Variational
@@ -71,6 +71,15 @@ class Factor(Guarded):
             return self.family.located_entropy(*self.located(parameters, z))
         natural = self.natural(parameters, z)
         return self.family.pseudo_entropy(natural) if pseudo else self.family.entropy(natural)
+
+    def excess(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor | None:
+        """Pseudo-entropy less log of the base measure, ``(N, P)``, where both grow with the data.
+
+        ``None`` elsewhere: there their difference loses no digits.
+        """
+        if self.value is not None or not isinstance(self.family, GaussianMean):
+            return None
+        return self.family.excess(x, self.natural(parameters, z))
 
     def log_base_measure(self, x: Tensor, z: Tensor) -> Tensor:
         """log of the base measure, broadcastable to ``(N, P)``."""

@@ -12,9 +12,10 @@ from torch import Tensor
 from companion.support.checks import all_finite
 from companion.support.doors import door
 from companion.support.tables import Record
-from companion.theory.elbo import expectation, expected_log_probs
+from companion.theory.elbo import expected_log_probs
 from companion.theory.identity import full_direction
 from companion.theory.model import Model, Parameters
+from companion.theory.terms import entropy_terms
 from companion.theory.variational import Variational
 
 __all__ = ["FactorIdentities", "FactorIdentity", "factor_identities"]
@@ -26,21 +27,23 @@ class FactorIdentity(Record):
 
     ``slope`` is the left side, by automatic differentiation at fixed entropies of q;
     ``cross_entropy`` is −E_q̄[log p_k], ``entropy`` the expected (pseudo-)entropy, ``base_measure``
-    E[log h_k], all in nats per data point. The sum over factors is the identity that
-    :func:`companion.verify` checks. ``slope`` of the first factor, the prior, includes the slope of
-    the mean entropy of q, which is not zero only if the prior is fixed and v therefore rescales q.
+    E[log h_k], ``excess`` the difference of these two, all in nats per data point. The sum over
+    factors is the identity that :func:`companion.verify` checks. ``slope`` of the first factor, the
+    prior, includes the slope of the mean entropy of q, which is not zero only if the prior is fixed
+    and v therefore rescales q.
     """
 
     name: str
     cross_entropy: float
     entropy: float
     base_measure: float
+    excess: float
     slope: float
 
     @property
     def gap(self) -> float:
-        """The right side, ``entropy`` − ``cross_entropy`` − ``base_measure``."""
-        return self.entropy - self.cross_entropy - self.base_measure
+        """The right side, ``excess`` − ``cross_entropy``."""
+        return self.excess - self.cross_entropy
 
     @property
     def residual(self) -> float:
@@ -111,14 +114,14 @@ def factor_identities(
         )
     shared, lines = q.nodes(), []
     for factor in model.factors:
-        z, weights = factor.nodes(q, shared)
-        entropy = factor.entropy(parameters, z, pseudo=True)
+        terms = entropy_terms(factor, parameters, data, factor.nodes(q, shared), pseudo=True)
         lines.append(
             FactorIdentity(
                 name=factor.name,
                 cross_entropy=-float(expected[factor.name]),
-                entropy=float(expectation(weights, entropy)),
-                base_measure=float(expectation(weights, factor.log_base_measure(data, z))),
+                entropy=float(terms.entropy),
+                base_measure=float(terms.base_measure),
+                excess=float(terms.excess),
                 slope=float(slopes[factor.name]),
             )
         )

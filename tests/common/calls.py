@@ -474,9 +474,9 @@ NOTHING_TO_GET_WRONG = {
     "verify_pyro",  # takes programs with sites; tests/models/own has its doors
 }
 
-#: The machinery behind ``check_criterion`` and ``verify_module``.
+#: The machinery behind ``check_criterion``, ``verify_module`` and ``entropy_sum``.
 MACHINERY = tuple(
-    f"theory.{name}." for name in ("equations", "module_sides", "module_state", "solvers")
+    f"theory.{name}." for name in ("equations", "module_sides", "module_state", "solvers", "terms")
 )
 
 #: Methods that take arrays of arguments or are asked by the package only.

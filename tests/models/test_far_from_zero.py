@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -86,13 +87,58 @@ def test_mixtures_of_gaussians_and_their_em(covariance, offset):
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-@pytest.mark.parametrize("noise", ["scalar", "pixel", "head"])
+@pytest.mark.parametrize("noise", ["scalar", "pixel", "head", "fixed"])
 def test_vaes(noise, offset):
-    vae, encoder = models.GaussianVAE(4, 2, (5,), noise=noise), models.Encoder(4, 2)
+    variance = 0.5 if noise == "fixed" else None
+    vae = models.GaussianVAE(4, 2, (5,), noise=noise, variance=variance)
+    encoder = models.Encoder(4, 2)
     parameters = vae.initial_parameters(generator("vae"))
     parameters["mean.bias"] = parameters["mean.bias"] + offset
     q = encoder.posterior(encoder.initial_parameters(generator("encoder")), data(0.0))
     held(vae, parameters, q, data(offset), offset)
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_pseudo_entropies_of_a_known_variance_are_those_of_fifty_digits(offset):
+    variance, x = 0.3, data(offset)
+    model = models.FamilyMixture(families.GaussianMean(variance), 4, 2)
+    p = {"prior_logits": draw(2, g=generator("known")), "natural": x[:2] / variance}
+    q = model.posterior(p, x)
+    report = held(model, p, q, x, offset)
+    with mpmath.workdps(50):
+        weights = [[mpmath.mpf(w) for w in row] for row in q.probabilities.tolist()]
+        squares = [mpmath.fsum(mpmath.mpf(v) ** 2 for v in row) for row in x.tolist()]
+        means = [[variance * mpmath.mpf(v) for v in row] for row in p["natural"].tolist()]
+        of_means = [mpmath.fsum(m**2 for m in row) for row in means]
+        constant = 2 * mpmath.log(2 * mpmath.pi * variance)
+        terms = [
+            w * ((m - square) / (2 * mpmath.mpf(variance)) - constant)
+            for row, square in zip(weights, squares, strict=True)
+            for w, m in zip(row, of_means, strict=True)
+        ]
+        wanted = float(mpmath.fsum(terms) / len(terms) * 2)
+    found = report.entropy_sum - report.posterior_entropy + report.prior_entropy
+    assert found == pytest.approx(wanted, abs=allowed(offset) * (1 + abs(report.gap)))
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("kind", [*COVARIANCES, "known", "linear"])
+def test_sequences(kind, offset):
+    x, g = data(offset).reshape(6, 10, 4), generator("sequences")
+    emission = models.GaussianMixture(4, 2, "full" if kind in ("known", "linear") else kind)
+    if kind == "known":
+        emission = models.FamilyMixture(families.GaussianMean(0.5), 4, 2)
+    model = models.LinearDynamical(4, 2) if kind == "linear" else models.HiddenMarkov(emission)
+    parameters = model.initial_parameters(g)
+    centre = x.mean((0, 1))
+    shift = {"linear": {"mean": centre}, "known": {"natural": x[0, :2] / 0.5}}
+    parameters |= shift.get(kind, {"means": centre + draw(2, 4, g=g)})
+    report = held(model, parameters, None, x, offset)
+    if kind in COVARIANCES:  # means and widths, and no natural parameters, are read
+        assert report.relative_residual < 1e-13
+    assert report.elbo == pytest.approx(
+        float(model.log_likelihood(parameters, x)), abs=allowed(offset) * (1 + abs(report.elbo))
+    )
 
 
 @pytest.mark.parametrize("offset", OFFSETS)

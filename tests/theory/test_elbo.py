@@ -252,3 +252,12 @@ def test_true_and_pseudo_forms_are_named():
     assert entropy_sum(*point("sbn/exact"), form="pseudo").form == "pseudo"
     assert entropy_sum(*point("mixture-poisson/exact")).form == "pseudo"
     assert entropy_sum(*point("sbn/exact"), form="true").form == "true"
+
+
+@pytest.mark.parametrize("form", ("auto", "pseudo"))
+@some_cases("vae-known", "poisson", "chain", "vae-scalar", "deep")
+def test_the_total_is_the_sum_of_the_terms_that_are_shown(name, form):
+    found = entropy_sum(*point(name), form)
+    parts = [found.posterior, -found.prior, -found.observable, found.base_measure]
+    parts += [-each for each in found.hidden.values()]
+    assert math.fsum(map(float, parts)) == pytest.approx(float(found.total), rel=1e-12)

@@ -27,7 +27,7 @@ _NEVER = 1e-300
 class Step(Factor):
     """A factor of a chain, which occurs at many steps; of x some may be missing."""
 
-    take_any = ("log_prob", "log_base_measure")
+    take_any = ("log_prob", "log_base_measure", "excess")
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,13 @@ class Emission(Step):
     """p(x_t | z_t) at every step that was observed: the nodes are K states for each step."""
 
     def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
-        natural = self.natural(parameters, z[: z.shape[-1]])
-        log_prob = self.family.pairwise_log_prob(filled(x).flatten(0, 1), natural)
-        return log_prob.reshape(len(x), -1)
+        rows, states = filled(x).flatten(0, 1), z[: z.shape[-1]]
+        return super().log_prob(parameters, rows, states).reshape(len(x), -1)
+
+    def excess(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor | None:
+        rows, states = filled(x).flatten(0, 1), z[: z.shape[-1]]
+        excess = super().excess(parameters, rows, states)
+        return None if excess is None else excess.reshape(len(x), -1)
 
     def log_base_measure(self, x: Tensor, z: Tensor) -> Tensor:
         base = self.family.log_base_measure(filled(x))
@@ -96,6 +100,8 @@ class HiddenMarkov(Model):
     @property
     def factors(self) -> tuple[Factor, ...]:
         size, family = self.components, self.emission.family
+        seen = self.emission.factors[-1]
+        located = seen.located
         return (
             Step(
                 *("prior", Categorical(), lambda p, z: p["prior_logits"], lambda z: z),
@@ -108,12 +114,10 @@ class HiddenMarkov(Model):
                 marginal=_chain(MarkovChain.pair_nodes),
             ),
             Emission(
-                *(
-                    "observable",
-                    family,
-                    lambda p, z: z @ self.emission.component_natural(self._own(p)),
-                ),
+                *("observable", family),
+                natural=lambda p, z: seen.natural(self._own(p), z),
                 marginal=_chain(MarkovChain.observed_nodes),
+                located=None if located is None else lambda p, z: located(self._own(p), z),
             ),
         )
 

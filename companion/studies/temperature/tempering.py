@@ -10,8 +10,9 @@ from torch import Tensor
 
 from companion.families import Family
 from companion.support.doors import door
-from companion.theory.elbo import expectation, expected_log_probs
+from companion.theory.elbo import expected_log_probs
 from companion.theory.model import Model, Parameters
+from companion.theory.terms import expectation
 from companion.theory.variational import Variational
 
 __all__ = [

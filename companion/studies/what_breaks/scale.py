@@ -15,7 +15,8 @@ from companion import fit
 from companion.families import Poisson, SphericalGaussian
 from companion.models import Encoder, GaussianVAE
 from companion.studies.what_breaks.record import Counterexample, climb
-from companion.theory.elbo import entropy_sum, expectation
+from companion.theory.elbo import entropy_sum
+from companion.theory.terms import expectation
 from companion.theory.variational import gauss_hermite
 
 __all__ = ["known_noise", "poisson", "without_scale"]
