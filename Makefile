@@ -8,6 +8,8 @@ PORT ?= 8000
 GRID ?= workflow/sweeps/linear-vae.yaml
 # Chapters to make alone, by numbers or starts of their names: 5, "probabilistic theorem-1".
 CHAPTERS ?=
+# The chapter that `make chapter` writes.
+NAME ?=
 # What `make course` and `make grade` work on, beside CHAPTER: another seed, a folder of private tests
 # (one file LABEL.py for each), and a folder of submissions.
 CHAPTER ?=
@@ -18,13 +20,13 @@ SUBMISSIONS ?= submissions
 RUNS ?= 1
 
 # What is given reaches recipes as variables of the shell, word for word: neither make nor it reads them.
-GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS CHAPTERS CHAPTER SEED HIDDEN SUBMISSIONS
+GIVEN := TIER PORT GRID ROWS OFFICIAL ORDER RUNS CHAPTERS CHAPTER SEED HIDDEN SUBMISSIONS NAME
 SOME = $(if $(CHAPTERS),--chapters $$CHAPTERS)
 $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock setup-grading book pdf course grade \
+.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock setup-grading book pdf chapter course grade \
 	test test-setup test-slurm sweep bench \
 	mutants faults serve reference lint lock clean
 
@@ -110,6 +112,9 @@ reference: setup ## measure the claims anew and rewrite reference/claims.json, f
 # otter-grader's pins do not agree with the book's: it runs in an environment of its own, .venv-grading.
 setup-grading: setup
 	@"$(RUN)" -m workflow.grading_setup
+
+chapter: setup ## write a chapter that runs, to be made your own (NAME=my-topic)
+	@"$(RUN)" -m workflow.new_chapter "$$NAME"
 
 course: setup-grading ## make an assignment of CHAPTER (all: leave it out), graded as proof (SEED=7, HIDDEN=folder)
 	@"$(RUN)" -m workflow.course make $(if $(CHAPTER),"$$CHAPTER") --otter .venv-grading/bin/python \
