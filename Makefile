@@ -129,8 +129,8 @@ sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); re
 bench: setup-bench ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1)
 	@"$(RUN)" -m benchmarks --rows "$$ROWS" --official "$$OFFICIAL" $(if $(QUICK),--quick)
 
-mutants: setup-test ## plant mistakes in the package and see that tests notice each (some minutes)
-	@"$(RUN)" -m tests.mutation.run
+mutants: setup-test ## plant mistakes in the package and see that tests notice each (BOOK=1: claims of chapters)
+	@"$(RUN)" -m tests.mutation.$(if $(BOOK),chapters,run)
 
 faults: setup-test ## kill, cut and fill what a small book is made of, and see that each is survived (SHORT=1)
 	@"$(RUN)" -m tests.faults.run $(if $(SHORT),--short,--record)

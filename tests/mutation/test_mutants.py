@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import json
 
 import pytest
 
-from tests.mutation import run
+from tests.mutation import chapters, run
 from tests.mutation.mutants import MUTANTS, Mutant
 
 
@@ -17,6 +18,40 @@ def test_the_text_of_every_mutant_is_still_there(mutant):
     assert changed != source
     assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)), "it must change the code"
     assert (run.ROOT / mutant.tests).is_file()
+
+
+@pytest.mark.parametrize("mutant", chapters.NOTICES, ids=lambda mutant: mutant.name)
+def test_the_text_of_every_mutant_of_chapters_is_still_there(mutant):
+    source = (run.ROOT / "companion" / mutant.file).read_text(encoding="utf-8")
+    assert ast.dump(ast.parse(run.mutated(mutant, source))) != ast.dump(ast.parse(source))
+    for chapter in chapters.NOTICES[mutant]:
+        assert (run.ROOT / "notebooks" / f"{chapter}.ipynb").is_file()
+
+
+def test_every_chapter_must_notice_something():
+    listed = {chapter for each in chapters.NOTICES.values() for chapter in each}
+    assert listed == {path.stem for path in (run.ROOT / "notebooks").glob("*.ipynb")}
+
+
+@pytest.mark.slow
+def test_a_claim_and_nothing_else_notices(tmp_path):
+    """A chapter that raises has not noticed; a claim that fails has."""
+    cell = "claims.record('a/b', 'A.', {}, at_most=1, source='x')"
+    for name, sources in {
+        "quiet": [cell.format(0.5)],
+        "raises": [cell.format(0.5), "1 / 0"],
+        "fails": ["1 / 0", cell.format(2)],
+    }.items():
+        texts = ["from companion.book import claims", *sources]
+        cells = [{"cell_type": "code", "metadata": {}, "source": [text]} for text in texts]
+        path = tmp_path / "notebooks" / f"{name}.ipynb"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    found = {
+        name: chapters.executed(run.ROOT, name, tmp_path) for name in ("quiet", "raises", "fails")
+    }
+    assert [list(each.failing) for each in found.values()] == [[], [], ["a/b"]]
+    assert [len(each.errors) for each in found.values()] == [0, 1, 1]
 
 
 def test_names_are_unique_and_there_are_enough():
