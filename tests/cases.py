@@ -90,6 +90,8 @@ def label(model: Model) -> str:
         return f"hidden-markov-{type(model.emission.family).__name__.lower()}"
     if isinstance(model, models.LinearDynamical):
         return f"linear-dynamical-{model.initial}"
+    if isinstance(model, models.GaussianProcess):
+        return "process-exact" if model.inducing is None else "process-inducing"
     if isinstance(model, models.BoltzmannMachine):
         return "restricted-boltzmann" if model.restricted else "boltzmann"
     kind = SHORT.get(type(model), type(model).__name__.lower())
@@ -127,8 +129,8 @@ def continuous_q(x: Tensor) -> dict[str, Build]:
 def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
     """Every q that fits the model; ``None`` is its exact posterior."""
     exact: dict[str, Build | None] = {"exact": None}
-    if isinstance(model, models.HiddenMarkov | models.LinearDynamical):
-        return exact | {"chain": shown.q}
+    if isinstance(model, models.HiddenMarkov | models.LinearDynamical | models.GaussianProcess):
+        return exact | {"chain" if model.columns is None else "any": shown.q}
     if model.states is not None:
         exact["tabulated"] = tabulated(model.states, len(shown.x))
         bits = isinstance(model, BeliefNet)

@@ -6,6 +6,7 @@ from companion.models.chains.hidden_markov import HiddenMarkov
 from companion.models.chains.linear_dynamical import LinearDynamical
 from companion.models.chains.markov import MarkovChain
 from companion.models.chains.sequences import padded
+from companion.models.gaussian_process import GaussianProcess
 from companion.models.general import GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
 from companion.models.mixtures.base import Mixture
@@ -32,6 +33,7 @@ __all__ = [
     "FamilyMixture",
     "GaussianChain",
     "GaussianMixture",
+    "GaussianProcess",
     "GaussianVAE",
     "GenerativeModel",
     "HiddenMarkov",

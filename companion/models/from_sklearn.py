@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from companion.models import PPCA, FactorAnalysis, GaussianMixture
+from companion.models import PPCA, FactorAnalysis, GaussianMixture, GaussianProcess
 from companion.models.linear_gaussian import check_noise
 from companion.support.checks import as_numbers
 from companion.support.doors import door
@@ -23,7 +23,10 @@ _COVARIANCE = {"spherical": "spherical", "diag": "diagonal", "full": "full", "ti
 
 @door
 def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
-    """The model and parameters of a fitted ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
+    """The model and parameters of a fitted estimator of scikit-learn.
+
+    Those are ``GaussianMixture``, ``PCA``, ``FactorAnalysis`` and ``GaussianProcessRegressor`` with
+    a kernel ``ConstantKernel() * RBF() + WhiteKernel()``, whose data is one row, ``y_train_``.
 
     The parameters are those that scikit-learn reports, converted but not corrected. Two of its
     conventions keep them from a stationary point of the likelihood, and show as a gap:
@@ -50,13 +53,15 @@ def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
     """
     from sklearn.decomposition import PCA as SkPCA
     from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
+    from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.mixture import GaussianMixture as SkGaussianMixture
     from sklearn.utils.validation import check_is_fitted
 
-    if not isinstance(estimator, SkPCA | SkFactorAnalysis | SkGaussianMixture):
+    known = SkPCA | SkFactorAnalysis | SkGaussianMixture | GaussianProcessRegressor
+    if not isinstance(estimator, known):
         raise ValueError(
-            "estimator must be a scikit-learn GaussianMixture, PCA or FactorAnalysis: "
-            f"got {type(estimator).__name__}"
+            "estimator must be a scikit-learn GaussianMixture, PCA, "
+            f"GaussianProcessRegressor or FactorAnalysis: got {type(estimator).__name__}"
         )
     # NotFittedError is a ValueError with a clear sentence of its own.
     check_is_fitted(estimator)
@@ -64,6 +69,8 @@ def from_sklearn(estimator: Any) -> tuple[Model, dict[str, Tensor]]:
         return _from_pca(estimator)
     if isinstance(estimator, SkFactorAnalysis):
         return _linear(FactorAnalysis, estimator, 1.0)
+    if isinstance(estimator, GaussianProcessRegressor):
+        return _from_process(estimator)
     return _from_mixture(estimator)
 
 
@@ -116,3 +123,23 @@ def _from_mixture(estimator: Any) -> tuple[GaussianMixture, dict[str, Tensor]]:
         _tensor(estimator.weights_), _tensor(estimator.means_), _tensor(estimator.covariances_)
     )
     return model, parameters
+
+
+def _from_process(estimator: Any) -> tuple[GaussianProcess, dict[str, Tensor]]:
+    kernel = getattr(estimator, "kernel_", None)
+    terms: list[Any] = [kernel, getattr(kernel, "k1", None), getattr(kernel, "k2", None)]
+    terms += [getattr(terms[1], "k1", None), getattr(terms[1], "k2", None)]
+    names = ["Sum", "Product", "WhiteKernel", "ConstantKernel", "RBF"]
+    if [type(term).__name__ for term in terms] != names or _tensor(estimator.alpha).dim():
+        raise ValueError(
+            "estimator must have a kernel ConstantKernel() * RBF() + WhiteKernel(), in this order, "
+            f"and one number alpha: got {kernel}"
+        )
+    _, _, white, amplitude, rbf = terms
+    model = GaussianProcess(_tensor(estimator.X_train_))
+    scales = _tensor(rbf.length_scale).expand(model.inputs.shape[1])
+    return model, {
+        "prior_log_variance": _tensor(amplitude.constant_value).log(),
+        "log_lengthscale": scales.log().clone(),
+        "log_variance": _tensor(white.noise_level + estimator.alpha).log(),
+    }

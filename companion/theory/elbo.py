@@ -130,20 +130,25 @@ class EntropySum(Record):
         return entropy_rows(self.form, self.hidden, values, float(self.reweighting))
 
 
+#: Factors that are no layers, as tables name their entropies.
+_NAMED = {"joint": "entropy of latents and observables", "tied": "price of a tied q"}
+
+
 def entropy_rows(
     form: str, hidden: Mapping[str, Any], values: Iterable[Any], reweighting: float = 0.0
 ) -> list[tuple[str, float]]:
     """Labels and values of an entropy sum; ``values`` without the hidden layers, in its order."""
     posterior, prior, observable, base_measure, total = map(float, values)
     pseudo = "pseudo-" if form == "pseudo" else ""
+    layer = f"average {pseudo}entropy of layer "
+    hidden_rows = [(_NAMED.get(name, layer + name), float(h)) for name, h in hidden.items()]
     if "joint" in hidden:
-        joint = ("entropy of latents and observables", float(hidden["joint"]))
-        return [("average entropy of q", posterior), joint, ("entropy sum", total)]
+        return [("average entropy of q", posterior), *hidden_rows, ("entropy sum", total)]
     return [
         ("average entropy of q", posterior),
         *([("cost of reweighting", reweighting)] if reweighting else []),
         (f"{pseudo}entropy of the prior", prior),
-        *((f"average {pseudo}entropy of layer {name}", float(h)) for name, h in hidden.items()),
+        *hidden_rows,
         (f"expected {pseudo}entropy of the observables", observable),
         *([("base measures", base_measure)] if pseudo else []),
         ("entropy sum", total),

@@ -117,7 +117,11 @@ def test_stopping_early_leaves_a_gap():
 @pytest.mark.parametrize(
     ("estimator", "error", "sentence"),
     (
-        (KMeans(2), ValueError, "must be a scikit-learn GaussianMixture, PCA or .* got KMeans"),
+        (
+            KMeans(2),
+            ValueError,
+            "must be a scikit-learn GaussianMixture, PCA, .* got KMeans",
+        ),
         ("PCA", ValueError, "FactorAnalysis: got str"),
         (PCA, ValueError, "FactorAnalysis: got ABCMeta"),
         (PCA(2), NotFittedError, "This PCA instance is not fitted yet"),

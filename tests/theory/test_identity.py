@@ -116,9 +116,10 @@ def _on_prior(name: str, model) -> bool:
 
 
 # Not where one matrix reads z and gives the logits or means: its block of v serves both factors;
-# nor where the first state of a chain has its law from all others.
+# nor where the first state of a chain has its law from all others, nor where a price moves with
+# both scales.
 MIXED = [f"{kind}-fixed-0-hidden" for kind in ("vae-known", "bernoulli-vae", "categorical-vae")]
-MIXED.append("linear-dynamical-stationary")
+MIXED += ["linear-dynamical-stationary", "process-inducing"]
 
 
 @pytest.mark.parametrize("name", [n for n in names() if not n.startswith(tuple(MIXED))])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 
 import torch
@@ -12,17 +11,10 @@ from torch import Tensor
 from companion import families, models, variational
 from companion.models import FamilyMixture
 from companion.models.vae.gaussian import Noise
+from companion.studies.catalogue.beyond import beyond
 from companion.studies.catalogue.data import DATA_OF, samples
-from companion.studies.catalogue.distributions import (
-    Build,
-    chain,
-    encoder,
-    gaussian,
-    mean_field,
-    tabulated,
-)
-from companion.theory.model import Model, normal_draws
-from companion.theory.variational import Variational
+from companion.studies.catalogue.distributions import encoder, gaussian, mean_field, tabulated
+from companion.studies.catalogue.entry import Entry, perturbed
 
 __all__ = ["Entry", "entries", "perturbed"]
 
@@ -30,59 +22,7 @@ _DISCRETE = "discrete-data-vaes"
 _FACTORS = "factor-analysis-and-deep-belief-nets"
 _OWN = "verify-your-own-model"
 _VAES = "vaes-three-entropies"
-_TIME = "time-series"
 _UNDIRECTED = "boltzmann-machines"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A model with one q and real data ``x``; ``q=None`` stands for the exact posterior.
-
-    ``q`` draws a random distribution of its kind. ``contains_posterior`` says that the exact
-    posterior is among them: then both share their stationary points. ``start`` gives the shapes of
-    the parameters of a model that does not know them. ``fixed`` names parameters that learning
-    leaves alone, ``seed`` chooses its start; ``chapter`` is the name of the model's chapter.
-    """
-
-    name: str
-    chapter: str
-    model: Model
-    x: Tensor
-    q: Build | None = None
-    contains_posterior: bool = False
-    start: Mapping[str, Tensor] | None = None
-    fixed: tuple[str, ...] = ()
-    seed: int = 0
-
-    def initial(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Parameters to start learning from."""
-        if self.start is not None:
-            return dict(self.start)
-        if isinstance(self.model, models.Mixture | models.HiddenMarkov):
-            return self.model.random_start(self.x, generator)
-        return self.model.initial_parameters(generator)
-
-    def random(self, generator: torch.Generator) -> tuple[dict[str, Tensor], Variational]:
-        """Parameters and q at random, away from zeros and symmetries where mistakes might hide."""
-        start = self.start or self.model.initial_parameters(generator)
-        parameters = perturbed(start, generator)
-        for name, value in parameters.items():
-            if name.endswith("cholesky"):  # only what lies below the diagonal is a parameter
-                parameters[name] = torch.tril(value, -1)
-        if self.q is None:
-            return parameters, self.model.posterior(parameters, self.x)
-        q = self.q(generator)
-        if isinstance(q, variational.Amortized):  # encoders start from biases of zero
-            q = q.with_parameters(perturbed(q.parameters, generator))
-        return parameters, q
-
-
-def perturbed(values: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Parameters away from zeros and symmetries, where a mistake might not show."""
-    return {
-        name: value + 0.4 * normal_draws(*value.shape, generator=generator)
-        for name, value in values.items()
-    }
 
 
 def entries(
@@ -103,7 +43,7 @@ def entries(
         _vaes(data, latent),
         _discrete_vaes(data, latent),
         _sparse(data),
-        _chains(data, latent, components),
+        beyond(data, latent, components),
     )
     return tuple(entry for some in lists for entry in some)
 
@@ -237,18 +177,3 @@ def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         name = "sparse coding" + ("" if learnable else ", unit scale")
         model = models.SparseCoding(x.shape[1], 2, learnable)
         yield Entry(name, "sparse-coding", model, x, gaussian(len(x), 2, full))
-
-
-def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
-    quakes, flows = data["quakes"], data["flows"]
-    counts = FamilyMixture(families.Poisson(), quakes.shape[-1], components)
-    real = models.GaussianMixture(flows.shape[-1], components)
-    for mixture, x, name in ((counts, quakes, "Poisson"), (real, flows, "Gaussian")):
-        hidden, q = models.HiddenMarkov(mixture), chain(models.MarkovChain, x, components)
-        for free in ((), (q, True)):
-            yield Entry(f"hidden Markov, {name}", _TIME, hidden, x, *free)
-    q = chain(models.GaussianChain, flows, latent)
-    for initial in ("free", "stationary"):
-        system = models.LinearDynamical(flows.shape[-1], latent, initial)
-        for free in ((), (q, True)):
-            yield Entry(f"linear dynamical, {initial} start", _TIME, system, flows, *free)

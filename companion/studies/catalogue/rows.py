@@ -172,6 +172,7 @@ def _prior_in_words(factor: Factor, parameters: Parameters, q: Variational) -> s
 
 
 def _base_in_words(factors: Sequence[Factor]) -> str:
+    factors = [factor for factor in factors if factor.name != "tied"]  # no distribution of its own
     if not all(isinstance(factor.family, ExponentialFamily) for factor in factors):
         return "none: not exponential"
     varying = [factor.value is None for factor in factors if not _constant(factor)]
@@ -201,6 +202,9 @@ def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variatio
     for factor in factors:
         symbol = {"prior": "z", "observable": "x|z", "joint": "x,z"}.get(factor.name, factor.name)
         entropy = "H" if _constant(factor) else "H̃"
+        if factor.name == "tied":
+            terms.append("price")
+            continue
         average = "E " if _depends_on_z(factor, parameters, factor.nodes(q).z) else ""
         terms.append(f"{average}{entropy}[{symbol}]")
         if not _constant(factor):

@@ -109,6 +109,7 @@ def statements_of(model: Model, names: Iterable[str]) -> list[tuple[Statement, d
     return [_prior(type(model.factors[0].family).__name__, blocks)] + [
         _conditional(model, type(factor.family).__name__, factor.name, blocks)
         for factor in model.factors[1:]
+        if factor.name != "tied"  # a price, with no slope along v
     ]
 
 

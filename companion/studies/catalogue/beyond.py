@@ -1,0 +1,49 @@
+"""Models that no paper of this line treats, each with the data and the q that it is shown with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from companion import families, models
+from companion.models import FamilyMixture
+from companion.studies.catalogue.distributions import chain, gaussian
+from companion.studies.catalogue.entry import Entry
+
+__all__ = ["beyond"]
+
+_PROCESS = "gaussian-processes"
+_TIME = "time-series"
+
+
+def beyond(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
+    """Time series and Gaussian processes; ``latent`` and ``components`` as for ``entries``."""
+    yield from _chains(data, latent, components)
+    yield from _processes(data)
+
+
+def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
+    quakes, flows = data["quakes"], data["flows"]
+    counts = FamilyMixture(families.Poisson(), quakes.shape[-1], components)
+    real = models.GaussianMixture(flows.shape[-1], components)
+    for mixture, x, name in ((counts, quakes, "Poisson"), (real, flows, "Gaussian")):
+        hidden, q = models.HiddenMarkov(mixture), chain(models.MarkovChain, x, components)
+        for free in ((), (q, True)):
+            yield Entry(f"hidden Markov, {name}", _TIME, hidden, x, *free)
+    q = chain(models.GaussianChain, flows, latent)
+    for initial in ("free", "stationary"):
+        system = models.LinearDynamical(flows.shape[-1], latent, initial)
+        for free in ((), (q, True)):
+            yield Entry(f"linear dynamical, {initial} start", _TIME, system, flows, *free)
+
+
+def _processes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    """Each row of the data is a function, seen at as many inputs as there are columns."""
+    x = data["phenols"]
+    inputs = torch.arange(x.shape[1], dtype=x.dtype)[:, None]
+    for name, inducing in (("exact", None), ("inducing points", inputs[::2] + 0.5)):
+        process = models.GaussianProcess(inputs, inducing)
+        for q in (None, gaussian(len(x), process.latent_size, full=True)):
+            yield Entry(f"Gaussian process, {name}", _PROCESS, process, x, q, q is not None)

@@ -1,0 +1,1 @@
+"""Gaussian processes: predictions, inducing points, and oracles for both."""
