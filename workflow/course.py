@@ -190,17 +190,18 @@ def leaks(notebook, folder):
     wanted = {line.strip() for cell in secret for line in source(cell).splitlines()}
     wanted = {line for line in wanted if len(line) >= SHORT and line not in stubs + given}
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix == ".whl":
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        looked_for = wanted
+        if path.suffix == ".whl":  # the package may well have a line that a solution has
             with zipfile.ZipFile(path) as archive:
-                texts = [
-                    archive.read(name).decode("utf-8", "replace") for name in archive.namelist()
-                ]
-        elif path.suffix == ".ipynb":
-            texts = ["\n".join(map(source, load(path)["cells"]))]
+                members = [archive.read(name) for name in archive.namelist()]
+            text = "\n".join(member.decode("utf-8", "replace") for member in members)
+            looked_for = {source(cell).strip() for cell in secret if len(source(cell)) >= SHORT}
         else:
-            texts = [path.read_text("utf-8")] if path.is_file() else []
-        found += [f"{path.name}: {line}" for line in sorted(wanted) for t in texts if line in t]
+            text = path.read_text("utf-8")
+            if path.suffix == ".ipynb":
+                text = "\n".join(map(source, load(path)["cells"]))
+        found += [f"{path.name}: {words}" for words in sorted(looked_for) if words in text]
     return found
 
 

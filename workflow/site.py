@@ -3,38 +3,19 @@
 The finished site takes the place of the one before as a whole; a failed build leaves that alone.
 """
 
-import base64
-import io
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 from workflow import finish, progress, publish
-from workflow.exercises import without_solutions
-from workflow.numbers import number_cells
+from workflow.launch import standalone
 from workflow.progress import Problem
 from workflow.project import Project, load, pages_digest, sealed, write
 from workflow.stage import stage
-
-CARRIED = """\
-# This copy of the chapter carries the package it uses, so that it runs on its own.
-# It needs: pip install {requirements}
-import base64, importlib.util, io, sys, tarfile, tempfile
-
-if importlib.util.find_spec("companion") is None:
-    folder = tempfile.mkdtemp()
-    archive = "{archive}"
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive))) as package:
-        package.extraction_filter = getattr(tarfile, "data_filter", None)  # from Python 3.11.4 on
-        package.extractall(folder)
-    sys.path.insert(0, folder)
-"""
 
 
 def build(project):
@@ -94,49 +75,6 @@ def sphinx(project, folder):
     if result.returncode:
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, folder)}")
     return folder / "jupyter-book" / "_build" / "html"
-
-
-def standalone(project, chapter):
-    """The chapter's source, with the package it imports inside: no outputs, nothing else needed.
-
-    Exercises have stubs in it in place of their solutions, and their public tests.
-    """
-    notebook = without_solutions(load(project.notebook(chapter)))
-    cell: dict[str, object] = {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": "carried-package",
-        "metadata": {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]},
-        "outputs": [],
-        "source": CARRIED.format(
-            requirements=_requirements(project), archive=_archive(project, chapter)
-        ),
-    }
-    number_cells(notebook, project.numbers)
-    notebook["cells"].insert(1, cell)
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-def _archive(project, chapter):
-    """The package as the chapter needs it, core and own study; equal for equal sources."""
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:xz", preset=9) as archive:
-        for path in project.package_files(chapter):
-            content = path.read_bytes()
-            entry = tarfile.TarInfo(path.relative_to(project.root).as_posix())
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _requirements(project):
-    import tomllib
-
-    path = project.root / "pyproject.toml"
-    if not path.is_file():
-        return "matplotlib numpy"
-    listed = tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"]
-    return " ".join(f'"{name}"' for name in listed)
 
 
 def _excerpt(output, build):

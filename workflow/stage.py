@@ -18,6 +18,7 @@ from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
 from workflow import further, pages
 from workflow.exercises import exercises, folded, without_solutions
+from workflow.launch import BRANCH
 from workflow.numbers import number_cells, numbered
 from workflow.progress import Problem
 from workflow.project import (
@@ -257,7 +258,8 @@ def configuration(project):
     theme = sphinx.setdefault("html_theme_options", {})
     theme["extra_footer"] = footer(project, address)
     if address:
-        config["repository"] = {"url": address, "branch": "main", "path_to_book": ""}
+        # The branch is that of the launch buttons, whose notebooks carry the package.
+        config["repository"] = {"url": address, "branch": BRANCH, "path_to_book": ""}
         config["launch_buttons"] = {"notebook_interface": "jupyterlab", "thebe": False}
         config["launch_buttons"]["binderhub_url"] = "https://mybinder.org"
         config["launch_buttons"]["colab_url"] = "https://colab.research.google.com"
