@@ -14,6 +14,18 @@ HOME = Path(__file__).resolve().parents[2]
 LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MACROS = re.compile(r"\\(ELBO|KL|E|H|N|R|T|tr|diag|argmax)(?![A-Za-z])")
 LONGEST = 15
+#: A statement that can be true or false has one of these.
+VERBS = frozenset(
+    """
+    add adds agree agrees are average be beats breaks can carries changes choose closes collapse
+    comes converges curves differ differs do does enters equal equals exceed exceeds fail fails
+    falls finds follows give gives grows has have holds integrate integrates is keeps lacks lead
+    leads learns leave leaves let lie lies lose loses lower make makes meet meets mislead
+    misleads misses must need needs obey obeys opens pass passes predict predicts raise raises
+    reach reaches reads refute remain remains reports rise satisfies satisfy says sees shows
+    stands stays stops tends turn turns uses vanish vanishes varies was were
+    """.split()
+)
 
 
 def faults(notebook):
@@ -77,10 +89,19 @@ def recorded(tree, number, found):
         source = given.get("source")
         if not isinstance(source, ast.Constant) or not str(source.value).strip():
             found.append(f"cell {number} records a claim without its source")
+        said = node.args[1] if len(node.args) > 1 else given.get("statement")
+        if not (isinstance(said, ast.Constant) and is_sentence(str(said.value))):
+            found.append(f"cell {number} states nothing that is true or false: write a sentence")
         if isinstance(first, ast.Constant):
             yield first.value
         else:
             found.append(f"cell {number} computes the id of a claim: write it out")
+
+
+def is_sentence(text):
+    """Whether a text has a verb outside its formulas, and a full stop."""
+    words = re.sub(r"\$[^$]*\$|`[^`]*`|\|[^|]*\|", " ", text).lower()
+    return text.rstrip().endswith(".") and not VERBS.isdisjoint(re.findall("[a-z]+", words))
 
 
 CHAPTERS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -108,7 +129,7 @@ def test_claims_of_different_chapters_have_different_names():
 
 
 def good():
-    record = 'claims.record("toy/{}", "A.", 1, at_most=2, source="this companion")'
+    record = 'claims.record("toy/{}", "It is.", 1, at_most=2, source="this companion")'
     sources = ['tier = "book"  # size', *(record.format(letter) for letter in "abcd")]
     cells = [
         {
@@ -147,9 +168,11 @@ def test_a_good_chapter_has_no_faults():
         (2, {"source": "def f(): pass"}, "a FunctionDef"),
         (2, {"source": "\n".join(["x = 1"] * 16)}, "16 lines"),
         (2, {"source": "1 + 1"}, "3 claims"),
-        (2, {"source": 'claims.record("toy/b", "A.", 1, source="x")'}, "made twice: toy/b"),
-        (2, {"source": 'claims.record("toy/a", "A.", 1)'}, "without its source"),
-        (2, {"source": 'claims.record(name, "A.", 1, source="x")'}, "computes the id"),
+        (2, {"source": 'claims.record("toy/b", "It is.", 1, source="x")'}, "made twice: toy/b"),
+        (2, {"source": 'claims.record("toy/a", "It is.", 1)'}, "without its source"),
+        (2, {"source": 'claims.record("toy/a", "Norm of it.", 1, source="x")'}, "states nothing"),
+        (2, {"source": 'claims.record("toy/a", "$x is 1$", 1, source="x")'}, "states nothing"),
+        (2, {"source": 'claims.record(name, "It is.", 1, source="x")'}, "computes the id"),
         (0, {"source": "# Title\n\n$\\ELBO = 1$"}, "\\ELBO"),
         (0, {"source": "No title"}, "not a title"),
         (0, {"metadata": {"tags": ["further"]}}, "begins with no heading ##"),
