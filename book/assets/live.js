@@ -41,6 +41,13 @@
         elbo: -0.5 * (logs + count * Math.log(2 * Math.PI * Math.E)),
       };
     },
+    // Chapter "Is my ELBO right?": the KL divergence has the weight β. `elbo` and `kl` are those at
+    // weight one, `logTau` is the sum of log τ over the latents, on average over the data.
+    weight({ elbo, kl, sum, logTau }, beta) {
+      const bound = elbo - (beta - 1) * kl;
+      const slope = elbo - sum - (beta - 1) * (kl + logTau);
+      return { elbo: bound, entropySum: sum, gap: bound - sum, slope, residual: bound - sum - slope };
+    },
   };
 
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -263,6 +270,43 @@
       show();
       return element("div", {}, element("div", { class: "companion-eigen", role: "group", "aria-label": "Eigenvectors in use" }, ...boxes),
         table, said);
+    },
+
+    weight(data) {
+      const names = ["ELBO that is reported", "entropy sum", "gap", "slope along v", "gap − slope"];
+      const [table, cells] = readings(names);
+      const said = element("p", { class: "companion-said", "aria-live": "polite" });
+      const slider = element("input", { type: "range", min: 0, max: 2, step: 0.01, value: 0.5,
+        "aria-label": "weight β of the KL divergence", oninput: () => show() });
+      const [W, H, PAD] = [400, 240, 48], ends = [0, 2].map(beta => formulas.weight(data, beta).residual);
+      const reach = Math.max(...ends.map(Math.abs));
+      const px = beta => PAD + (W - PAD - 8) * beta / 2, py = value => H / 2 * (1 - 0.9 * value / reach);
+      const dot = element("circle", { r: 6, fill: "#d55e00" });
+      const stem = element("line", { stroke: "#d55e00", "stroke-width": 3 });
+      const ticks = [0, 0.5, 1, 1.5, 2].map(value =>
+        element("text", { x: px(value), y: H + 16, "text-anchor": "middle" }, String(value)));
+      const heights = [-reach, 0, reach].map(value =>
+        element("text", { x: PAD - 6, y: py(value) + 4, "text-anchor": "end" }, digits(value, 2)));
+      const picture = element("svg", { viewBox: `0 0 ${W} ${H + 40}`, class: "companion-map", "aria-hidden": "true" },
+        element("line", { x1: px(0), x2: px(2), y1: py(0), y2: py(0), stroke: "currentColor", "stroke-dasharray": "2 3" }),
+        element("path", { d: `M${px(0)} ${py(ends[0])}L${px(2)} ${py(ends[1])}`, stroke: "currentColor", "stroke-width": 2, opacity: 0.5 }),
+        stem, dot, ...ticks, ...heights,
+        element("text", { x: PAD + 6, y: 12 }, "gap − slope (nats)"),
+        element("text", { x: (W + PAD) / 2, y: H + 34, "text-anchor": "middle" }, "weight β of the KL divergence"));
+      function show() {
+        const beta = Number(slider.value), now = formulas.weight(data, beta);
+        const places = { cx: px(beta), cy: py(now.residual), x1: px(beta), x2: px(beta), y1: py(0), y2: py(now.residual) };
+        for (const [name, value] of Object.entries(places)) (name[0] === "c" ? dot : stem).setAttribute(name, value);
+        const values = [now.elbo, now.entropySum, now.gap, now.slope, now.residual];
+        names.forEach((name, i) => { cells[name].textContent = digits(values[i]); });
+        slider.setAttribute("aria-valuetext", `β = ${digits(beta, 2)}, gap minus slope ${digits(now.residual)}`);
+        said.textContent = `β = ${digits(beta, 2)}: ` + (beta === 1 ? "gap and slope are the same. This is the ELBO."
+          : `${digits(now.residual)} nats are left, so the weight is 1 + (${digits(now.residual)}) / (${digits(data.logTau)}).`);
+      }
+      show();
+      return element("div", {},
+        element("div", { class: "companion-controls" }, element("label", {}, "weight β: ", slider)),
+        element("div", { class: "companion-columns" }, picture, table), said);
     },
   };
 

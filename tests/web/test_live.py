@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from companion import models, verify
+from companion import models, verify, verify_module
 from companion.studies.at_a_glance.plane import Plane
+from companion.studies.own_elbo import usual_vae
 
 pytestmark = pytest.mark.web
 CHAPTER = "notebooks/entropy-sums-at-a-glance.html"
@@ -80,6 +81,50 @@ def test_the_choice_of_eigenvectors_shows_what_the_package_computes(page):
     assert not open_page.evaluate(
         "([d, c]) => companionFormulas.eigen(d, c).exists", [data, [count - 1]]
     )
+
+
+def test_the_weight_shows_what_the_package_computes(page):
+    open_page = page("notebooks/is-my-elbo-right.html")
+    shown = open_page.evaluate(DATA, "weight")
+    torch.manual_seed(0)
+    x = torch.rand(30, 6, dtype=torch.float64)
+    vae = usual_vae.UsualVAE(observed=6, latent=2).double()
+    mean, log_variance = (part.detach() for part in vae.encode(x))
+
+    def checked(beta):
+        weighted = type("Weighted", (usual_vae.LeftoverBeta,), {"beta": beta})
+        return verify_module(
+            usual_vae.planted(vae, weighted), lambda m: m.elbo(x),
+            lambda m: usual_vae.entropy_sum(m, x), usual_vae.direction,
+        )  # fmt: skip
+
+    right = checked(1.0)
+    data = {
+        "elbo": right.elbo, "sum": right.entropy_sum,
+        "kl": float(vae.kl(mean, mean, log_variance).mean()),
+        "logTau": float(log_variance.sum(-1).mean()) / 2,
+    }  # fmt: skip
+    assert shown.keys() == data.keys()
+    for beta in torch.linspace(0, 2, 20).tolist():
+        found = open_page.evaluate("([d, b]) => companionFormulas.weight(d, b)", [data, beta])
+        report = checked(beta)
+        expected = {
+            "elbo": report.elbo, "entropySum": report.entropy_sum, "gap": report.gap,
+            "slope": report.slope, "residual": report.gap - report.slope,
+        }  # fmt: skip
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_keys_alone_change_the_weight(page):
+    open_page = page("notebooks/is-my-elbo-right.html")
+    slider = open_page.get_by_role("slider", name="weight β")
+    slider.focus()
+    for _ in range(50):
+        open_page.keyboard.press("ArrowRight")
+    said = open_page.locator(".companion-said")
+    assert "This is the ELBO" in said.inner_text()
+    open_page.keyboard.press("ArrowLeft")
+    assert "β = 0.99" in said.inner_text() and "nats are left" in said.inner_text()
 
 
 def test_keys_alone_move_the_point_and_press_the_buttons(page):
