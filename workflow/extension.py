@@ -1,12 +1,17 @@
 """Sphinx extension: MathJax on every page, and docstrings in the form that Sphinx expects."""
 
+import ast
+import inspect
 import re
+from functools import cache, partial
 from html import escape
+from importlib import import_module
 from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
+import companion
 from workflow import further, publish
 
 UNDERLINE = re.compile(r"-{3,}\s*")
@@ -17,9 +22,31 @@ def setup(app):
     app.connect("autodoc-process-docstring", before_napoleon, priority=100)
     app.connect("autodoc-process-docstring", after_napoleon, priority=900)
     app.connect("missing-reference", by_last_name)
+    app.connect("config-inited", link_to_sources)
     app.connect("html-page-context", about_the_page)
     app.connect("doctree-read", further.fold)
     return {"parallel_read_safe": True}
+
+
+def link_to_sources(app, config):
+    """Tell linkcode where the repository is."""
+    address = (config.html_theme_options or {}).get("repository_url")
+    config.linkcode_resolve = partial(source_of, address)
+
+
+def source_of(address, domain, info):
+    """Where a function or class of the package stands in the repository, at its lines."""
+    if not address or domain != "py" or not info["module"].startswith("companion"):
+        return None
+    thing = import_module(info["module"])
+    for part in info["fullname"].split("."):
+        thing = getattr(thing, part, None)
+    thing = inspect.unwrap(getattr(thing, "fget", None) or getattr(thing, "func", None) or thing)
+    if not (inspect.isfunction(thing) or inspect.isclass(thing)):
+        return None
+    path = Path(inspect.getfile(thing)).relative_to(Path(companion.__file__).parents[1])
+    lines, first = inspect.getsourcelines(thing)
+    return f"{address}/blob/main/{path.as_posix()}#L{first}-L{first + len(lines) - 1}"
 
 
 def about_the_page(app, pagename, templatename, context, doctree):
@@ -88,7 +115,20 @@ def by_last_name(app, env, node, contnode):
             return make_refnode(
                 app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, found[0]
             )
-    return None
+    # What is internal has no place to lead to, and stands as text; a name that is nowhere is wrong.
+    return contnode if target.rpartition(".")[2] in internal_names() else None
+
+
+@cache
+def internal_names():
+    """All modules, functions and classes of the package, on pages or not."""
+    found, package = {"companion"}, Path(companion.__file__).parent
+    for path in package.rglob("*.py"):
+        found |= {path.stem, path.parent.name}
+        found |= {
+            getattr(node, "name", "") for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        }
+    return found
 
 
 def headed(lines):

@@ -1,6 +1,5 @@
-"""Pages that are generated: claim ledger, papers, run times, benchmarks, faults, API reference."""
+"""Pages that are generated: claim ledger, papers, run times, benchmarks, faults, citation."""
 
-import ast
 import json
 import re
 from html import escape
@@ -10,7 +9,7 @@ import yaml
 
 from companion.book.claims import anchor, comparison
 from companion.book.text import markup
-from workflow import benchmarks, faults, papers
+from workflow import benchmarks, faults, manual, papers
 from workflow.claims import as_claim, check, reference_of
 from workflow.project import load, repository_address
 
@@ -27,7 +26,7 @@ def generate(project, collected):
         **benchmarks.pages(project),
         **papers.pages(project),
         **faults.pages(project),
-        **api(project),
+        **manual.pages(project.root / "companion"),
     }
 
 
@@ -239,51 +238,6 @@ def _is_cited(entry, cff):
     return any(number in entry for number in numbers)
 
 
-def api(project):
-    """One page for each room of the package, with the names a reader imports, from docstrings."""
-    package = project.root / "companion"
-    rows, generated = [], {}
-    for path in sorted(package.glob("[!_]*/__init__.py")):
-        room = path.parent.name
-        described = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-        rows.append(f"| [`{room}`](api/{room}.md) | {_sentence(described)} |")
-        text = [f"# `companion.{room}`", ""]
-        for name in _documented(path.parent):
-            if name:
-                text += [f"## `{room}.{name}`", ""]
-            module = ".".join(filter(None, ("companion", room, name)))
-            text += ["```{eval-rst}", f".. automodule:: {module}", "```", ""]
-        generated[f"api/{room}.md"] = "\n".join(text)
-    introduction = (
-        "# API reference\n\nThe package `companion` computes everything the chapters show. Each "
-        "room imports only from rooms below it, and `studies` keeps what one chapter needs. "
-        "Parameters are plain dictionaries of float64 tensors, and every value is in nats per data "
-        "point.\n\n| Room | What it holds |\n|---|---|\n"
-    )
-    return {"api.md": introduction + "\n".join(rows) + "\n", **generated}
-
-
-def _documented(room):
-    """The room's face (as `""`), then each of its modules that says more than the face hands on."""
-    yield ""
-    for path in sorted(set(room.rglob("*.py")) - {room / "__init__.py"}):
-        faces = {
-            folder / "__init__.py" for folder in path.parents if room in (folder, *folder.parents)
-        }
-        handed_on = set().union(*(_public(face) for face in faces - {path}))
-        if _public(path) - handed_on:
-            parts = path.relative_to(room).with_suffix("").parts
-            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-def _public(path):
-    """The names in a module's `__all__`."""
-    for node in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            return set(ast.literal_eval(node.value))
-    return set()
-
-
 def title(project, chapter):
     """The chapter's first heading."""
     for cell in (load(project.notebook(chapter)) or {"cells": []})["cells"]:
@@ -291,8 +245,3 @@ def title(project, chapter):
             if cell["cell_type"] == "markdown" and line.startswith("# "):
                 return line[2:].strip()
     return chapter
-
-
-def _sentence(text):
-    """The first paragraph, as a cell of a table."""
-    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")

@@ -245,8 +245,7 @@ def with_generated(toc, contents):
             below = [name for name in contents if name.startswith(f"{entry['file']}/")]
             pages = [name.removesuffix(".md") for name in below if name.endswith(".md")]
             if pages and not entry["file"].startswith("notebooks"):
-                order = sorted(pages) if entry["file"] == "api" else pages
-                entry["sections"] = [{"file": name} for name in order]
+                entry["sections"] = [{"file": name} for name in pages]
     return toc
 
 

@@ -41,7 +41,7 @@ ALIKE = {"exclude": [[".highlight"], ["mjx-container"]]}
 # They are looked at on these pages, which stand for the others of their kind.
 WHOLE = (
     *("index.html", "notation.html", "rerun.html", "notebooks/is-my-elbo-right."),
-    *("api/support.", "api/training."),
+    *("api/check.", "api/learn."),
 )
 SHARES = 8
 
@@ -100,7 +100,7 @@ def test_every_page_is_without_faults(site, serve, browser, share):
     assert len(pages) > 15
     # The API pages come from one template: three of them, one long, stand for their accessibility.
     template = [name for name in pages if name.startswith("api/")]
-    skipped = set(template) - {"api/support.html", "api/theory.html", "api/training.html"}
+    skipped = set(template) - {"api/check.html", "api/models.html", "api/learn.html"}
     assert 0 < len(skipped) == len(template) - 3
     assert all(any(name.startswith(start) for name in pages) for start in WHOLE)
     faults = []
