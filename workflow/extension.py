@@ -4,9 +4,10 @@ import ast
 import inspect
 import re
 from functools import cache, partial
-from html import escape
+from html import escape, unescape
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
@@ -14,6 +15,9 @@ from sphinx.util.nodes import make_refnode
 import companion
 from workflow import further, publish
 
+ANIMATION = re.compile(
+    r"<figure>(.*companion-animation.*)<figcaption[^>]*>(.*)</figcaption></figure>", re.DOTALL
+)
 UNDERLINE = re.compile(r"-{3,}\s*")
 
 
@@ -25,6 +29,7 @@ def setup(app):
     app.connect("config-inited", link_to_sources)
     app.connect("html-page-context", about_the_page)
     app.connect("doctree-read", further.fold)
+    app.connect("doctree-read", number_animations)
     return {"parallel_read_safe": True}
 
 
@@ -38,7 +43,7 @@ def source_of(address, domain, info):
     """Where a function or class of the package stands in the repository, at its lines."""
     if not address or domain != "py" or not info["module"].startswith("companion"):
         return None
-    thing = import_module(info["module"])
+    thing: Any = import_module(info["module"])
     for part in info["fullname"].split("."):
         thing = getattr(thing, part, None)
     thing = inspect.unwrap(getattr(thing, "fget", None) or getattr(thing, "func", None) or thing)
@@ -47,6 +52,19 @@ def source_of(address, domain, info):
     path = Path(inspect.getfile(thing)).relative_to(Path(companion.__file__).parents[1])
     lines, first = inspect.getsourcelines(thing)
     return f"{address}/blob/main/{path.as_posix()}#L{first}-L{first + len(lines) - 1}"
+
+
+def number_animations(app, doctree):
+    """Make a figure of each animation that has a caption, so that it is numbered as others are."""
+    for count, found in enumerate(list(doctree.findall(nodes.raw))):
+        parts = ANIMATION.fullmatch(found.astext().strip())
+        if parts is None:
+            continue
+        caption = nodes.inline("", unescape(parts[2]), classes=["tex2jax_process"])
+        figure = nodes.figure("", ids=[f"animation-{count}"])
+        figure += nodes.raw("", parts[1], format="html")
+        figure += nodes.caption("", "", caption)
+        found.replace_self(figure)
 
 
 def about_the_page(app, pagename, templatename, context, doctree):
@@ -121,13 +139,13 @@ def by_last_name(app, env, node, contnode):
 
 @cache
 def internal_names():
-    """All modules, functions and classes of the package, on pages or not."""
+    """All modules, functions, classes and types of the package, on pages or not."""
     found, package = {"companion"}, Path(companion.__file__).parent
     for path in package.rglob("*.py"):
         found |= {path.stem, path.parent.name}
-        found |= {
-            getattr(node, "name", "") for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        }
+        tree = ast.parse(path.read_text("utf-8"))
+        found |= {getattr(node, "name", "") for node in ast.walk(tree)}
+        found |= {getattr(t, "id", "") for n in tree.body for t in getattr(n, "targets", ())}
     return found
 
 

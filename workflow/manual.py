@@ -120,7 +120,8 @@ def pages(package):
             kind = "autoclass" if name[0].isupper() else "autofunction"
             text += [f".. {kind}:: companion.{name}", ""]
         for module, found in modules.items():
-            text += [f".. automodule:: companion.{module}", f"   :members: {', '.join(found)}", ""]
+            text += [f".. automodule:: companion.{module}", f"   :members: {', '.join(found)}"]
+            text += ["   :imported-members:", ""]
         for name in results:
             text += [f".. autoclass:: companion.{name}", ""]
         generated[f"api/{task.page}.md"] = "\n".join([*text, "```", ""])

@@ -1,4 +1,7 @@
-"""What a published site has beside its pages: a card, a map of the site, a page for dead links."""
+"""What a published site has beside its pages, and what pages have of one another.
+
+A card, a map of the site, a page for dead links; links to the glossary, figures for dark pages.
+"""
 
 import base64
 import io
@@ -8,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from workflow import finish
+from workflow import finish, glossary, plates
 from workflow.project import commit_date, site_address, write
 
 #: The picture that stands for the book.
@@ -44,6 +47,12 @@ them, and the search finds words in them.</p>
 
 def complete(site, project):
     """Add to a site what it needs where it is published."""
+    plates.pair(site)
+    if (site / "glossary.html").is_file():
+        found = glossary.terms((site / "glossary.html").read_text("utf-8"))
+        for path in (site / "notebooks").glob("*.html"):
+            text = path.read_text("utf-8")
+            path.write_text(glossary.linked(text, found, "../glossary.html"), "utf-8")
     config = yaml.safe_load((project.root / "_config.yml").read_text("utf-8"))
     title, address = config["title"], site_address(project.root)
     picture = project.build / PICTURE

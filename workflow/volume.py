@@ -12,9 +12,9 @@ from bs4 import BeautifulSoup
 
 #: What is for the screen only. Claims, code that is folded, and solutions are read on the site.
 ONLY_ON_SCREEN = (
-    "a.headerlink, script, style, button, input, .toctree-wrapper, details.hide, .companion-mark, "
-    "div.solution, .companion-claims, #the-claims-of-this-chapter, .cell.tag_parameters, "
-    ".cell.tag_setup"
+    "a.headerlink, img.companion-dark, script, style, button, input, .toctree-wrapper, "
+    "details.hide, .companion-mark, div.solution, .companion-claims, #the-claims-of-this-chapter, "
+    ".cell.tag_parameters, .cell.tag_setup"
 )
 #: Pages of the site that lists and other commands make: too long for paper, or about the site.
 LEFT_OUT = {

@@ -1,5 +1,7 @@
 """The PDF, printed by a real browser: numbers of pages, links, and what must end the command."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 pypdfium2 = pytest.importorskip("pypdfium2")
@@ -10,6 +12,17 @@ from workflow.progress import Problem  # noqa: E402
 
 pytestmark = pytest.mark.web
 LONG = "<h2>Far on</h2>" + "<p>Words and more words.</p>" * 90
+
+
+def apart(function, *arguments):
+    """Call in a thread of its own: Playwright runs once in each, and here for all tests."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def printed(book, text):
+    with pdf.printer(book) as print_page:
+        return print_page(text)
 
 
 @pytest.fixture
@@ -31,7 +44,7 @@ def book(root):  # noqa: F811
 
 def test_the_contents_bookmarks_and_links_lead_to_the_pages(book, tmp_path):
     made = tmp_path / "book.pdf"
-    pages = pdf.make(book, book, made)
+    pages = apart(pdf.make, book, book, made)
     document = pypdfium2.PdfDocument(made)
     assert pages == len(document) >= 6
     marks = {m.get_title(): m.get_dest().get_index() + 1 for m in document.get_toc()}
@@ -62,21 +75,16 @@ def test_what_would_be_lost_ends_the_command(book, tmp_path, planted, sentence):
     page = book / "notebooks" / "two.html"
     page.write_text(page.read_text().replace("</article>", planted + "</article>"))
     with pytest.raises(Problem, match=sentence):
-        pdf.make(book, book, tmp_path / "book.pdf")
+        apart(pdf.make, book, book, tmp_path / "book.pdf")
     assert not (tmp_path / "book.pdf").exists()
 
 
 def test_empty_pages_and_words_in_the_margin_are_seen(book, tmp_path):
     made = tmp_path / "book.pdf"
-    with pdf.printer(book) as print_page:
-        style = "<style>@page { size: A4; margin: 0 } body { margin: 0 }"
-        style += "p { margin: 0; padding-top: 9cm; break-after: page }</style>"
-        middle, empty, edge = (
-            "<p style='padding-left: 9cm'>x</p>",
-            "<p>\xa0</p>",
-            "<p>at the edge</p>",
-        )
-        made.write_bytes(print_page(style + middle + empty + edge))
+    style = "<style>@page { size: A4; margin: 0 } body { margin: 0 }"
+    style += "p { margin: 0; padding-top: 9cm; break-after: page }</style>"
+    middle, empty, edge = "<p style='padding-left: 9cm'>x</p>", "<p>\xa0</p>", "<p>at the edge</p>"
+    made.write_bytes(apart(printed, book, style + middle + empty + edge))
     assert pdf.faults(made) == ["page 2 is empty", "page 3 has something in its margin"]
 
 

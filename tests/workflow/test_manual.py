@@ -61,6 +61,15 @@ def test_what_is_listed_exists_and_says_what_it_is(name):
         assert thing.__doc__ and thing.__module__.startswith("companion.")
 
 
+def test_each_name_has_a_place_that_other_sites_can_refer_to(site):
+    from sphinx.util.inventory import InventoryFile
+
+    with (site / "objects.inv").open("rb") as file:
+        names = InventoryFile.load(file, "", lambda base, path: base + path)
+    described = {name for kind in names if kind.startswith("py:") for name in names[kind]}
+    assert set(ALL) <= described
+
+
 def test_modules_that_readers_do_not_import_are_not_listed():
     words = "\n".join(PAGES.values())
     for internal in (

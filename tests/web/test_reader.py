@@ -1,0 +1,84 @@
+"""What helps a reader beside the text, in a real browser, with mouse and with keys alone."""
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.web
+
+SCRIPT = Path(__file__).parents[2] / "book" / "assets" / "reader.js"
+PAGE = """<!doctype html><html lang="en"><title>x</title><article>
+<p><a id="same" href="#thm">Theorem 1</a> <a id="far" href="other.html#term-gap">gap</a>
+<a id="none" href="#here">here</a></p><p id="here">Words.</p>
+<div class="proof theorem" id="thm"><p>Statement.</p></div>
+<figure><img src="a.svg" alt="A line." width="60"></figure></article></html>"""
+OTHER = (
+    """<dl class="glossary"><dt id="term-gap">gap</dt><dd><p>What is <b>left</b>.</p></dd></dl>"""
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in {"index.html": PAGE, "other.html": OTHER}.items():
+        script = f"<script>{SCRIPT.read_text('utf-8')}</script>" if name == "index.html" else ""
+        (tmp_path / name).write_text(text + script)
+    (tmp_path / "a.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def page(folder, serve, browser):
+    page = browser.new_page()
+    page.goto(serve(folder) + "index.html")
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize(("name", "words"), [("same", "Statement."), ("far", "What is left.")])
+def test_a_reference_shows_what_it_leads_to(page, name, words):
+    box, link = page.locator("#companion-preview"), page.locator(f"#{name}")
+    link.focus()
+    box.get_by_text(words).wait_for()
+    assert link.get_attribute("aria-describedby") == "companion-preview"
+    assert page.locator("#thm").count() == 1  # the copy has no ids
+    page.keyboard.press("Escape")
+    assert not box.is_visible() and link.get_attribute("aria-describedby") is None
+    page.mouse.move(0, 0)
+    link.hover()
+    box.get_by_text(words).wait_for()
+    box.hover()  # the pointer may go there
+    page.wait_for_timeout(300)
+    assert box.is_visible()
+    page.mouse.move(1000, 600)
+    box.wait_for(state="hidden")
+
+
+def test_other_links_show_nothing(page):
+    page.locator("#none").focus()
+    page.wait_for_timeout(500)
+    assert not page.locator("#companion-preview").is_visible()
+
+
+def test_nothing_is_shown_where_there_is_no_pointer_that_hovers(folder, serve, browser):
+    context = browser.new_context(has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(serve(folder) + "index.html")
+    page.locator("#same").focus()
+    page.wait_for_timeout(500)
+    assert page.locator("#companion-preview").count() == 0
+    context.close()
+
+
+def test_a_figure_opens_large_and_closes_by_keys(page):
+    button = page.get_by_role("button", name="A line.")
+    button.press("Enter")
+    dialog = page.get_by_role("dialog")
+    assert dialog.get_by_role("img", name="A line.").is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+    assert page.evaluate("() => document.activeElement.className") == "companion-enlarge"
+    button.click()
+    dialog.get_by_role("button", name="Close").click()
+    assert page.get_by_role("dialog").count() == 0

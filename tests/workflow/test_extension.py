@@ -1,0 +1,42 @@
+"""What our extension of Sphinx makes of a page, in a small book of its own."""
+
+import re
+import subprocess
+import sys
+
+PAGE = """\
+Title
+=====
+
+.. figure:: a.svg
+   :alt: A line.
+
+   A drawing.
+
+.. raw:: html
+
+   <figure><div class='companion-animation'><img alt="B."></div><figcaption class='x'>It moves &amp;
+   stops at $x$.</figcaption></figure>
+
+.. figure:: b.svg
+   :alt: A line.
+
+   Another drawing.
+"""
+
+
+def test_animations_are_numbered_as_other_figures_are(tmp_path):
+    (tmp_path / "index.rst").write_text(PAGE)
+    for name in "ab":
+        text = f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}"/>'
+        (tmp_path / f"{name}.svg").write_text(text)
+    (tmp_path / "conf.py").write_text(
+        "extensions = ['sphinx.ext.autodoc', 'workflow.extension']\nnumfig = True\nproject = 'B'\n"
+    )
+    command = ["-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+    subprocess.run([sys.executable, *command], check=True)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert re.findall(r'caption-number">(Fig. \d) </span>', page) == ["Fig. 1", "Fig. 2", "Fig. 3"]
+    assert "companion-animation" in page.partition("Fig. 2")[0].rpartition("<figure")[2]
+    moves = page.partition("Fig. 2")[2].partition("</figcaption>")[0]
+    assert 'class="tex2jax_process">It moves &amp;' in moves and "$x$" in moves

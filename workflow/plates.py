@@ -1,0 +1,98 @@
+"""Figures on dark pages: the same drawing in light ink on dark ground, where that is safe.
+
+It is safe if all that is drawn would be seen as well there: no picture of points or colours inside
+(words stand on those), no pale area, and no colour too dark. Others keep their white plate.
+"""
+
+import re
+
+GROUND, INK = (0x12, 0x12, 0x12), (0xE6, 0xE6, 0xE6)
+COLOUR = re.compile(r"#([0-9a-f]{6})\b")
+#: The most luminance of a colour that ink may stand on.
+PALE = 0.55
+#: The least contrast of anything but grey to the ground.
+CONTRAST = 3
+IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]*_images/[^"]+\.svg)"[^>]*>')
+
+
+def luminance(red, green, blue):
+    """Relative luminance of a colour of 8-bit channels, as WCAG 2 defines it.
+
+    >>> luminance(255, 255, 255), luminance(0, 0, 0)
+    (1.0, 0.0)
+    """
+    parts = [c / 255 for c in (red, green, blue)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """Contrast of two colours, from 1 to 21."""
+    light, dark = sorted((luminance(*one), luminance(*other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def dark(svg):
+    """The drawing for dark pages, or None where it must keep its white plate."""
+    if "<image" in svg:
+        return None
+    for found in set(COLOUR.findall(svg)):
+        colour = _channels(found)
+        if not _is_grey(colour) and contrast(colour, GROUND) < CONTRAST:
+            return None
+        if not _is_grey(colour) and luminance(*colour) > PALE:
+            return None
+    changed = COLOUR.sub(lambda match: _turned(_channels(match[1])), svg)
+    # What has no colour of its own is black.
+    return changed.replace("<svg ", f'<svg fill="{_hex(INK)}" ', 1)
+
+
+def _turned(colour):
+    """Greys between ink and ground, in place of those between black and white."""
+    if not _is_grey(colour):
+        return _hex(colour)
+    share = colour[0] / 255
+    return _hex(tuple(round(i + (g - i) * share) for i, g in zip(INK, GROUND, strict=True)))
+
+
+def _is_grey(colour):
+    return max(colour) - min(colour) <= 8
+
+
+def _channels(text):
+    return tuple(int(text[i : i + 2], 16) for i in (0, 2, 4))
+
+
+def _hex(colour):
+    return "#" + "".join(f"{c:02x}" for c in colour)
+
+
+def pair(site):
+    """Give each safe drawing of the site's pages its dark twin; return how many have one."""
+    twins = {}
+    for path in sorted((site / "_images").glob("*.svg")):
+        if (turned := dark(path.read_text("utf-8"))) is not None:
+            twin = path.with_name(f"{path.stem}-dark.svg")
+            twin.write_text(turned, "utf-8")
+            twins[path.name] = twin.name
+
+    def both(match):
+        name = match[1].rpartition("/")[2]
+        if name not in twins:
+            return match[0]
+        other = match[0].replace(f"/{name}", f"/{twins[name]}")
+        other = other.replace("<img", '<img loading="lazy"', 1)  # only where it is shown
+        return _classed(match[0], "companion-light") + _classed(other, "companion-dark dark-light")
+
+    for path in sorted(site.rglob("*.html")):
+        text = path.read_text("utf-8")
+        changed = IMAGE.sub(both, text)
+        if changed != text:
+            path.write_text(changed, "utf-8")
+    return len(twins)
+
+
+def _classed(image, name):
+    if 'class="' in image:
+        return image.replace('class="', f'class="{name} ', 1)
+    return image.replace("<img", f'<img class="{name}"', 1)
