@@ -129,6 +129,8 @@ def continuous_q(x: Tensor) -> dict[str, Build]:
 def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
     """Every q that fits the model; ``None`` is its exact posterior."""
     exact: dict[str, Build | None] = {"exact": None}
+    if isinstance(model, models.Diffusion):
+        return {"noised": shown.q}
     if isinstance(model, models.HiddenMarkov | models.LinearDynamical | models.GaussianProcess):
         return exact | {"chain" if model.columns is None else "any": shown.q}
     if model.states is not None:

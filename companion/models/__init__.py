@@ -6,6 +6,7 @@ from companion.models.chains.hidden_markov import HiddenMarkov
 from companion.models.chains.linear_dynamical import LinearDynamical
 from companion.models.chains.markov import MarkovChain
 from companion.models.chains.sequences import padded
+from companion.models.diffusion import Diffusion
 from companion.models.gaussian_process import GaussianProcess
 from companion.models.general import GenerativeModel
 from companion.models.linear_gaussian import PPCA, FactorAnalysis
@@ -26,6 +27,7 @@ __all__ = [
     "BoltzmannMachine",
     "CategoricalVAE",
     "DeepSigmoidBeliefNet",
+    "Diffusion",
     "Encoder",
     "EntropyWeights",
     "Factor",

@@ -61,6 +61,7 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
     variational.Gaussian: {"mean": draw(N, H), "scale": draw(N, H).exp()},
     models.PPCA: {"observed": D, "latent": H},
     models.FactorAnalysis: {"observed": D, "latent": H},
+    models.Diffusion: {"observed": D, "betas": 0.2 * ONE.expand(3), "hidden": (4,)},
     models.GaussianProcess: {"inputs": draw(D, 1), "inducing": draw(H, 1)},
     models.BoltzmannMachine: {"observed": D, "latent": H, "restricted": False},
     models.SigmoidBeliefNet: {"observed": D, "latent": H},
@@ -181,6 +182,8 @@ def data_of(model: Model) -> torch.Tensor:
     own = parameters_of(model)
     if isinstance(model, models.BoltzmannMachine):
         return (draw(N, D) > 0).double()
+    if isinstance(model, models.Diffusion):
+        return draw(N, D)
     natural = model.factors[-1].natural(own, z)
     family = model.factors[-1].family
     if isinstance(family, families.FullGaussian | families.SphericalGaussian):
@@ -195,6 +198,8 @@ def parameters_of(model: Model) -> dict[str, torch.Tensor]:
 
 
 def q_of(model: Model, x: torch.Tensor) -> Variational:
+    if isinstance(model, models.Diffusion):
+        return model.noised(x, g())
     if model.states is not None or x.dim() == 3:
         return model.posterior(parameters_of(model), x)
     return variational.Gaussian(draw(N, H), draw(N, H).exp())
@@ -221,6 +226,8 @@ def of_model(model: Model, method: str, names: list[str]) -> dict[str, Any]:
         "covariances": torch.eye(D).double().expand(C, D, D),
         "head": "mean" if isinstance(model, models.GaussianVAE) else "logits",
     }
+    if isinstance(model, models.Diffusion):
+        values |= {"z": draw(N, 3, D), "t": torch.arange(1.0, 4.0).double(), "count": 4}
     if isinstance(model, models.SparseCoding):
         values["weights"] = models.EntropyWeights()
     return {name: values[name] for name in names if name in values}

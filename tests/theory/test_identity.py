@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from companion import elbo, entropy_sum, models, variational, verify
+from companion.models.noised_chain import NoisedChain
 from companion.support import tree
 from companion.theory.elbo import expectation, expected_log_probs
 from companion.theory.identity import full_direction
@@ -162,6 +163,8 @@ def _rows(q, x, rows):
     if isinstance(q, models.MarkovChain | models.GaussianChain):
         own = {name: value[rows] for name, value in q.parameters.items()}
         return replace(q, **own, observed=q.observed[rows]), x[rows]
+    if isinstance(q, NoisedChain):
+        return replace(q, x=q.x[rows], noise=q.noise[rows]), x[rows]
     if isinstance(q, MeanFieldBernoulli):
         return MeanFieldBernoulli(q.logits[rows]), x[rows]
     assert isinstance(q, Tabulated)

@@ -14,14 +14,16 @@ from companion.studies.catalogue.entry import Entry
 
 __all__ = ["beyond"]
 
+_DIFFUSION = "diffusion-models"
 _PROCESS = "gaussian-processes"
 _TIME = "time-series"
 
 
 def beyond(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
-    """Time series and Gaussian processes; ``latent`` and ``components`` as for ``entries``."""
+    """Series, processes and diffusion; ``latent`` and ``components`` as for ``entries``."""
     yield from _chains(data, latent, components)
     yield from _processes(data)
+    yield from _diffusion(data)
 
 
 def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
@@ -47,3 +49,9 @@ def _processes(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         process = models.GaussianProcess(inputs, inducing)
         for q in (None, gaussian(len(x), process.latent_size, full=True)):
             yield Entry(f"Gaussian process, {name}", _PROCESS, process, x, q, q is not None)
+
+
+def _diffusion(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["phenols"]
+    model = models.Diffusion(x.shape[1], torch.tensor([0.1, 0.2, 0.4, 0.6]), (3,))
+    yield Entry("diffusion", _DIFFUSION, model, x, lambda generator: model.noised(x, generator))

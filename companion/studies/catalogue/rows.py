@@ -13,6 +13,7 @@ from torch import Tensor
 from companion import fit, models
 from companion.families import ExponentialFamily
 from companion.models import FamilyMixture, GaussianMixture, HiddenMarkov
+from companion.models.noised_chain import NoisedChain
 from companion.studies.catalogue.forms import in_words, matching_forms
 from companion.studies.catalogue.listing import Entry
 from companion.support import tree
@@ -193,6 +194,8 @@ def _q_in_words(q: Variational, exact: bool) -> str:
         return "Gaussian, encoder"
     if isinstance(q, models.MarkovChain | models.GaussianChain):
         return "any Gaussian chain" if hasattr(q, "gains") else "any Markov chain"
+    if isinstance(q, NoisedChain):
+        return "forward chain, fixed"
     return "mean field" if isinstance(q, MeanFieldBernoulli) else "any, tabulated"
 
 

@@ -166,8 +166,9 @@ def _conditional(
         return FACTORS["full covariance"], {n: n for n in ("means", "cholesky", "log_diagonal")}
     if "log_variance.bias" in names:
         return FACTORS["log-variance head"], {n: f"log_variance.{n}" for n in ("weights", "bias")}
-    if "log_variance" in names:
-        return FACTORS["Gaussian noise"], {"log_variance": "log_variance"}
+    for name in (f"{layer}_log_variance", "log_variance"):
+        if name in names:
+            return FACTORS["Gaussian noise"], {"log_variance": name}
     raise ValueError(f"no statement for the factor {layer} of {model!r}, {family}, with {names}")
 
 

@@ -1,0 +1,1 @@
+"""Diffusion models trained, sampled, and held against closed forms."""
