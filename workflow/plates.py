@@ -15,6 +15,22 @@ CONTRAST = 3
 IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]*_images/[^"]+\.svg)"[^>]*>')
 
 
+PLACES = re.compile(r' (?:d|x|y)="[^"]*"')
+DECIMALS = re.compile(r"(\.\d\d)\d+")
+REMARKS = re.compile(
+    r"<!--.*?-->|<metadata>.*?</metadata>|^\s+|(?<=<g) id=\"\w+\"", re.DOTALL | re.M
+)
+
+
+def slim(svg):
+    """The drawing without remarks and names of groups, its lines to a hundredth of a point.
+
+    >>> slim('<svg><!-- x -->\\n  <g id="a_1"><path id="b" d="M 1.23456 2 L 0.5 9.999"/></g></svg>')
+    '<svg>\\n<g><path id="b" d="M 1.23 2 L 0.5 9.99"/></g></svg>'
+    """
+    return PLACES.sub(lambda places: DECIMALS.sub(r"\1", places[0]), REMARKS.sub("", svg))
+
+
 def luminance(red, green, blue):
     """Relative luminance of a colour of 8-bit channels, as WCAG 2 defines it.
 
@@ -68,10 +84,12 @@ def _hex(colour):
 
 
 def pair(site):
-    """Give each safe drawing of the site's pages its dark twin; return how many have one."""
+    """Make the site's drawings slim, give each safe one its dark twin; return how many have one."""
     twins = {}
     for path in sorted((site / "_images").glob("*.svg")):
-        if (turned := dark(path.read_text("utf-8"))) is not None:
+        drawn = slim(path.read_text("utf-8"))
+        path.write_text(drawn, "utf-8")
+        if (turned := dark(drawn)) is not None:
             twin = path.with_name(f"{path.stem}-dark.svg")
             twin.write_text(turned, "utf-8")
             twins[path.name] = twin.name

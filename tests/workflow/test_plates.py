@@ -44,7 +44,8 @@ def test_contrast_is_that_of_wcag():
 def test_pages_show_each_drawing_with_its_twin(tmp_path):
     (tmp_path / "_images").mkdir()
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "_images" / "a.svg").write_text(AXES.format(""))
+    drawn = AXES.format('<!-- a word --><path id="b" d="M 1.23456 2"/>')
+    (tmp_path / "_images" / "a.svg").write_text(drawn)
     (tmp_path / "_images" / "b.svg").write_text(AXES.format("<image/>"))
     page = tmp_path / "notebooks" / "one.html"
     page.write_text('<img alt="A." src="../_images/a.svg"/><img class="x" src="../_images/b.svg">')
@@ -55,4 +56,6 @@ def test_pages_show_each_drawing_with_its_twin(tmp_path):
         'src="../_images/a-dark.svg"/>'
         '<img class="x" src="../_images/b.svg">'
     )
+    slim = (tmp_path / "_images" / "a.svg").read_text()
+    assert slim == AXES.format('<path id="b" d="M 1.23 2"/>')
     assert (tmp_path / "_images" / "a-dark.svg").read_text().startswith('<svg fill="#e6e6e6"')
