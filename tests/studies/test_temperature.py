@@ -112,6 +112,28 @@ def test_the_tempered_elbo_is_concave_and_below_its_tangent():
     assert float(values[0]) <= report.entropy_sum
 
 
+@pytest.mark.parametrize("t", (0.5, 2.0))
+def test_far_from_one_the_tempered_elbo_is_that_of_torch(t):
+    """A mixture with weights π^t, normalised, and variances σ²/t; a net with t times its logits."""
+    g = generator("tempered")
+    model = models.GaussianMixture(3, 2, "diagonal")
+    own, x = model.initial_parameters(g), draw(7, 3, g=g)
+    q = model.posterior(own, x)
+    scale = (0.5 * own["log_variance"]).exp() / t**0.5
+    density = torch.distributions.Normal(own["means"], scale).log_prob(x[:, None]).sum(-1)
+    terms = torch.log_softmax(t * own["prior_logits"], -1) + density - q.probabilities.log()
+    expected = (q.probabilities * terms).sum(1).mean()
+    torch.testing.assert_close(tempered_elbo(model, own, q, x, t), expected, rtol=1e-12, atol=0)
+
+    net = models.SigmoidBeliefNet(4, 2)
+    own, x = net.initial_parameters(g), (draw(6, 4, g=g) > 0).double()
+    q = net.posterior(own, x)
+    colder = {name: t * value for name, value in own.items()}
+    torch.testing.assert_close(
+        tempered_elbo(net, own, q, x, t), elbo(net, colder, q, x), rtol=1e-12, atol=0
+    )
+
+
 def test_temperatures_by_factor_add_up():
     model = models.SigmoidBeliefNet(observed=3, latent=2)
     g = generator("by factor")
