@@ -371,7 +371,7 @@ def check_conda(root: Path, name: str, group: str = "book") -> Path:
 def installed_from() -> Path | None:
     """The folder that an editable companion is installed from, None if there is none."""
     try:
-        text = importlib.metadata.distribution("companion").read_text("direct_url.json")
+        text = importlib.metadata.distribution("elbo-companion").read_text("direct_url.json")
     except importlib.metadata.PackageNotFoundError:
         return None
     url = json.loads(text)["url"] if text else ""

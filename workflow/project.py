@@ -366,7 +366,7 @@ def pages_digest(site):
 @cache
 def installed():
     """SHA-256 of names and versions of the packages that a chapter can import, as installed."""
-    waiting, found = ["companion", "ipykernel"], {}
+    waiting, found = ["elbo-companion", "ipykernel"], {}
     while waiting:
         name = waiting.pop()
         try:
