@@ -33,7 +33,7 @@ LOST = """\
 :root {{ color-scheme: light dark; }}
 body {{ font: 1.1rem/1.6 system-ui, sans-serif; max-width: 36rem; margin: 15vh auto; }}
 body {{ padding: 0 1rem; }}
-a {{ color: LinkText; }}
+a {{ color: inherit; }}
 input, button {{ font: inherit; padding: 0.2em 0.6em; }}
 </style></head>
 <body><main><h1>There is no such page</h1>

@@ -68,9 +68,7 @@ def visit(browser, base, name, accessibility=True, context=None):
     found += [f"formula not rendered: {text}" for text in page.evaluate(UNRENDERED)]
     for error in page.locator("mjx-merror").all():
         found.append(f"formula in error: {error.get_attribute('title') or error.inner_text()}")
-    # Colours come from one style sheet: pages that are looked at whole stand for it in the dark.
-    schemes = ("light", "dark") if context is None else ("light",)
-    for scheme in schemes if accessibility else ():
+    for scheme in ("light", "dark") if accessibility else ():
         page.emulate_media(color_scheme=scheme)
         page.add_style_tag(content="* { transition: none !important }")
         options = {"preload": False}
