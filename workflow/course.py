@@ -377,7 +377,10 @@ def main(arguments=None):
     try:
         if options.command == "make":
             return _make(project, options)
-        (chapter,) = project.select([options.chapter])
+        chosen = project.select([options.chapter])
+        if len(chosen) != 1:
+            raise Problem(f"{options.chapter!r} names {len(chosen)} chapters: name one.")
+        (chapter,) = chosen
         output = options.output or place(project, chapter) / "graded"
         for name, score, points in grade(project, chapter, options.submissions, output):
             print(f"{score:3} of {points}  {name}")

@@ -188,3 +188,26 @@ def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path):
     path.write_text(text.replace("return x + x", "return x + 2 * x"))
     with pytest.raises(Problem, match="The solution misses points: toy/two"):
         course.make(Project(root), "one")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["grade", "", "."], "'' names 2 chapters: name one"),
+        (["grade", "two", "."], "There is no assignment of two: `make course CHAPTER=two` first"),
+        (["grade", "one", "nowhere"], "There is no file in nowhere"),
+        (["make", "two"], "Chapter two has no exercise with a test"),
+        (["make", "one", "--hidden", "nowhere"], "There is no folder nowhere"),
+        (["make", "three"], "There is no chapter 'three'"),
+    ],
+)
+def test_what_cannot_be_made_or_graded_is_said_in_one_sentence(toy, arguments, words, capsys):
+    toc = toy.root / "_toc.yml"
+    toy.write("two")
+    before = toc.read_text()
+    toc.write_text(before + "  - file: notebooks/two\n")
+    try:
+        assert course.main(["--root", str(toy.root), *arguments]) == 2
+    finally:
+        toc.write_text(before)
+    assert words in capsys.readouterr().err
