@@ -81,7 +81,7 @@ class _Judge:
         known = known_shape(
             self.fit.weights if self.scale_label == "recon" else [],
             self.left,
-            self.looks[0],
+            self.looks,
             self.tolerances.weight,
         )
         if known:

@@ -10,7 +10,7 @@ from torch import distributions as td
 
 from companion.models.own.looks import Look, Sample, paths, through
 from companion.models.own.outputs import normal_parts, per_point
-from companion.models.own.programs import Program
+from companion.models.own.programs import Program, leaves_of
 
 __all__ = ["FLOORS", "closed", "floored", "registered", "sampled"]
 
@@ -88,12 +88,12 @@ def closed(
         found.gain(f"kl {form}", value)
         found.floors[form] = bits
     if wide:
-        _decay(found, program)
+        _decay(found, program, {id(leaf) for leaf in leaves_of(mean.sum() + std.sum())})
     found.closed["H/2 (the −1 of the KL)"] = -mean[0].numel() / 2
 
 
-def _decay(found: Look, program: Program) -> None:
-    """Penalties on the parameters."""
+def _decay(found: Look, program: Program, of_encoder: set[int]) -> None:
+    """Penalties on the parameters, and on those of one network alone."""
     kinds = {
         "decay weight decay (½ Σ θ²)": lambda p: (0.5 * p.square().sum(), p),
         "decay weight decay (½ Σ θ², biases left out)": lambda p: (
@@ -102,11 +102,19 @@ def _decay(found: Look, program: Program) -> None:
         ),
         "decay an L1 penalty (Σ |θ|)": lambda p: (p.abs().sum(), p.sign()),
     }
+    inside = [id(leaf) in of_encoder for leaf in program.leaves]
+    networks = {
+        "": [True] * len(inside),
+        " of the encoder alone": inside,
+        " of the decoder alone": [not each for each in inside],
+    }
     for name, kind in kinds.items():
-        parts = [kind(leaf.detach()) for leaf in program.leaves]
-        found.add(name, [gradient for _, gradient in parts])
-        for value, _ in parts:
-            found.gain(name, value)
+        for whose, chosen in networks.items():
+            pairs = zip(program.leaves, chosen, strict=True)
+            parts = [kind(leaf.detach() * counts) for leaf, counts in pairs]
+            found.add(name + whose, [gradient for _, gradient in parts])
+            for value, _ in parts:
+                found.gain(name + whose, value)
 
 
 def registered(found: Look, program: Program, q: td.Distribution, prior: td.Distribution) -> None:

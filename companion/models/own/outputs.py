@@ -57,7 +57,7 @@ def _pair(given: Any, name: str, second: str) -> tuple[Tensor, Tensor] | None:
         kinds = ", ".join(type(part).__name__ for part in given)
         raise ValueError(
             f"{name} must return a distribution or mean and {second}: got {len(given)} parts "
-            f"({kinds}); pick the two with a lambda"
+            f"({kinds}); pick the two with a lambda, and give a hierarchy of latents as one q"
         )
     return given[0], given[1]
 

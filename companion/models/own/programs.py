@@ -38,6 +38,8 @@ class Program:
         self._loose = [leaf for leaf in loose if id(leaf) not in held]
         own = [p for m in self.modules for p in m.parameters() if p.requires_grad]
         self.leaves = list({id(leaf): leaf for leaf in (*loose, *own)}.values())
+        dtypes = {leaf.dtype for leaf in self.leaves} or {torch.float64}
+        self.coarsest = max(dtypes, key=lambda dtype: torch.finfo(dtype).eps)
 
     def _discover(self, run: Callable[[], Tensor]) -> list[Tensor]:
         """Run once, with each module that shows itself kept from its first call on."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from companion.models.own.looks import Look
+from companion.models.own.outputs import per_point
 from companion.models.own.words import sum_of
 
 __all__ = ["known_shape"]
@@ -14,7 +15,7 @@ __all__ = ["known_shape"]
 def known_shape(
     weights: Sequence[dict[str, float]],
     left: Sequence[tuple[float, float]],
-    look: Look,
+    looks: Sequence[Look],
     tolerance: float,
 ) -> str | None:
     """A sentence if the KL divergence has a capacity, a floor or another prior; else ``None``.
@@ -25,8 +26,8 @@ def known_shape(
         Of the columns in each sight, relative to which the reconstruction's is one.
     left
         What they leave of the value in each sight, with the round-off allowed.
-    look
-        Of the first sight.
+    looks
+        At the pieces in each sight.
     tolerance
         On weights.
     """
@@ -37,11 +38,13 @@ def known_shape(
     near = max(10 * allowed for _, allowed in left) + tolerance
     if list(weights[0]) == ["recon", "kl"]:
         ratios = [share["kl"] for share in shares]
-        return _capacity(ratios, rests, near, look, tolerance) or _floor(
-            ratios, rests, near, tolerance
+        return (
+            _capacity(ratios, rests, near, looks[0], tolerance)
+            or _floor(ratios, rests, near, tolerance)
+            or _square(ratios, rests, near, looks, tolerance)
         )
     if {"mu2", "tau2", "log"} <= set(weights[0]):
-        return _prior(shares[min(1, len(shares) - 1)], rests, near, look, tolerance)
+        return _prior(shares[min(1, len(shares) - 1)], rests, near, looks[0], tolerance)
     return None
 
 
@@ -60,6 +63,28 @@ def _capacity(
     return (
         f"The KL divergence has a capacity: it enters as {gamma:.6g} · |KL − {capacities[0]:.6g}|."
     )
+
+
+def _square(
+    ratios: list[float], rests: list[float], near: float, looks: Sequence[Look], tolerance: float
+) -> str | None:
+    """γ (KL − C)²: its gradient is 2γ (KL − C) ∇KL."""
+    kls = [float(per_point(look.kl, len(look.kl))) for look in looks if look.kl is not None]
+    if len(kls) < max(2, len(ratios)) or max(kls) - min(kls) <= near:
+        return None
+    low, high = kls.index(min(kls)), kls.index(max(kls))
+    gamma = (ratios[high] - ratios[low]) / (2 * (kls[high] - kls[low]))
+    if abs(gamma) <= tolerance:
+        return None
+    capacity = kls[low] - ratios[low] / (2 * gamma)
+    for kl, ratio, rest in zip(kls, ratios, rests, strict=True):
+        wanted = gamma * (kl - capacity) ** 2
+        size = tolerance * max(map(abs, ratios)) * (1 + abs(kl))
+        if abs(2 * gamma * (kl - capacity) - ratio) > size:
+            return None
+        if abs(rest + ratio * kl - wanted) > near + size:
+            return None
+    return f"The KL divergence has a capacity: it enters as {gamma:.6g} · (KL − {capacity:.6g})²."
 
 
 def _floor(ratios: list[float], rests: list[float], near: float, tolerance: float) -> str | None:

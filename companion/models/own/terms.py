@@ -89,8 +89,15 @@ def terms_of(p: td.Distribution, x: Tensor) -> Terms:
             ]
         ) from error
     others = {}
+    if isinstance(p, td.ContinuousBernoulli):
+        others["bce"] = Stand(
+            "the cross-entropy without the continuous Bernoulli's normaliser,",
+            lambda: per_point(
+                nnf.binary_cross_entropy_with_logits(p.logits, x, reduction="none"), points
+            ),
+        )
     if x.is_floating_point() and p.mean.shape == x.shape and type(p) is not td.OneHotCategorical:
-        others = _distances(p.mean, x, points)
+        others |= _distances(p.mean, x, points)
     return Terms({"nll": nll - math.fsum(constants.values())}, constants, others)
 
 
@@ -154,12 +161,17 @@ def _bernoulli(p: td.Bernoulli, x: Tensor, points: int) -> Terms:
         return per_point(entries, points)
 
     notes: tuple[str, ...] = ()
+    others: dict[str, Stand] = {}
     if not bool(((x == 0) | (x == 1)).all()):
         notes = (
             "x has values between 0 and 1, for which a Bernoulli density is not normalised: the "
-            "value is no bound on a log-likelihood",
+            "value is no bound on a log-likelihood, as with ContinuousBernoulli it is",
         )
-    others = {}
+        continuous = td.ContinuousBernoulli(logits=p.logits, validate_args=False)
+        others["continuous"] = Stand(
+            "that of a continuous Bernoulli (let the decoder return one),",
+            lambda: -total(continuous.log_prob(x)),
+        )
     if "probs" in p.__dict__:
         q = p.probs
         gone = int(((q * (1 - q)) < SATURATED).sum())

@@ -20,8 +20,10 @@ from companion.models.own.pieces import look
 from companion.models.own.programs import Program
 from companion.models.own.record import VAEVerification, entropies
 from companion.models.own.regress import rows
+from companion.models.own.temper import stripped
 from companion.models.own.terms import terms_of
-from companion.models.own.verdict import DOUBLE, SINGLE, Judgement
+from companion.models.own.verdict import DOUBLE, SINGLE, Judgement, Tolerances
+from companion.models.own.weighted import other_bound, unexplained
 from companion.support.checks import positive_integer
 from companion.support.doors import door
 
@@ -165,15 +167,16 @@ class _Check:
                 self._once()
         except (RuntimeError, TypeError) as error:
             self.program.dtype = None
+            first = str(error).split("\n")[0]
             self.notes.append(
-                f"It does not run in float64 and is judged in its own precision: {error}".split(
-                    "\n"
-                )[0]
+                "It does not run in float64 and is judged in its own precision, in which what "
+                "changes a gradient by less than a thousandth, as may 1e-3 inside a logarithm, "
+                f"can't be seen: {first}"
             )
 
     def _judge(self) -> tuple[float, Judgement]:
         assert self.loss is not None
-        tolerances = SINGLE if self.program.dtype is None else DOUBLE
+        tolerances = SINGLE if self.program.dtype is None else DOUBLE.of(self.program.coarsest)
         sights: list[Sight] = []
         keys: list[Key] = []
         floors: list[tuple[str, float]] = []
@@ -198,26 +201,24 @@ class _Check:
                 verdict.notes += seen.notes
                 self.reading = fit.key[0]
                 return sights[0].value, verdict
-        return sights[0].value, spare or self._unexplained(keys[0][2] == RIGHT)
+        found = spare or self._weighted(tolerances) or unexplained(keys[0][2] == RIGHT)
+        return sights[0].value, found
 
     @property
     def _half(self) -> int:
         return len(self.x) // 2 if len(self.x) >= 4 else 0
 
-    def _unexplained(self, drawn: bool) -> Judgement:
-        if drawn:
-            return Judgement(
-                False, False, ["Its gradient is no combination of the terms known here."]
-            )
-        return Judgement(
-            None,
-            None,
-            [],
-            [
-                "No noise was seen that q could be made of, so nothing is said: draw it with "
-                "torch, one number for each latent."
-            ],
-        )
+    def _weighted(self, tolerances: Tolerances) -> Judgement | None:
+        """What a loss is that is none of one sample and one layer of latents."""
+        assert self.loss is not None
+        recorder = Recorder()
+        with self.program.setting(True, self.seed, [recorder]):
+            target = torch.cat(rows(self.program.gradient(scalar_of(self.loss(self.x)))))
+        with self.program.setting(True, self.seed):
+            q = stripped(encoded(self.encoder(self.x), self.reading))
+            prior = stripped(matched(self._prior(), q))
+            around = (self._decode, self.x, recorder.draws, tolerances.fit)
+            return other_bound(self.program, target, q, prior, *around)
 
     def _sight(self, moved: bool, x: Tensor, broad: bool, floors: list[tuple[str, float]]) -> Sight:
         assert self.loss is not None

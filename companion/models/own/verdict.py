@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import torch
 
 __all__ = ["DOUBLE", "SINGLE", "Judgement", "Tolerances"]
 
@@ -15,6 +17,10 @@ class Tolerances:
     weight: float
     value: float
     floor: float
+
+    def of(self, dtype: torch.dtype) -> Tolerances:
+        """For a program written in ``dtype``, whose constants have its digits also in float64."""
+        return replace(self, value=min(max(self.value, 2 * torch.finfo(dtype).eps), SINGLE.value))
 
 
 #: For programs evaluated in float64, and for those that only run in float32.

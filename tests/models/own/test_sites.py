@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pyro
 import pytest
 import torch
@@ -108,3 +110,10 @@ def test_losses_that_are_no_scalar_are_refused():
     vae, x = Tutorial(), binary()
     with pytest.raises(ValueError, match="loss must return a scalar"):
         verify_pyro(vae.model, vae.guide, x, loss=lambda m, g, x: x)
+
+
+def test_without_pyro_one_sentence_says_what_to_install(monkeypatch):
+    vae, x = Tutorial(), binary()
+    monkeypatch.setitem(sys.modules, "pyro", None)
+    with pytest.raises(ImportError, match=r"^verify_pyro needs Pyro: install pyro-ppl$"):
+        verify_pyro(vae.model, vae.guide, x)
