@@ -18,6 +18,7 @@ from workflow.environment import pinned_versions
 from workflow.exercises import Cell, without_solutions
 from workflow.numbers import number_cells
 from workflow.project import Project, load, write
+from workflow.reach import reached
 
 #: The branch that buttons open.
 BRANCH = "notebooks"
@@ -31,10 +32,20 @@ found = importlib.util.find_spec("companion")
 if not (found and found.origin and pathlib.Path(found.origin).with_name("book").is_dir()):
     folder = tempfile.mkdtemp()
     archive = "{archive}"
-    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(archive))) as package:
+    with tarfile.open(fileobj=io.BytesIO(base64.b85decode(archive))) as package:
         package.extraction_filter = getattr(tarfile, "data_filter", None)  # from Python 3.11.4 on
         package.extractall(folder)
     sys.path.insert(0, folder)
+
+    class Missing:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name.startswith("companion."):
+                raise ModuleNotFoundError(
+                    f"{{name}} is not in this copy of the package, which carries what its chapter "
+                    "needs: for more, install the book's package.", name=name)
+
+    sys.meta_path.append(Missing)
     for name in [name for name in sys.modules if name.split(".")[0] == "companion"]:
         del sys.modules[name]
 """
@@ -73,15 +84,16 @@ def standalone(project, chapter):
 
 
 def _archive(project, chapter):
-    """The package as the chapter needs it, core and own study; equal for equal sources."""
+    """What the chapter reaches of the package, and its own study; equal for equal sources."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:xz", preset=9) as archive:
-        for path in project.package_files(chapter):
+        studies, package = project.studies(chapter), project.root / "companion"
+        for path in reached(package, project.notebook(chapter), studies):
             content = path.read_bytes()
             entry = tarfile.TarInfo(path.relative_to(project.root).as_posix())
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return base64.b85encode(file.getvalue()).decode("ascii")
 
 
 def _requirements(project):
