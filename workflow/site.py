@@ -56,7 +56,8 @@ def build(project):
 
 def sphinx(project, folder):
     """Run Jupyter Book on `stage/` in a folder; return where its pages are, or raise `Problem`."""
-    shutil.rmtree(folder / "jupyter-book", ignore_errors=True)
+    made = folder / "jupyter-book"
+    shutil.rmtree(made, ignore_errors=True)
     start = (
         "import sys; from workflow.progress import end_with_driver; end_with_driver(); "
         "from jupyter_book.cli.main import main; sys.exit(main())"
@@ -74,7 +75,7 @@ def sphinx(project, folder):
     )
     if result.returncode:
         raise Problem(f"The site was not built:\n{_excerpt(result.stdout, folder)}")
-    return folder / "jupyter-book" / "_build" / "html"
+    return made / "_build" / "html"
 
 
 def _excerpt(output, build):
