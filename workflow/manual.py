@@ -108,8 +108,12 @@ def pages(package):
             continue
         listed = [*names]
         for module, found in modules.items():
-            modules[module] = found = [n for n in found if f"{module}.{n}" not in task.modules]
-            listed += [f"{module}.{n}" for n in found if not _is_constant(module, n)]
+            modules[module] = found = [
+                name
+                for name in found
+                if f"{module}.{name}" not in task.modules and not _is_constant(module, name)
+            ]
+            listed += [f"{module}.{name}" for name in found]
         results = [
             name for name in task.results if _file(package, name.rpartition(".")[0]).is_file()
         ]
@@ -131,7 +135,7 @@ def pages(package):
 
 
 def _is_constant(module, name):
-    """Numbers and colours, of which a summary would show what their type says of itself."""
+    """Numbers and colours, which have no docstrings of their own."""
     return name.isupper() and ("_" in name or module.startswith("book"))
 
 
