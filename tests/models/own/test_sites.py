@@ -96,6 +96,7 @@ def test_scales_and_factors_are_told():
     assert found.holds, found
     assert "The loss is 2 times Trace_ELBO." in found.notes
     assert any(note.startswith("Site z has scale 0.25") for note in found.notes)
+    assert found.elbo == pytest.approx(-found.estimators["Trace_ELBO"], rel=1e-12)
     assert not found.matches
 
 

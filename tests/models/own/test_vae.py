@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -226,3 +228,23 @@ def test_a_hierarchy_of_latents_is_refused_in_one_sentence():
     assert len(found.findings) == 1
     with pytest.raises(ValueError, match=r"got 4 parts .*give a hierarchy of latents as one q"):
         verify_vae(lambda x: (*encoder(x).chunk(2, -1),) * 2, decoder, x, likelihood="gaussian")
+
+
+def test_noise_of_another_width_is_brought_to_one():
+    parts = small()
+    encoder, decoder, *_ = parts
+
+    def loss(x):
+        mean, log_variance = encoder(x).chunk(2, -1)
+        noise = torch.empty_like(mean).normal_(1.0, 2.0)
+        z = mean + (log_variance / 2).exp() * (noise - 1) / 2
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        return (0.5 * ((x - decoder(z)) ** 2).sum(1)).mean() + 3 * math.log(2 * math.pi) + kl
+
+    assert judged(parts, loss).passed
+
+
+def test_numpy_and_python_draw_on_from_where_they_were():
+    parts, before = small(), (str(np.random.get_state()), random.getstate())  # noqa: NPY002
+    judged(parts, lambda x: sum(parts[3](x)[:2]))
+    assert (str(np.random.get_state()), random.getstate()) == before  # noqa: NPY002
