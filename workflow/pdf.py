@@ -7,6 +7,7 @@ page with nothing on it, end the command with a sentence.
 
 import functools
 import os
+import re
 import shutil
 import sys
 import time
@@ -22,6 +23,7 @@ NAME = "book.pdf"
 ORIGIN = "http://book.invalid/"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FORMULA = re.compile(r"\\\(.*?\\\)")
 FOOTER = "<p class='companion-footer'>"
 
 #: Makes formulas and tables that are too wide as small as they must be, down to this share.
@@ -144,10 +146,12 @@ def _print(browser, site, text):
 def starts(path, entries):
     """On which page each part and each page of the site begins, from the PDF's bookmarks."""
     wanted = [" ".join(entry.title.split()) for entry in entries]
+    # A formula stands in a bookmark as it is drawn.
+    patterns = [".*".join(map(re.escape, FORMULA.split(title))) for title in wanted]
     found: list[str] = []
     for mark in _document(path).get_toc():
         title = " ".join(mark.get_title().split())
-        if len(found) < len(wanted) and title == wanted[len(found)]:
+        if len(found) < len(wanted) and re.fullmatch(patterns[len(found)], title):
             found.append(str(mark.get_dest().get_index() + 1))
     if len(found) < len(wanted):
         raise Problem(f"The PDF has no bookmark for {wanted[len(found)]!r}.")

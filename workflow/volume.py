@@ -153,7 +153,8 @@ def _contents(entries, numbers):
 
 
 def _running_head(entry):
-    words = entry.title.replace("\\", r"\\").replace('"', r"\"")
+    title = re.sub(r"\\\((.*?)\\\)", r"\1", entry.title)
+    words = title.replace("\\", r"\\").replace('"', r"\"")
     return (
         f"#{entry.slug} {{ page: {entry.slug} }}\n"
         f'@page {entry.slug} {{ @top-left {{ content: "{words}" }} }}'

@@ -54,6 +54,7 @@ def test_pages_stand_in_the_order_of_the_contents_below_their_parts(root):
     assert found == [*levels, ("h3", "There")]
     heads = page.find_all("style")[0].string
     assert '@top-left { content: "1. \\"One\\"" }' in heads
+    assert '@top-left { content: "2. Two" }' in heads and "\\(" not in heads
 
 
 def test_links_lead_to_places_of_the_volume(root):
@@ -92,3 +93,11 @@ def test_the_contents_carry_the_numbers_of_pages(root):
     page, _ = read(root, numbers=["3", "5", "6", "70"])
     lines = [line.get_text(" ", strip=True) for line in page.select(".contents li")]
     assert lines == ["Welcome 3", "Chapters 5", '1. "One" 6', "2. Two 70"]
+
+
+def test_a_formula_in_a_title_stands_in_running_heads_and_bookmarks_as_it_is_drawn():
+    from workflow import pdf, volume
+
+    head = volume._running_head(volume.Leaf("two", r"2. From \(T\) numbers", 2))
+    assert 'content: "2. From T numbers"' in head
+    assert pdf.FORMULA.split(r"2. From \(T\) numbers") == ["2. From ", " numbers"]
