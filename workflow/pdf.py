@@ -147,7 +147,7 @@ def starts(path, entries):
     """On which page each part and each page of the site begins, from the PDF's bookmarks."""
     wanted = [" ".join(entry.title.split()) for entry in entries]
     # A formula stands in a bookmark as it is drawn.
-    patterns = [".*".join(map(re.escape, FORMULA.split(title))) for title in wanted]
+    patterns = [".*".join(re.escape(p.strip()) for p in FORMULA.split(t)) for t in wanted]
     found: list[str] = []
     for mark in _document(path).get_toc():
         title = " ".join(mark.get_title().split())
