@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,28 @@ def is_sentence(text):
 
 
 CHAPTERS = sorted((HOME / "notebooks").glob("*.ipynb"))
+TEMPLATE = HOME / "workflow" / "my-topic.ipynb"
+
+
+def first_code(path):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return "".join(next(cell for cell in cells if cell["cell_type"] == "code")["source"])
+
+
+def test_chapters_open_with_one_cell_that_looks_for_the_package():
+    assert len({first_code(path) for path in (*CHAPTERS, TEMPLATE)}) == 1
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["absent", "another companion"])
+def test_a_chapter_without_its_package_says_in_one_sentence_what_to_do(tmp_path, foreign):
+    if foreign:
+        (tmp_path / "companion").mkdir()
+        (tmp_path / "companion" / "__init__.py").write_text("")
+    command = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, '.')\n"]
+    command[-1] += first_code(CHAPTERS[0])
+    ended = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False)
+    last = ended.stderr.strip().splitlines()[-1]
+    assert ended.returncode == 1 and "This chapter needs its package: take" in last
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
