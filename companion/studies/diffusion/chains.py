@@ -144,13 +144,13 @@ def eight_log_density(x: Any, radius: float, std: float) -> Any:
 
 
 def clouds(points: Mapping[str, Any], size: float = 2.6) -> Figure:
-    """Points of the plane, ``(N, 2)``, a panel for each title."""
+    """Points of the plane, ``(N, 2)``, a panel for each title; the first 500 of each are drawn."""
     with panels(list(points), columns=len(points), xlabel="", ylabel="", size=(8.2, size)) as (
         figure,
         shown,
     ):
         for axes, cloud in zip(shown, points.values(), strict=True):
-            cloud = np.asarray(cloud)
+            cloud = np.asarray(cloud)[:500]
             axes.plot(cloud[:, 0], cloud[:, 1], ".", color=COLOURS[0], markersize=2, alpha=0.6)
             axes.set_aspect("equal")
     return figure
