@@ -95,7 +95,7 @@ class GaussianProcess(Model):
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {
             "prior_log_variance": (),
-            "log_lengthscale": self.inputs.shape[1:],
+            "log_lengthscale": tuple(self.inputs.shape[1:]),
             "log_variance": (),
         }
 

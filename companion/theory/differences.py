@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -42,6 +43,11 @@ def by_differences(
     step
         h.
 
+    Raises
+    ------
+    ValueError
+        As :func:`companion.verify`, and for a step that is not positive or above one.
+
     >>> from companion import models, verify
     >>> model = models.PPCA(observed=4, latent=2)
     >>> generator = torch.Generator().manual_seed(0)
@@ -51,6 +57,8 @@ def by_differences(
     >>> abs(report.gradient_norm / found.gradient_norm - 1) < 1e-6
     True
     """
+    if not 0 < step <= 1:
+        raise ValueError(f"step must be above 0 and at most 1: got {step}")
     q, data = model.checked(parameters, q, x)
     start = {name: value.detach() for name, value in q.join(parameters).items()}
     v = full_direction(model, *q.split(start))
@@ -76,4 +84,7 @@ def by_differences(
 
     seen = {name: gradient[name] * (v[name] != 0) for name in v}
     certificate = sum(length({name: g}) * float(v[name].norm()) for name, g in seen.items())
-    return Differences(length(gradient), certificate)
+    found = Differences(length(gradient), certificate)
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"x and parameters must be where the ELBO is finite: found {found}")
+    return found

@@ -180,7 +180,7 @@ def test_pages_stay_light(site, serve, browser):
         files = [(site / name).read_bytes() for name in names if (site / name).is_file()]
         whole, packed = sum(map(len, files)), sum(len(gzip.compress(f, 6)) for f in files)
         # A chapter with an animation carries its frames.
-        limits = (3.2e6, 1.2e6) if "companion-animation" in path.read_text() else (2.7e6, 0.8e6)
+        limits = (3.2e6, 1.2e6) if "companion-animation" in path.read_text() else (2.8e6, 0.8e6)
         assert whole <= limits[0] and packed <= limits[1], (path.name, whole, packed)
         assert ("_static/live.js" in names) == ("companion-live" in path.read_text("utf-8"))
     assert len(gzip.compress((site / "_static" / "live.js").read_bytes())) < 60_000

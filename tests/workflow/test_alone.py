@@ -25,8 +25,9 @@ EXTRA = [
 
 
 @pytest.fixture
-def book(tmp_path):
+def book(tmp_path, monkeypatch):
     """A toy book with two chapters, of which the first is taken for executed."""
+    monkeypatch.setenv("PYTHONPATH", str(HOME))  # a toy has no workflow of its own
     toy = make_toy(tmp_path / "toy")
     for name in ("_config.yml", "book/assets", "book/references.bib", "book/bibliography.md"):
         copy = shutil.copytree if (HOME / name).is_dir() else shutil.copy

@@ -24,7 +24,7 @@ def linear_contributions(eigenvalues: Tensor, noise_variance: Tensor | float) ->
     Source: follows from Tipping & Bishop (1999).
 
     >>> linear_contributions(torch.tensor([4.0, 1.0]), 2.0)
-    tensor([0.3466, 0.0000])
+    tensor([0.3466, 0.0000], dtype=torch.float64)
     """
     return (0.5 * torch.log(eigenvalues / noise_variance)).clamp(min=0)
 
