@@ -106,10 +106,10 @@ def in_blocks(x: Any) -> Blocks | None:
 
 def _forget(block: Any) -> None:
     """Let go of the pages of an array on disk, which the system counts as this process's own."""
-    base = block
+    if not isinstance(block, np.memmap) or block.mode != "r":
+        return  # what was written there, and in no file, would be lost
+    base: Any = block
     while isinstance(base, np.ndarray):
-        if base.flags.writeable:
-            return
         base = base.base
     if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)

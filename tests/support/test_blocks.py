@@ -28,10 +28,11 @@ def test_every_source_gives_all_points_in_order_and_again(x, tmp_path):
 
 def test_an_array_that_can_be_written_keeps_what_was_written(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((9, 2)))
-    for mode in ("r+", "c"):
+    for mode, value in (("r+", 5.0), ("c", 7.0)):
         array = np.load(tmp_path / "x.npy", mmap_mode=mode)
-        array[0, 0] = 5.0
-        assert [float(block[0, 0]) for block in Blocks(array)] == [5.0] and array[0, 0] == 5.0
+        array[0, 0] = value
+        array.flags.writeable = False
+        assert [float(block[0, 0]) for block in Blocks(array)] == [value] and array[0, 0] == value
 
 
 @pytest.mark.parametrize(
