@@ -3,7 +3,6 @@
 The sources stay as they are; all that the site needs beyond them is done to the staged copies.
 """
 
-import ast
 import json
 import re
 from html import escape
@@ -16,7 +15,7 @@ import yaml
 import companion
 from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
-from workflow import further, pages
+from workflow import folds, further, pages
 from workflow.exercises import exercises, folded, without_solutions
 from workflow.launch import BRANCH
 from workflow.numbers import number_cells, numbered
@@ -43,8 +42,6 @@ MATHJAX = (
     "a11y",
     "sre",
 )
-#: What chapters draw with: `show`, and modules of figures.
-DRAWING = ("charts", "figures", "sections", "show", "show_animation")
 SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
 
 
@@ -88,18 +85,16 @@ def prepare(notebook, chapter, figures):
     notebook["metadata"].pop("papermill", None)
     order: dict[str, int] = {}  # claims, numbered as in the table at the chapter's end
     cells = []
-    for cell in notebook["cells"]:
-        tags = cell["metadata"].setdefault("tags", [])
+    for cell in folds.joined(notebook["cells"]):
+        tags = cell["metadata"]["tags"]
         cell["metadata"].pop("papermill", None)
         cells.append(cell)
         if "injected-parameters" in tags:
             tags.append("remove-cell")
             continue
-        number += 1
+        number += cell.pop("joined", 1)
         if further.TAG in tags:
             cell["source"] = further.mark("".join(cell["source"]))
-        if _only_shows(cell) and "hide-input" not in tags:
-            tags.append("hide-input")
         shown = [o for o in cell.get("outputs", []) if not _invisible(o)]
         images = [output for output in shown if _is_figure(output)]
         place = f"{chapter}, cell {number}"
@@ -293,38 +288,6 @@ def mathjax():
     if not found:
         raise Problem("MathJax was not found: install the package sphinx-mathjax-offline.")
     return found
-
-
-def _only_shows(cell):
-    """Whether a cell only records claims or draws: readers see the result, the code is folded."""
-    if cell["cell_type"] != "code":
-        return False
-    try:
-        statements = ast.parse("".join(cell.get("source", ""))).body
-    except SyntaxError:  # a cell with a %magic: leave it open
-        return False
-    calls = [s for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
-    return bool(calls) and all(_shows(statement) for statement in statements)
-
-
-def _shows(statement):
-    """`claims.record(...)`, `figure = charts.image_grid(...)`, words for a figure, `fit.final`."""
-    if not isinstance(statement, ast.Expr | ast.Assign):
-        return False
-    value, found = statement.value, set(DRAWING)
-    if isinstance(statement, ast.Expr):
-        found |= {"claims"}
-        if isinstance(value, ast.Attribute):
-            return True
-    else:
-        try:
-            ast.literal_eval(value)
-            return True
-        except ValueError:
-            pass
-    while isinstance(value, ast.Call | ast.Attribute):
-        value = value.func if isinstance(value, ast.Call) else value.value
-    return isinstance(value, ast.Name) and value.id in found
 
 
 def _invisible(output):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workflow.stage import _only_shows
+from workflow.folds import only_shows
 
 HOME = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((HOME / "notebooks").glob("*.ipynb"))
@@ -55,7 +55,7 @@ def records_in_sight(cell):
         return False
     source = "".join(cell["source"])
     return bool(re.search(r"\bclaims\.(record|note|say|table)\(|\balt=", source)) and not (
-        _only_shows(cell)
+        only_shows(cell)
     )
 
 

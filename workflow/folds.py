@@ -1,0 +1,115 @@
+"""Which code of a chapter is folded on its page, and which folded cells share one handle."""
+
+import ast
+from typing import Any
+
+#: What chapters draw with: `show`, and modules of figures.
+DRAWING = ("charts", "figures", "sections", "show", "show_animation")
+#: What an exercise's cells are tagged; they join their own kind only.
+EXERCISE = {"solution", "test", "hidden-test"}
+FIGURES = {"image/svg+xml", "image/png"}
+
+
+def joined(cells):
+    """Cells with a run of folded ones as one cell: one handle opens all code of the run.
+
+    A run has one figure at most, since a cell has one caption. Its last cell's place counts as
+    that of all: `joined` says how many they are. Tags are written into the cells that come in.
+    """
+    made: list[dict[str, Any]] = []
+    for cell in cells:
+        tags = cell["metadata"].setdefault("tags", [])
+        if (only_shows(cell) or only_sets(cell)) and "hide-input" not in tags:
+            tags.append("hide-input")
+        last = next((one for one in reversed(made) if not _injected(one)), None)
+        if last is None or _injected(cell) or not (_folded(last) and _folded(cell)):
+            made.append(cell)
+        elif _apart(last, cell):
+            made.append(cell)
+        else:
+            made[made.index(last)] = _together(last, cell)
+    return made
+
+
+def only_shows(cell):
+    """Whether a cell only records claims or draws: readers see the result, the code is folded."""
+    statements = _statements(cell)
+    calls = [s for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)]
+    return bool(calls) and all(map(_shows, statements))
+
+
+def only_sets(cell):
+    """Whether a cell only chooses sizes and seeds: the chapter's parameters, and what follows."""
+    if "parameters" in _tags(cell):
+        return True
+    statements = _statements(cell)
+    return any(map(_picks, statements)) and all(isinstance(s, ast.Assign) for s in statements)
+
+
+def _picks(statement):
+    value = getattr(statement, "value", None)
+    return isinstance(value, ast.Call) and ast.unparse(value.func) == "tiers.pick"
+
+
+def _apart(first, second):
+    kinds = [EXERCISE & {*_tags(one)} for one in (first, second)]
+    opens = "setup" in _tags(first) and second.get("outputs")  # paper leaves the imports out
+    return bool(kinds[0] != kinds[1] or _figures(first) + _figures(second) > 1 or opens)
+
+
+def _together(first, second):
+    sources = ["".join(one["source"]).rstrip() for one in (first, second)]
+    tags = [*first["metadata"]["tags"], *second["metadata"]["tags"]]
+    return {
+        **first,
+        "source": "\n\n".join(sources),
+        "outputs": [*first.get("outputs", []), *second.get("outputs", [])],
+        "metadata": {**first["metadata"], "tags": list(dict.fromkeys(tags))},
+        "joined": first.get("joined", 1) + 1,
+    }
+
+
+def _tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
+def _injected(cell):
+    return "injected-parameters" in _tags(cell)
+
+
+def _folded(cell):
+    folded = {"hide-input", "test", "hidden-test"} & {*_tags(cell)}
+    return cell["cell_type"] == "code" and bool(folded)
+
+
+def _figures(cell):
+    return sum(bool(FIGURES & {*output.get("data", {})}) for output in cell.get("outputs", []))
+
+
+def _statements(cell):
+    if cell["cell_type"] != "code":
+        return []
+    try:
+        return ast.parse("".join(cell.get("source", ""))).body
+    except SyntaxError:  # a cell with a %magic: leave it open
+        return []
+
+
+def _shows(statement):
+    """`claims.record(...)`, `figure = charts.image_grid(...)`, words for a figure, `fit.final`."""
+    if not isinstance(statement, ast.Expr | ast.Assign):
+        return False
+    value, found = statement.value, set(DRAWING)
+    if isinstance(statement, ast.Expr):
+        found |= {"claims"}
+        if isinstance(value, ast.Attribute):
+            return True
+    else:
+        try:
+            ast.literal_eval(value)
+            return True
+        except ValueError:
+            pass
+    while isinstance(value, ast.Call | ast.Attribute):
+        value = value.func if isinstance(value, ast.Call) else value.value
+    return isinstance(value, ast.Name) and value.id in found
