@@ -79,7 +79,7 @@ def random_data() -> dict[str, Tensor]:
 def label(model: Model) -> str:
     """Kind, noise, prior and depth, such as ``vae-scalar-fixed-1-hidden``."""
     if isinstance(model, models.GaussianMixture):
-        return f"mixture-{model.covariance}"
+        return f"mixture-{model.covariance_type}"
     if isinstance(model, models.FamilyMixture):
         # A mixture of another kind: no exponential family, so not for tests of natural parameters.
         kind = "mixture" if isinstance(model.family, ExponentialFamily) else "tempered-mixture"

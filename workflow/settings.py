@@ -21,8 +21,8 @@ from companion.datasets import manifolds
 from companion.fit.records import Trace
 from companion.models import PPCA, Encoder, GaussianVAE
 from companion.models.vae.gaussian import Noise
-from companion.models.vae.networks import Activation, EncoderScale, check_choice
-from companion.support.checks import positive_integer
+from companion.models.vae.networks import Activation, EncoderScale
+from companion.support.checks import one_of, positive_integer
 from companion.training import Plan, train_vae
 
 __all__ = ["COLUMNS", "Run", "Settings", "train", "train_together"]
@@ -103,15 +103,13 @@ class Settings(Plan):
             )
         if self.data == "celeba" and self.folder is None:
             raise ValueError('folder must name where CelebA lies for data="celeba": got None')
-        noises = [noise for noise in get_args(Noise) if noise != "fixed"]
-        if self.noise not in noises:
-            raise ValueError(f"noise must be one of {', '.join(noises)}: got {self.noise!r}")
+        one_of(self.noise, "noise", [noise for noise in get_args(Noise) if noise != "fixed"])
         for name in ("count", "latent", "nodes"):
             positive_integer(getattr(self, name), name)
         for size in self.hidden:
             positive_integer(size, "hidden (each of its sizes)")
-        check_choice("activation", self.activation, Activation)
-        check_choice("encoder_scale", self.encoder_scale, EncoderScale)
+        one_of(self.activation, "activation", Activation)
+        one_of(self.encoder_scale, "encoder_scale", EncoderScale)
         self.check_profile(self.noise, self.learnable_prior)
 
 

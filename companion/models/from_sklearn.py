@@ -117,7 +117,7 @@ def _from_mixture(estimator: Any) -> tuple[GaussianMixture, dict[str, Tensor]]:
     model = GaussianMixture(
         observed=observed,
         components=components,
-        covariance=_COVARIANCE[estimator.covariance_type],  # type: ignore[arg-type]
+        covariance_type=_COVARIANCE[estimator.covariance_type],  # type: ignore[arg-type]
     )
     parameters = model.from_covariances(
         _tensor(estimator.weights_), _tensor(estimator.means_), _tensor(estimator.covariances_)

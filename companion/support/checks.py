@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ __all__ = [
     "as_numbers",
     "integer",
     "known",
+    "one_of",
     "positive_integer",
 ]
 
@@ -224,6 +225,19 @@ def integer(value: Any, name: str, least: int = 0) -> int:
         kind = "a positive integer" if least else "an integer of at least 0"
         raise ValueError(f"{name} must be {kind}: got {value!r}")
     return int(value)
+
+
+def one_of(value: Any, name: str, allowed: Any) -> None:
+    """Raise a ``ValueError`` unless ``value`` is among ``allowed``, a ``Literal`` or a collection.
+
+    >>> one_of("diag", "covariance_type", ("diagonal", "full"))
+    Traceback (most recent call last):
+        ...
+    ValueError: covariance_type must be one of diagonal, full: got 'diag'
+    """
+    words = get_args(allowed) or tuple(allowed)
+    if value not in words:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, words))}: got {value!r}")
 
 
 def as_names(given: Iterable[str]) -> tuple[str, ...]:

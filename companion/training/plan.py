@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
 from companion.models.vae.gaussian import Noise
-from companion.support.checks import as_names, positive_integer
+from companion.support.checks import as_names, one_of, positive_integer
 from companion.support.doors import Guarded
 
 __all__ = ["Plan"]
@@ -75,9 +75,7 @@ class Plan(Guarded):
             )
         words = {"device": Device, "precision": Precision, "draws": Draws}
         for name, allowed in words.items():
-            if getattr(self, name) not in get_args(allowed):
-                choice, given = ", ".join(get_args(allowed)), getattr(self, name)
-                raise ValueError(f"{name} must be one of {choice}: got {given!r}")
+            one_of(getattr(self, name), name, allowed)
 
     @property
     def place(self) -> torch.device:
@@ -101,8 +99,7 @@ class Plan(Guarded):
 
     def check_profile(self, noise: str, learnable_prior: bool) -> None:
         """Raise a ``ValueError`` unless such a VAE has the best variances in closed form."""
-        if noise not in get_args(Noise):
-            raise ValueError(f"noise must be one of {', '.join(get_args(Noise))}: got {noise!r}")
+        one_of(noise, "noise", Noise)
         if "prior" in self.profile and not learnable_prior:
             raise ValueError('profile="prior" needs learnable_prior=True')
         if "noise" in self.profile and noise == "softplus":

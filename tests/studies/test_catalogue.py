@@ -45,8 +45,8 @@ def test_no_model_and_no_family_of_mixtures_is_left_out():
     assert {type(entry.model) for entry in ENTRIES} == shipped
     mixtures = [e.model for e in ENTRIES if isinstance(e.model, models.FamilyMixture)]
     assert {type(mixture.family) for mixture in mixtures} == set(map(type, families.EVERY_FAMILY))
-    covariances = {e.model.covariance for e in ENTRIES if type(e.model) is models.GaussianMixture}
-    assert covariances == {"spherical", "diagonal", "full", "tied"}
+    gaussian = [e.model for e in ENTRIES if type(e.model) is models.GaussianMixture]
+    assert {m.covariance_type for m in gaussian} == {"spherical", "diagonal", "full", "tied"}
     noises = {(e.model.noise, e.model.learnable_prior) for e in chosen(*VAES)}
     assert len(noises) == 8, "VAE-0 to VAE-3, with fixed and with learned priors"
 

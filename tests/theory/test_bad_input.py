@@ -283,7 +283,7 @@ def test_a_direction_that_does_not_fit_is_named(change, sentence):
         (lambda: models.GaussianMixture(2, 0), "components must be a positive integer: got 0"),
         (
             lambda: models.GaussianMixture(2, 2, "diag"),
-            r"covariance must be one of \['spherical', 'diagonal', 'full', 'tied'\]: got 'diag'",
+            "covariance_type must be one of spherical, diagonal, full, tied: got 'diag'",
         ),
         (lambda: models.GaussianVAE(4, 0), "latent must be a positive integer: got 0"),
         (lambda: models.GaussianVAE(4, 2, noise="tanh"), r"noise must be one of .*: got 'tanh'"),

@@ -70,13 +70,13 @@ def component_densities(model, parameters):
         return [log_density(model.family, own) for own in each]
     densities = []
     for c, mean in enumerate(p["means"]):
-        if model.covariance == "spherical":
+        if model.covariance_type == "spherical":
             covariance = np.exp(p["log_variance"][c]) * np.eye(len(mean))
-        elif model.covariance == "diagonal":
+        elif model.covariance_type == "diagonal":
             covariance = np.diag(np.exp(p["log_variance"][c]))
         else:
             lower, diagonal = p["cholesky"], p["log_diagonal"]
-            if model.covariance == "full":
+            if model.covariance_type == "full":
                 lower, diagonal = lower[c], diagonal[c]
             factor = np.tril(lower, -1) + np.diag(np.exp(diagonal))
             covariance = factor @ factor.T

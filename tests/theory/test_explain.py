@@ -72,7 +72,7 @@ def test_a_fixed_prior_is_found_as_the_cause(net):
 
 
 def test_an_active_variance_floor_is_found():
-    model = models.GaussianMixture(observed=4, components=2, covariance="diagonal")
+    model = models.GaussianMixture(observed=4, components=2, covariance_type="diagonal")
     x = datasets.iris()
     p = model.initial_parameters(generator("floor")) | {"means": x[[0, 100]]}
     floor = 0.15

@@ -24,7 +24,7 @@ def sigmoid_belief_net():
 
 def mixture():
     g = generator()
-    model = models.GaussianMixture(observed=3, components=4, covariance="full")
+    model = models.GaussianMixture(observed=3, components=4, covariance_type="full")
     x = 2 * torch.randn(9, 3, dtype=torch.float64, generator=g)
     logits = torch.randn(9, 4, dtype=torch.float64, generator=g)
     return model, model.initial_parameters(g), variational.Tabulated(model.states, logits), x

@@ -325,9 +325,9 @@ def test_mixture_entropies_in_numpy(name):
     r = torch.softmax(q.logits, -1).numpy()
     weights = torch.softmax(parameters["prior_logits"], -1).numpy()
     covariance = model.component_covariance(parameters).numpy()
-    if model.covariance == "spherical":
+    if model.covariance_type == "spherical":
         log_det = cases.D * np.log(2 * np.pi * np.e * covariance)
-    elif model.covariance == "diagonal":
+    elif model.covariance_type == "diagonal":
         log_det = np.log(2 * np.pi * np.e * covariance).sum(1)
     else:
         log_det = np.linalg.slogdet(2 * np.pi * np.e * covariance)[1]

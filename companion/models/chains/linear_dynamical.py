@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from companion.models.chains.residuals import (
     product,
 )
 from companion.models.chains.sequences import as_sequences, check_observed
-from companion.support.checks import positive_integer
+from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Factor, Model, Parameters, normal_draws
 from companion.theory.variational import Nodes, Variational
 
@@ -74,10 +74,7 @@ class LinearDynamical(Model):
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
-        if self.initial not in get_args(Initial):
-            raise ValueError(
-                f"initial must be one of {list(get_args(Initial))}: got {self.initial!r}"
-            )
+        one_of(self.initial, "initial", Initial)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ from torch import Tensor
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
 from companion.models.mixtures import em
 from companion.models.mixtures.base import Mixture
-from companion.support.checks import all_finite, positive_integer
+from companion.support.checks import all_finite, one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 
 __all__ = ["GaussianMixture"]
 
-Covariance = Literal["spherical", "diagonal", "full", "tied"]
+CovarianceType = Literal["spherical", "diagonal", "full", "tied"]
 
 #: EM takes the plain M-step where a component is narrower than this, the data's variances being 1.
 NARROW = 1e-4
@@ -37,24 +37,21 @@ class GaussianMixture(Mixture):
 
     v is zero on the means.
 
-    >>> model = GaussianMixture(observed=2, components=3, covariance="tied")
+    >>> model = GaussianMixture(observed=2, components=3, covariance_type="tied")
     >>> model.initial_parameters(torch.Generator().manual_seed(0))["cholesky"].shape
     torch.Size([2, 2])
     """
 
     observed: int
     components: int
-    covariance: Covariance = "full"
+    covariance_type: CovarianceType = "full"
 
     read_in_blocks = ("em_map",)
 
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.components, "components")
-        if self.covariance not in get_args(Covariance):
-            raise ValueError(
-                f"covariance must be one of {list(get_args(Covariance))}: got {self.covariance!r}"
-            )
+        one_of(self.covariance_type, "covariance_type", CovarianceType)
 
     @property
     def log_scales(self) -> tuple[str, ...]:
@@ -62,18 +59,18 @@ class GaussianMixture(Mixture):
 
     @property
     def family(self) -> SphericalGaussian | DiagonalGaussian | FullGaussian:
-        if self.covariance == "spherical":
+        if self.covariance_type == "spherical":
             return SphericalGaussian()
-        return DiagonalGaussian() if self.covariance == "diagonal" else FullGaussian()
+        return DiagonalGaussian() if self.covariance_type == "diagonal" else FullGaussian()
 
     @property
     def _cholesky_shape(self) -> tuple[int, ...]:
         size = (self.observed, self.observed)
-        return size if self.covariance == "tied" else (self.components, *size)
+        return size if self.covariance_type == "tied" else (self.components, *size)
 
     @property
     def _triangular(self) -> bool:
-        return self.covariance in ("full", "tied")
+        return self.covariance_type in ("full", "tied")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -82,7 +79,7 @@ class GaussianMixture(Mixture):
         if self._triangular:
             size = self._cholesky_shape
             return shapes | {"cholesky": size, "log_diagonal": size[:-1]}
-        return shapes | {"log_variance": each[:1] if self.covariance == "spherical" else each}
+        return shapes | {"log_variance": each[:1] if self.covariance_type == "spherical" else each}
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         drawn = {k: normal_draws(*s, generator=generator) for k, s in self.shapes.items()}
@@ -113,7 +110,7 @@ class GaussianMixture(Mixture):
     def covariance_matrices(self, parameters: Parameters) -> Tensor:
         """The covariance matrices Σ_c of all components, ``(C, D, D)``, whatever the type."""
         values = self.component_covariance(parameters)
-        if self.covariance == "spherical":
+        if self.covariance_type == "spherical":
             values = values[:, None].expand(-1, self.observed)
         return values if self._triangular else torch.diag_embed(values)
 
@@ -226,7 +223,7 @@ class GaussianMixture(Mixture):
 
     def _regular(self, count: Tensor, covariances: Tensor, floor: float) -> Tensor:
         """One covariance for all components if they are tied, and ``floor`` added to variances."""
-        if self.covariance == "tied":
+        if self.covariance_type == "tied":
             covariances = torch.tensordot(count / count.sum(), covariances, 1)
         if self._triangular:
             return covariances + floor * torch.eye(self.observed, dtype=count.dtype)

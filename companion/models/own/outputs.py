@@ -10,6 +10,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from companion.models.own.temper import stripped
+from companion.support.checks import one_of
 
 __all__ = [
     "LIKELIHOODS",
@@ -171,8 +172,8 @@ def decoded(given: Any, x: Tensor, likelihood: str | None, variance: Any) -> td.
     ValueError
         If a tensor comes without ``likelihood``, or with one that is not among :data:`LIKELIHOODS`.
     """
-    if likelihood is not None and likelihood not in LIKELIHOODS:
-        raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}: got {likelihood!r}")
+    if likelihood is not None:
+        one_of(likelihood, "likelihood", LIKELIHOODS)
     if isinstance(given, td.Distribution):
         return given
     if (pair := _pair(given, "decoder", "log-variance")) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from companion.families import DiagonalGaussian, GaussianMean, SphericalGaussian
 from companion.families.numerics import softplus
 from companion.models.vae.networks import Activation, Decoder
+from companion.support.checks import one_of
 from companion.theory.model import Factor, Parameters
 
 __all__ = ["GaussianVAE", "Noise"]
@@ -72,8 +73,7 @@ class GaussianVAE(Decoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.noise not in get_args(Noise):
-            raise ValueError(f"noise must be one of {list(get_args(Noise))}: got {self.noise!r}")
+        one_of(self.noise, "noise", Noise)
         if (self.variance is None) == (self.noise == "fixed"):
             raise ValueError(
                 'variance must be given for noise="fixed", and only then: got '

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from companion.families.numerics import softplus
 from companion.models.scaled import ScaledLatents
 from companion.support.arguments import check_names
-from companion.support.checks import as_data, positive_integer
+from companion.support.checks import as_data, one_of, positive_integer
 from companion.support.doors import Guarded
 from companion.theory.model import Parameters, normal_draws
 from companion.theory.variational import Amortized, Nodes
@@ -75,14 +75,7 @@ def check_network(hidden: tuple[int, ...], activation: Activation) -> None:
         raise ValueError(f"hidden must be a tuple of layer sizes, () for linear: got {hidden!r}")
     for size in hidden:
         positive_integer(size, "every entry of hidden")
-    check_choice("activation", activation, Activation)
-
-
-def check_choice(name: str, given: object, allowed: object) -> None:
-    """Raise a ``ValueError`` unless ``given`` is one of the words of a ``Literal``."""
-    if given not in get_args(allowed):
-        words = ", ".join(get_args(allowed))
-        raise ValueError(f"{name} must be one of {words}: got {given!r}")
+    one_of(activation, "activation", Activation)
 
 
 class Decoder(ScaledLatents):
@@ -162,7 +155,7 @@ class Encoder(Guarded):
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
         check_network(self.hidden, self.activation)
-        check_choice("scale", self.scale, EncoderScale)
+        one_of(self.scale, "scale", EncoderScale)
 
     @property
     def can_be_rescaled(self) -> bool:

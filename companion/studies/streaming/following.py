@@ -19,7 +19,7 @@ from companion.studies.streaming.linear_vae import (
     entropy_sum_of,
 )
 from companion.studies.streaming.sources import Array, Stream, moments
-from companion.support.checks import positive_integer
+from companion.support.checks import one_of, positive_integer
 
 __all__ = ["Followed", "follow"]
 
@@ -74,9 +74,8 @@ class Followed:
         ValueError
             For a seed or a number of latents that was not followed.
         """
-        for value, name, known in ((seed, "seed", self.seeds), (latent, "latent", self.latent)):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {list(known)}: got {value}")
+        one_of(seed, "seed", self.seeds)
+        one_of(latent, "latent", self.latent)
         row = self._theta[self.seeds.index(seed), self.latent.index(latent)]
         return self._layout.unpack(row, latent)
 

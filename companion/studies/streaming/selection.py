@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from companion.studies.streaming.linear_vae import LOG_2PI
 from companion.studies.streaming.sources import Array, Stream, moments
-from companion.support.checks import positive_integer
+from companion.support.checks import one_of, positive_integer
 
 __all__ = [
     "bic",
@@ -38,10 +38,7 @@ def free_parameters(observed: int, latent: int, convention: Convention = "free")
     """
     positive_integer(observed, "observed")
     positive_integer(latent, "latent")
-    if convention not in get_args(Convention):
-        raise ValueError(
-            f"convention must be one of {list(get_args(Convention))}: got {convention!r}"
-        )
+    one_of(convention, "convention", Convention)
     if convention == "none":
         return 0
     if convention == "published":

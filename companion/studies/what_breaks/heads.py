@@ -10,6 +10,7 @@ from torch import Tensor
 
 from companion.families import DiagonalGaussian
 from companion.families.numerics import softplus
+from companion.support.checks import one_of
 from companion.theory.criterion import Criterion, check_criterion
 
 __all__ = ["HEADS", "check_head"]
@@ -59,8 +60,7 @@ def check_head(
     >>> check_head("exp(a)").verdict, check_head("softplus(a)").verdict
     ('pass', 'fail')
     """
-    if name not in HEADS:
-        raise ValueError(f"name must be one of {list(HEADS)}: got {name!r}")
+    one_of(name, "name", HEADS)
     generator = torch.Generator().manual_seed(seed)
     shapes = {"W1": (hidden, latent), "b1": (hidden,), "mean.W": (observed, hidden)}
     shapes |= {"mean.b": (observed,), "head.W": (observed, hidden)}

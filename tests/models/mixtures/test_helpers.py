@@ -11,7 +11,7 @@ TYPES = ("spherical", "diagonal", "full", "tied")
 @pytest.mark.parametrize("covariance", TYPES)
 def test_covariance_matrices_are_those_of_the_density(covariance):
     generator = torch.Generator().manual_seed(5)
-    model = models.GaussianMixture(observed=3, components=2, covariance=covariance)
+    model = models.GaussianMixture(observed=3, components=2, covariance_type=covariance)
     parameters = model.initial_parameters(generator)
     x = torch.randn(7, 3, dtype=torch.float64, generator=generator)
     matrices = model.covariance_matrices(parameters)
@@ -27,7 +27,7 @@ def test_covariance_matrices_are_those_of_the_density(covariance):
 @pytest.mark.parametrize("covariance", TYPES)
 def test_a_random_start_has_means_in_the_data_and_the_covariance_of_all_data(covariance):
     x = datasets.iris(standardize=True)
-    model = models.GaussianMixture(observed=4, components=3, covariance=covariance)
+    model = models.GaussianMixture(observed=4, components=3, covariance_type=covariance)
     start = model.random_start(x, torch.Generator().manual_seed(1))
     model.check(start, x)
     assert all(bool((x == mean).all(1).any()) for mean in start["means"])
