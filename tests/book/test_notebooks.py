@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from workflow import exercises
+from workflow.folds import only_shows
 
 HOME = Path(__file__).resolve().parents[2]
 #: What belongs in the package, but for cells of exercises.
 LOOPS = (ast.For, ast.While, ast.AsyncFor, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MACROS = re.compile(r"\\(ELBO|KL|E|H|N|R|T|tr|diag|argmax)(?![A-Za-z])")
-LONGEST = 15
+#: Columns of a line of code: what a page shows without a break inside a word.
+WIDEST = 78
+#: Lines of a cell in sight, and of one that is folded on the page.
+LONGEST, LONGEST_FOLDED = 20, 26
+FOLDED = {"hide-input", "solution", "test", "hidden-test"}
 #: A statement that can be true or false has one of these.
 VERBS = frozenset(
     """
@@ -64,8 +69,11 @@ def faults(notebook):
         if cell["outputs"] or cell["execution_count"] is not None:
             found.append(f"cell {number} has outputs or an execution count")
         lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) > LONGEST:
-            found.append(f"cell {number} has {len(lines)} lines: at most {LONGEST}")
+        folded = FOLDED & set(cell["metadata"].get("tags", [])) or only_shows(cell)
+        if len(lines) > (longest := LONGEST_FOLDED if folded else LONGEST):
+            found.append(f"cell {number} has {len(lines)} lines: at most {longest}")
+        if wide := [line for line in lines if len(line) > WIDEST]:
+            found.append(f"cell {number} has {len(wide[0])} columns, at most {WIDEST}: {wide[0]}")
         tree = ast.parse(re.sub(r"^[%!].*$", "pass", text, flags=re.MULTILINE))
         exercise = {"solution", "test", "hidden-test"} & set(cell["metadata"].get("tags", []))
         for node in ast.walk(tree) if not exercise else ():
@@ -190,7 +198,8 @@ def test_a_good_chapter_has_no_faults():
         (1, {"source": 'tier = "book"  # size\nseed = 1'}, "without a comment: seed = 1"),
         (2, {"source": "for i in range(3): pass"}, "a For"),
         (2, {"source": "def f(): pass"}, "a FunctionDef"),
-        (2, {"source": "\n".join(["x = 1"] * 16)}, "16 lines"),
+        (2, {"source": "\n".join(["x = 1"] * 21)}, "21 lines"),
+        (2, {"source": "x = " + " + ".join("1" * 20)}, "81 columns, at most 78: x = 1"),
         (2, {"source": "1 + 1"}, "3 claims"),
         (2, {"source": 'claims.record("toy/b", "It is.", 1, source="x")'}, "made twice: toy/b"),
         (2, {"source": 'claims.record("toy/a", "It is.", 1)'}, "without its source"),
