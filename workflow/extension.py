@@ -14,6 +14,7 @@ from sphinx.util.nodes import make_refnode
 
 import companion
 from workflow import further, publish
+from workflow.formulas import marked
 
 ANIMATION = re.compile(
     r"<figure>(.*companion-animation.*)<figcaption[^>]*>(.*)</figcaption></figure>", re.DOTALL
@@ -101,8 +102,8 @@ _kept: dict[str, list[str]] = {}
 
 
 def before_napoleon(app, what, name, obj, options, lines):
-    """Give what follows a section without a heading its own one, and keep |gap| as it is."""
-    lines[:] = [_bars(line) for line in headed(lines)]
+    """Mark formulas, give what follows a section its heading, and keep |gap| as it is."""
+    lines[:] = [_bars(line) for line in headed(marked("\n".join(lines)).split("\n"))]
     _kept[name] = list(lines)
 
 
@@ -177,5 +178,5 @@ def _text(lines):
 def _bars(line):
     if line.lstrip().startswith((">>>", "...")):
         return line
-    parts = re.split(r"(``.*?``)", line)
-    return "".join(p if p.startswith("``") else p.replace("|", r"\|") for p in parts)
+    parts = re.split(r"(``.*?``|:math:`[^`]*`)", line)
+    return "".join(p if p.endswith("`") else p.replace("|", r"\|") for p in parts)

@@ -67,8 +67,8 @@ class LinearGaussian(LinearDecoder):
     def posterior(self, parameters: Parameters, x: Tensor) -> Gaussian:
         """The exact posterior N(m_n, S).
 
-        S = (diag(1/λ) + Wᵀ noise⁻¹ W)⁻¹, shared by all n, and m_n = S Wᵀ noise⁻¹ (x_n − μ). Its
-        nodes are the cubature points, which are exact for this model.
+        S = (diag(1/λ) + Wᵀ Ψ⁻¹ W)⁻¹, shared by all n, and m_n = S Wᵀ Ψ⁻¹ (x_n − μ), with Ψ the
+        covariance of the noise. Its nodes are the cubature points, which are exact for this model.
         """
         W = parameters["weights"]
         weighted = W / self.noise_variance(parameters)[:, None]

@@ -28,7 +28,8 @@ class Explanation(Record):
 
     ``weight_decay`` = λ⟨θ, v⟩ over the decayed parameters, a *prediction*: it does not use the
     gradient. ``fixed`` and ``floors`` are the slopes of what could not move. ``not_converged`` is
-    what is left, ⟨∇(objective), v⟩ over the parameters free to move: zero when learning is done.
+    what is left, the slope along v of what was maximised, over the parameters free to move: zero
+    when learning is done.
     """
 
     verification: Verification

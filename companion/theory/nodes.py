@@ -28,7 +28,7 @@ class Nodes(NamedTuple):
 
 
 class Variational(Guarded, ABC):
-    """A distribution q_n(z) for every data point n = 1..N.
+    """A distribution q_n(z) for every data point n = 1, …, N.
 
     ``parameters`` holds the variational parameters as leaves of their own: the gradient with
     respect to the model is taken at fixed q, and only a fixed prior makes the gap direction point

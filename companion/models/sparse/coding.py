@@ -94,8 +94,8 @@ class SparseCoding(LinearDecoder):
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Parameters to start learning from: random dictionary, the data's mean, half its variance.
 
-        Columns of W are random directions of length √(D · variance / 4H), λ = 1: the model explains
-        half of the variance of the data.
+        Columns of W are random directions, λ = 1, with D/(4H) times the data's variance as their
+        squared length: the model explains half of it.
         """
         data = x.detach()
         centered = data - data.mean(0)

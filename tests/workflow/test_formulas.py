@@ -1,0 +1,67 @@
+"""Formulas of docstrings as TeX: all of them, and nothing else."""
+
+import inspect
+import re
+
+import pytest
+
+from tests.workflow.test_manual import ALL, resolve
+from workflow.formulas import KEPT, marked
+
+SIGNS = re.compile(r"[α-ωΓΔΘΛΦΨΣΠℓ∂∇½√‖⟨⟩²³ᵀᴴᴰᶜ₀-₉̄̃̂∈∝]|\b[A-Za-z]_\{?[a-z]")
+
+
+def docstrings():
+    """Those of the reference: public names, and what their classes have."""
+    for name in ALL:
+        thing = resolve(name)
+        yield name, inspect.getdoc(thing) or ""
+        if inspect.isclass(thing):
+            for below in dir(thing):
+                value = inspect.getattr_static(thing, below)
+                if not below.startswith("_") and (callable(value) or isinstance(value, property)):
+                    yield f"{name}.{below}", inspect.getdoc(value) or ""
+
+
+@pytest.mark.parametrize(
+    ("plain", "expected"),
+    [
+        ("F = E_q̄ H[p(x|z)]", r"$F = \mathbb E_{\bar q} \mathcal H[p(x\vert z)]$"),
+        ("z ~ N(m, Σ) with Σ_n x_n", r"$z \sim \mathcal N(m, \Sigma )$ with $\sum_{n} x_{n}$"),
+        ("p(x_d) ∝ x_d^{k−1}, x > 0", r"$p(x_{d}) \propto x_{d}^{k-1}$, $x > 0$"),
+        ("Poisson: h(x) = Π_d 1/x_d!; L = D.", r"Poisson: $h(x) = \prod_{d} 1/x_{d}!$; $L = D$."),
+        ("a model, a q and A_k B", r"a model, a $q$ and $A_{k} B$"),
+        ("x̂_0 = √ᾱ_t x_t", r"$\hat x_{0} = \sqrt{\bar{\alpha}_{t}} x_{t}$"),
+        ("{0, 1}ᴰ, for t = 1, …, T", r"$\{0, 1\}^{D}$, for $t = 1, \dots, T$"),
+        ("(see x² and L-BFGS)", "(see $x^{2}$ and L-BFGS)"),
+        ("is λ ``rate`` = ⟨∇F,\n   v⟩", r"is $\lambda$ ``rate`` ${}= \langle\nabla F, v\rangle$"),
+        ("at most 2e7 entries, as |gap − slope| in PPCA", None),
+        ("I take one. A tensor is a data_point, e.g. one's own", None),
+        ("``η = x²`` and :class:`Σ_n`", None),
+        (">>> x = y_n  # σ²\nσ²\n", None),
+        ("x\n    Data.", None),
+    ],
+)
+def test_formulas_are_marked_and_words_are_not(plain, expected):
+    expected = plain if expected is None else re.sub(r"\$(.*?)\$", r":math:`\1`", expected)
+    assert marked(plain) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), list(docstrings()), ids=lambda value: value.split("\n")[0][:50]
+)
+def test_no_formula_of_the_reference_is_left_in_plain_text(name, text):
+    found = marked(text)
+    left = re.sub(
+        r":math:`[^`]*`", "", re.sub(KEPT, lambda m: m[0] * m[0].startswith(":math"), found)
+    )
+    assert not [line for line in left.splitlines() if SIGNS.search(line)]
+    for formula in re.findall(r":math:`([^`]*)`", found):
+        assert formula == formula.strip() and formula.isascii()
+        opened = re.sub(r"\\[{}]", "", formula)
+        assert opened.count("{") == opened.count("}")
+        assert not re.search(r"[_^]{2}|\{\s+\}", formula)
+        words = re.sub(
+            r"\\(?:text|operatorname|mathrm|math\w+)\s*\{[^}]*\}|\\[a-zA-Z]+", "", formula
+        )
+        assert not re.search(r"[A-Za-z]{4,}", words), formula
