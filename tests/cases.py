@@ -103,6 +103,7 @@ def label(model: Model) -> str:
 
 
 SHORT: dict[type[Model], str] = {
+    models.LDA: "topics",
     models.SigmoidBeliefNet: "sbn",
     models.DeepSigmoidBeliefNet: "deep-sbn",
     models.GaussianVAE: "vae",
@@ -131,6 +132,8 @@ def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
     exact: dict[str, Build | None] = {"exact": None}
     if isinstance(model, models.Diffusion):
         return {"noised": shown.q}
+    if isinstance(model, models.LDA):
+        return {"mean-field": shown.q}
     if isinstance(model, models.HiddenMarkov | models.LinearDynamical | models.GaussianProcess):
         return exact | {"chain" if model.columns is None else "any": shown.q}
     if model.states is not None:

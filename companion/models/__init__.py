@@ -16,12 +16,15 @@ from companion.models.mixtures.gaussian import GaussianMixture
 from companion.models.sigmoid_belief import DeepSigmoidBeliefNet, SigmoidBeliefNet
 from companion.models.sparse.coding import SparseCoding
 from companion.models.sparse.inference import EntropyWeights
+from companion.models.topics.lda import LDA
+from companion.models.topics.mean_field import MeanFieldTopics
 from companion.models.vae.discrete import BernoulliVAE, CategoricalVAE
 from companion.models.vae.gaussian import GaussianVAE
 from companion.models.vae.networks import Encoder
 from companion.theory.model import Factor, Model
 
 __all__ = [
+    "LDA",
     "PPCA",
     "BernoulliVAE",
     "BoltzmannMachine",
@@ -41,6 +44,7 @@ __all__ = [
     "HiddenMarkov",
     "LinearDynamical",
     "MarkovChain",
+    "MeanFieldTopics",
     "Mixture",
     "Model",
     "SigmoidBeliefNet",

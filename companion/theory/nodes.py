@@ -175,7 +175,8 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
 
 def probabilities(weights: Tensor, what: str) -> None:
     """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities."""
-    smallest, off = float(weights.min()), float((weights.sum(-1) - 1).abs().max())
+    given = weights.detach()
+    smallest, off = float(given.min()), float((given.sum(-1) - 1).abs().max())
     if not smallest >= 0 or not off <= max(1e-9, 8 * torch.finfo(weights.dtype).eps):
         raise ValueError(
             f"{what} are not negative and sum to one: the smallest is {smallest:.3g}, "

@@ -62,6 +62,12 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
     models.PPCA: {"observed": D, "latent": H},
     models.FactorAnalysis: {"observed": D, "latent": H},
     models.Diffusion: {"observed": D, "betas": 0.2 * ONE.expand(3), "hidden": (4,)},
+    models.LDA: {"observed": D, "topics": H},
+    models.MeanFieldTopics: {
+        "x": torch.ones(N, D).double(),
+        "log_concentration": draw(N, H),
+        "logits": draw(N * D, H),
+    },
     models.GaussianProcess: {"inputs": draw(D, 1), "inducing": draw(H, 1)},
     models.BoltzmannMachine: {"observed": D, "latent": H, "restricted": False},
     models.SigmoidBeliefNet: {"observed": D, "latent": H},
@@ -185,6 +191,8 @@ def data_of(model: Model) -> torch.Tensor:
         return (draw(N, D) > 0).double()
     if isinstance(model, models.Diffusion):
         return draw(N, D)
+    if isinstance(model, models.LDA):
+        return torch.ones(N, D).double()
     natural = model.factors[-1].natural(own, z)
     family = model.factors[-1].family
     if isinstance(family, families.FullGaussian | families.SphericalGaussian):
@@ -201,6 +209,8 @@ def parameters_of(model: Model) -> dict[str, torch.Tensor]:
 def q_of(model: Model, x: torch.Tensor) -> Variational:
     if isinstance(model, models.Diffusion):
         return model.noised(x, g())
+    if isinstance(model, models.LDA):
+        return model.random_q(x, g())
     if model.states is not None or x.dim() == 3:
         return model.posterior(parameters_of(model), x)
     return variational.Gaussian(draw(N, H), draw(N, H).exp())
@@ -229,6 +239,8 @@ def of_model(model: Model, method: str, names: list[str]) -> dict[str, Any]:
     }
     if isinstance(model, models.Diffusion):
         values |= {"z": draw(N, 3, D), "t": torch.arange(1.0, 4.0).double(), "count": 4}
+    if isinstance(model, models.LDA):
+        values |= {"lengths": 5 * torch.ones(N).double()}
     if isinstance(model, models.SparseCoding):
         values["weights"] = models.EntropyWeights()
     return {name: values[name] for name in names if name in values}

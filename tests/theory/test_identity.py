@@ -106,7 +106,7 @@ def test_the_true_form_is_the_sum_of_the_named_terms(name):
 
 def _on_prior(name: str, model) -> bool:
     """Whether the block of v for this parameter belongs to the prior's factor."""
-    if name.startswith("initial_"):
+    if name.startswith("initial_") or name == "log_concentration":
         return True
     if name in ("prior_logits", "log_rate", "prior_log_scale", "prior_log_variance"):
         return True
@@ -163,6 +163,10 @@ def _rows(q, x, rows):
     if isinstance(q, models.MarkovChain | models.GaussianChain):
         own = {name: value[rows] for name, value in q.parameters.items()}
         return replace(q, **own, observed=q.observed[rows]), x[rows]
+    if isinstance(q, models.MeanFieldTopics):
+        chosen = torch.isin(q.x.rows, torch.arange(len(x))[rows])
+        own = q.log_concentration[rows], q.logits[chosen]
+        return models.MeanFieldTopics(x[rows], *own), x[rows]
     if isinstance(q, NoisedChain):
         return replace(q, x=q.x[rows], noise=q.noise[rows]), x[rows]
     if isinstance(q, MeanFieldBernoulli):

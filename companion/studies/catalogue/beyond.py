@@ -17,13 +17,15 @@ __all__ = ["beyond"]
 _DIFFUSION = "diffusion-models"
 _PROCESS = "gaussian-processes"
 _TIME = "time-series"
+_TOPICS = "mixtures-of-any-family"
 
 
 def beyond(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
-    """Series, processes and diffusion; ``latent`` and ``components`` as for ``entries``."""
+    """Series, processes, diffusion, topics; ``latent`` and ``components`` as for ``entries``."""
     yield from _chains(data, latent, components)
     yield from _processes(data)
     yield from _diffusion(data)
+    yield from _topics(data)
 
 
 def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
@@ -55,3 +57,9 @@ def _diffusion(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     x = data["phenols"]
     model = models.Diffusion(x.shape[1], torch.tensor([0.1, 0.2, 0.4, 0.6]), (3,))
     yield Entry("diffusion", _DIFFUSION, model, x, lambda generator: model.noised(x, generator))
+
+
+def _topics(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    x = data["passages"][:12]
+    model = models.LDA(x.shape[1], topics=2)
+    yield Entry("latent Dirichlet allocation", _TOPICS, model, x, lambda g: model.random_q(x, g))

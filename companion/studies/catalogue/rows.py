@@ -196,7 +196,8 @@ def _q_in_words(q: Variational, exact: bool) -> str:
         return "any Gaussian chain" if hasattr(q, "gains") else "any Markov chain"
     if isinstance(q, NoisedChain):
         return "forward chain, fixed"
-    return "mean field" if isinstance(q, MeanFieldBernoulli) else "any, tabulated"
+    mean_field = isinstance(q, MeanFieldBernoulli | models.MeanFieldTopics)
+    return "mean field" if mean_field else "any, tabulated"
 
 
 def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variational) -> str:

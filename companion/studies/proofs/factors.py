@@ -69,6 +69,26 @@ def _layers() -> list[Statement]:
     ]
 
 
+def _topics() -> Statement:
+    """θ ~ Dir(e^a) with n_k words of topic k, as one variable: x_k is log θ_k."""
+    k, size = sp.Symbol("k", integer=True), sp.Symbol("C", integer=True, positive=True)
+    logs, words = sp.IndexedBase("a", real=True), sp.IndexedBase("n", real=True)
+    over, alpha = (k, 1, size), sp.exp(logs[k])
+    total = sp.Sum(alpha, over)
+    normaliser = sp.Sum(sp.loggamma(alpha), over) - sp.loggamma(total)
+    base = sp.Sum(words[k] * X[k], over)
+    inner = sp.Sum((alpha - 1) * sp.digamma(alpha), over)
+    inner -= sp.digamma(total) * sp.Sum(alpha - 1, over)
+    return Statement(
+        "Dirichlet, topics",
+        sp.Sum((alpha - 1) * X[k], over) - normaliser + base,
+        normaliser - inner,
+        {"log_concentration": logs},
+        {"log_concentration": 1 - sp.exp(-THETA)},
+        base,
+    )
+
+
 def _noise() -> list[Statement]:
     mean = sp.Symbol("mu", real=True)
     log_p, entropy = gaussian(UNIT, mean, _B)
@@ -172,5 +192,5 @@ def _fixed_priors() -> list[Statement]:
 #: One statement for each way in which a model of the package has parameters of its own.
 FACTORS: dict[str, Statement] = {
     statement.name: statement
-    for statement in (*_layers(), *_noise(), _full_covariance(), *_fixed_priors())
+    for statement in (*_layers(), *_noise(), _full_covariance(), _topics(), *_fixed_priors())
 }

@@ -12,7 +12,7 @@ from sympy import Expr
 from torch import Tensor
 
 from companion.families import Family
-from companion.models import FamilyMixture, HiddenMarkov, LinearDynamical
+from companion.models import LDA, FamilyMixture, HiddenMarkov, LinearDynamical
 from companion.studies.proofs.densities import FAMILIES
 from companion.studies.proofs.factors import FACTORS
 from companion.studies.proofs.statement import THETA, Statement
@@ -116,6 +116,8 @@ def statements_of(model: Model, names: Iterable[str]) -> list[tuple[Statement, d
 def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
     if "initial_log_diagonal" in names:
         return _covariance("initial")
+    if "log_concentration" in names:
+        return FACTORS["Dirichlet, topics"], {n: n for n in ("log_concentration",)}
     if "contraction" in names:
         raise ValueError("no statement for the first state of a stationary linear system: a series")
     learned = {
@@ -146,6 +148,8 @@ def _conditional(
 ) -> tuple[Statement, dict[str, str]]:
     if layer == "transition" and family == "Categorical":
         return FAMILIES[family], {"component_logits": "transition_logits"}
+    if isinstance(model, LDA):
+        return FAMILIES[family], {"component_logits": "topic_logits"}
     emission = model.emission if isinstance(model, HiddenMarkov) else model
     if isinstance(emission, FamilyMixture):
         return FAMILIES[family], {name: name for name in emission.family.coordinates}

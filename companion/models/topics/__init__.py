@@ -1,0 +1,1 @@
+"""Topic models: counts of words, and latents that are no single vector."""
