@@ -28,7 +28,47 @@ def joined(cells):
             made.append(cell)
         else:
             made[made.index(last)] = _together(last, cell)
+    for cell in made:
+        if _folded(cell):
+            cell["source"] = elided("".join(cell["source"]))
     return made
+
+
+def elided(source):
+    """Code without the sentences that its page shows elsewhere.
+
+    A claim's statement stands in the chapter's table, a caption under its figure, an alternative
+    text is the figure's own, and what a cell says is its output.
+
+    >>> print(elided('claims.record("a/b",\\n    "It holds.", gap, at_most=1, source="T")'))
+    claims.record("a/b", "…", gap, at_most=1, source="T")
+    """
+    try:
+        calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    except SyntaxError:
+        return source
+    text, found = source.encode(), [word for call in calls for word in _words(call)]
+    starts = [0, *(place + 1 for place, byte in enumerate(text) if byte == ord("\n"))]
+    for word in sorted(found, key=lambda one: (one.lineno, one.col_offset), reverse=True):
+        first = starts[word.lineno - 1] + word.col_offset
+        last = starts[word.end_lineno - 1] + word.end_col_offset
+        before = text[:first]
+        if before.rstrip().endswith(b","):  # what is left fits behind what stands before it
+            before = before.rstrip() + b" "
+        text = before + '"…"'.encode() + text[last:]
+    return text.decode()
+
+
+def _words(call):
+    name = ast.unparse(call.func)
+    at = {"claims.record": 1, "claims.say": 0}.get(name, len(call.args))
+    words = [word.value for word in call.keywords if word.arg in ("alt", "caption")]
+    return [one for one in [*call.args[at : at + 1], *words] if _says(one)]
+
+
+def _says(node):
+    constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return constant or isinstance(node, ast.JoinedStr)
 
 
 def only_shows(cell):

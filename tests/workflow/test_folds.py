@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow.folds import joined, only_sets
+from workflow.folds import elided, joined, only_sets
 
 
 def cell(source, *tags, figure=False, kind="code"):
@@ -22,7 +22,8 @@ def test_a_run_of_folded_cells_has_one_handle_over_its_one_figure():
     hidden = cell("x = f(1)", "hide-input")
     drawn = cell('show(f(x), alt="A.")', figure=True)
     (one,) = joined([hidden, drawn, cell(RECORD)])
-    assert one["source"] == f'x = f(1)\n\nshow(f(x), alt="A.")\n\n{RECORD}'
+    words = RECORD.replace("It holds.", "…")
+    assert one["source"] == f'x = f(1)\n\nshow(f(x), alt="…")\n\n{words}'
     assert len(one["outputs"]) == 1 and one["joined"] == 3
     assert one["metadata"]["tags"] == ["hide-input"]
     again = cell('show(g(x), alt="B.")', figure=True)
@@ -36,6 +37,31 @@ def test_visible_code_prose_and_other_kinds_of_cells_end_a_run():
     assert len(joined([folded[0], cell(RECORD, "test")])) == 2
     assert len(joined([cell(RECORD, "test"), cell(RECORD, "test")])) == 1
     assert len(joined([cell(RECORD, "test"), cell(RECORD, "hidden-test")])) == 2
+
+
+def test_folded_code_leaves_out_what_the_page_says_elsewhere():
+    code = """claims.record("a/b",
+    "Größe: "
+    "it holds.", (x
+    - y), at_most=1,
+    source="T")
+show(f(x, "kept"), alt="A long "
+         "line.",
+    caption=f"{x} it.")
+claims.say("So {a/b:.2f}.")
+record("a/b", "kept")"""
+    assert elided(code) == (
+        """claims.record("a/b", "…", (x
+    - y), at_most=1,
+    source="T")
+show(f(x, "kept"), alt="…",
+    caption="…")
+claims.say("…")
+record("a/b", "kept")"""
+    )
+    assert elided("%matplotlib inline") == "%matplotlib inline"
+    visible = cell(code.replace("show", "y = show"))
+    assert joined([visible])[0]["source"] == visible["source"]
 
 
 def test_sizes_and_seeds_stand_behind_the_handle_of_the_imports():
