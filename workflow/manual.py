@@ -1,7 +1,7 @@
 """The reference of the package: its public names, arranged by what a reader wants to do."""
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -9,7 +9,7 @@ class Task:
     """A page: what it is for, and which names it lists.
 
     ``names`` are of the package's face; of ``modules``, all that they hand on; ``results`` are
-    classes that functions return.
+    classes, each with the function that returns it.
     """
 
     page: str
@@ -17,7 +17,7 @@ class Task:
     words: str
     names: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
-    results: tuple[str, ...] = ()
+    results: dict[str, str] = field(default_factory=dict)
 
 
 TASKS = (
@@ -31,19 +31,23 @@ TASKS = (
             *("check_criterion", "check_score_criterion", "explain_gap"),
             *("gap_blocks", "project", "curvature"),
         ),
-        results=(
-            *("theory.identity.Verification", "models.own.record.VAEVerification"),
-            *("models.own.site_record.PyroVerification", "theory.module_check.ModuleVerification"),
-            *("theory.criterion.Criterion", "theory.explain.Explanation"),
-            *("theory.projection.NotReached", "theory.objective.Curvature"),
-        ),
+        results={
+            "theory.identity.Verification": "verify",
+            "models.own.record.VAEVerification": "verify_vae",
+            "models.own.site_record.PyroVerification": "verify_pyro",
+            "theory.module_check.ModuleVerification": "verify_module",
+            "theory.criterion.Criterion": "check_criterion",
+            "theory.explain.Explanation": "explain_gap",
+            "theory.projection.NotReached": "project",
+            "theory.objective.Curvature": "curvature",
+        },
     ),
     Task(
         "bounds",
         "Compute ELBO and entropy sum",
         "Both sides of the theorem, each computed on its own, for one sample or several.",
         names=("elbo", "entropy_sum", "iwae_bound", "iwae_entropy_sum"),
-        results=("theory.elbo.EntropySum",),
+        results={"theory.elbo.EntropySum": "entropy_sum"},
     ),
     Task(
         "models",
@@ -74,7 +78,10 @@ TASKS = (
         "Get data",
         "Real and synthetic data, downloads, and your own files.",
         modules=("datasets",),
-        results=("datasets.own.Images", "datasets.own.Columns"),
+        results={
+            "datasets.own.Images": "datasets.images",
+            "datasets.own.Columns": "datasets.table",
+        },
     ),
     Task(
         "claims",
@@ -114,9 +121,11 @@ def pages(package):
                 if f"{module}.{name}" not in task.modules and not _is_constant(module, name)
             ]
             listed += [f"{module}.{name}" for name in found]
-        results = [
-            name for name in task.results if _file(package, name.rpartition(".")[0]).is_file()
-        ]
+        results = {
+            name: maker
+            for name, maker in task.results.items()
+            if _file(package, name.rpartition(".")[0]).is_file()
+        }
         listed += results
         text = [f"# {task.title}", "", task.words, "", "```{eval-rst}", ".. autosummary::"]
         text += ["   :nosignatures:", "", *(f"   ~companion.{name}" for name in listed), ""]
@@ -126,8 +135,9 @@ def pages(package):
         for module, found in modules.items():
             text += [f".. automodule:: companion.{module}", f"   :members: {', '.join(found)}"]
             text += ["   :imported-members:", ""]
-        for name in results:
+        for name, maker in results.items():
             text += [f".. autoclass:: companion.{name}", ""]
+            text += [f"   Returned by :func:`companion.{maker}`, whose example makes one.", ""]
         generated[f"api/{task.page}.md"] = "\n".join([*text, "```", ""])
         links = ", ".join(f"`{name}`" for name in names or modules)
         rows.append(f"| [{task.title}](api/{task.page}.md) | {links} |")

@@ -36,6 +36,9 @@ def circle(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = (cos t, sin t) with t uniform on [0, 2π): a closed curve, ``(count, 2)``.
 
     The published code puts noise on the radius only.
+
+    >>> circle(count=100).shape
+    torch.Size([100, 2])
     """
     rng = seeded(count, noise_std, seed)
     t = rng.uniform(0, 2 * math.pi, count)
@@ -48,6 +51,9 @@ def eight_gaussians(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -
 
     With its noise this is a mixture of eight Gaussians of standard deviation ``noise_std``. The
     published code gives every cluster the same number of points and moves all by (1, 1).
+
+    >>> eight_gaussians(count=100).shape
+    torch.Size([100, 2])
     """
     rng = seeded(count, noise_std, seed)
     t = rng.integers(8, size=count) * (math.pi / 4)
@@ -59,6 +65,9 @@ def cosine(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
     """f(t) = (t, 1 + cos t) with t uniform on [0, 3π): an open curve, ``(count, 2)``.
 
     Positions and noise as in the published code.
+
+    >>> cosine(count=100).shape
+    torch.Size([100, 2])
     """
     rng = seeded(count, noise_std, seed)
     t = rng.uniform(0, 3 * math.pi, count)
@@ -71,6 +80,9 @@ def lemniscate(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Ten
 
     Gerono's lemniscate, which meets itself in the origin. The published code draws t from
     [−π/2, 2π), one and a quarter times around, so that a quarter of its curve is twice as dense.
+
+    >>> lemniscate(count=100).shape
+    torch.Size([100, 2])
     """
     rng = seeded(count, noise_std, seed)
     t = rng.uniform(0, 2 * math.pi, count)
@@ -83,6 +95,9 @@ def swiss_roll(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Ten
 
     A rolled-up rectangle, a surface. These are the points of scikit-learn's ``make_swiss_roll``
     with this seed, which the published code calls.
+
+    >>> swiss_roll(count=100).shape
+    torch.Size([100, 3])
     """
     from sklearn.datasets import make_swiss_roll
 
@@ -97,6 +112,9 @@ def spiral(count: int = 1000, noise_std: float = 0.05, seed: int = 0) -> Tensor:
 
     One turn of a helix about an oblique axis. Positions and noise as in the published code, which
     moves all points by (1.5, 1.5, 1.5).
+
+    >>> spiral(count=100).shape
+    torch.Size([100, 3])
     """
     rng = seeded(count, noise_std, seed)
     t = rng.uniform(0, 1, count)

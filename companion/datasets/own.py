@@ -34,14 +34,23 @@ IDX = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
 class Columns(NamedTuple):
-    """A table: the data ``x``, ``(N, D)``, and the D ``names`` of its columns."""
+    """A table: the data ``x``, ``(N, D)``, and the D ``names`` of its columns.
+
+    >>> Columns(torch.zeros(10, 2, dtype=torch.float64), ("height", "weight")).names
+    ('height', 'weight')
+    """
 
     x: Tensor
     names: tuple[str, ...]
 
 
 class Images(NamedTuple):
-    """Images: ``x``, ``(N, D)``; ``x.reshape(-1, *shape)`` are rows of pixels, colours last."""
+    """Images: ``x``, ``(N, D)``; ``x.reshape(-1, *shape)`` are rows of pixels, colours last.
+
+    >>> x = torch.zeros(10, 64, dtype=torch.float64)
+    >>> Images(x, (8, 8)).x.shape
+    torch.Size([10, 64])
+    """
 
     x: Tensor
     shape: tuple[int, ...]

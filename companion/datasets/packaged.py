@@ -45,19 +45,31 @@ def digits(binary: bool = False) -> Tensor:
 
 @door
 def iris(standardize: bool = False) -> Tensor:
-    """150 iris flowers, four lengths in cm, ``(150, 4)``. Source: Fisher (1936)."""
+    """150 iris flowers, four lengths in cm, ``(150, 4)``. Source: Fisher (1936).
+
+    >>> iris().shape
+    torch.Size([150, 4])
+    """
     return _sklearn("load_iris", standardize)
 
 
 @door
 def wine(standardize: bool = False) -> Tensor:
-    """178 wines, 13 chemical measurements, ``(178, 13)``. Source: UCI, via scikit-learn."""
+    """178 wines, 13 chemical measurements, ``(178, 13)``. Source: UCI, via scikit-learn.
+
+    >>> wine().shape
+    torch.Size([178, 13])
+    """
     return _sklearn("load_wine", standardize)
 
 
 @door
 def breast_cancer(standardize: bool = False) -> Tensor:
-    """569 cell images, 30 measurements, ``(569, 30)``. Source: UCI (WDBC), via scikit-learn."""
+    """569 cell images, 30 measurements, ``(569, 30)``. Source: UCI (WDBC), via scikit-learn.
+
+    >>> breast_cancer().shape
+    torch.Size([569, 30])
+    """
     return _sklearn("load_breast_cancer", standardize)
 
 
@@ -68,6 +80,9 @@ def image_patches(count: int = 10_000, size: int = 8, seed: int = 0) -> Tensor:
     The photographs (a Chinese temple, a dahlia) are those that scikit-learn ships. Intensities are
     logarithms, each patch has its mean removed, and all are divided by their common standard
     deviation.
+
+    >>> image_patches(count=100, size=8).shape
+    torch.Size([100, 64])
     """
     positive_integer(count, "count")
     positive_integer(size, "size")
@@ -89,6 +104,9 @@ def cell_sizes() -> Tensor:
     """Mean area and standard error of the area of the nuclei in 569 cell images, ``(569, 2)``.
 
     Positive and skewed: two columns of :func:`breast_cancer`, each divided by its average.
+
+    >>> cell_sizes().shape, bool((cell_sizes() > 0).all())
+    (torch.Size([569, 2]), True)
     """
     x = breast_cancer()[:, [3, 13]]
     return x / x.mean(0)
@@ -100,6 +118,9 @@ def petal_proportions() -> Tensor:
 
     Petal width / petal length, petal length / sepal length, sepal width / sepal length, from
     :func:`iris`. The three species differ in them.
+
+    >>> float(petal_proportions().max()) < 1
+    True
     """
     sepal_length, sepal_width, petal_length, petal_width = iris().unbind(1)
     ratios = (petal_width / petal_length, petal_length / sepal_length, sepal_width / sepal_length)
@@ -114,6 +135,9 @@ def orientations(count: int = 2000, seed: int = 0) -> Tensor:
     Gaussian of two pixels' standard deviation, is longer than the median of their photograph. The
     angle of the gradient lies in (−π, π]: 0 is to the right, π/2 down. The photographs are those of
     :func:`image_patches`.
+
+    >>> orientations(count=50).shape
+    torch.Size([50, 1])
     """
     from scipy.ndimage import gaussian_filter
 
@@ -134,7 +158,11 @@ def orientations(count: int = 2000, seed: int = 0) -> Tensor:
 
 @door
 def most_frequent_words(words: int = 20) -> list[str]:
-    """The most frequent words of the text of :func:`word_counts`, the most frequent first."""
+    """The most frequent words of the text of :func:`word_counts`, the most frequent first.
+
+    >>> most_frequent_words(3)
+    ['the', 'of', 'and']
+    """
     positive_integer(words, "words")
     counts = _counts()
     if words > len(counts):

@@ -32,6 +32,9 @@ def pca(
         Standard deviation of the noise in each observable.
     seed
         Of W, μ, z and the noise, drawn in this order.
+
+    >>> pca(count=50, observed=5).shape
+    torch.Size([50, 5])
     """
     return _linear(count, observed, latent, noise_std, seed, ring=False)
 
@@ -48,6 +51,9 @@ def pca_ring(
     ----------
     count, observed, latent, noise_std, seed
         As for :func:`pca`.
+
+    >>> pca_ring(count=50, observed=5).shape
+    torch.Size([50, 5])
     """
     return _linear(count, observed, latent, noise_std, seed, ring=True)
 

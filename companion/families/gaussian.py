@@ -136,6 +136,10 @@ class DiagonalGaussian(Gaussian):
     """N(m, diag σ²): T(x) = (x, x²), η = (m/σ², −1/(2σ²)), h = 1; L = 2D.
 
     A(η) = Σ_d −η₁²/(4η₂) − ½ log(−2η₂) + ½ log 2π,  H = Σ_d ½ log(2πeσ_d²).
+
+    >>> one = torch.ones(2, dtype=torch.float64)
+    >>> DiagonalGaussian().entropy(DiagonalGaussian().natural_parameters(0 * one, one / math.tau))
+    tensor(1., dtype=torch.float64)
     """
 
     def _check_size(self, size: int, observed: int | None) -> None:
@@ -179,6 +183,10 @@ class FullGaussian(Gaussian):
     """N(m, Σ): T(x) = (x, vec xxᵀ), η = (Λm, −½ vec Λ) with Λ = Σ⁻¹, h = 1; L = D + D².
 
     A(η) = ½ mᵀΛm − ½ log det Λ + (D/2) log 2π,  H = ½ log det(2πeΣ).
+
+    >>> eta = FullGaussian().natural_parameters(torch.zeros(2), torch.eye(2) / math.tau)
+    >>> FullGaussian().entropy(eta)
+    tensor(1.0000, dtype=torch.float64)
     """
 
     positive = Gaussian.positive - {"variance"}

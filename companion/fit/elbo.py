@@ -57,6 +57,13 @@ def lbfgs(
     ValueError
         For invalid data or parameters, an unknown name in ``fixed``, or a number that is not
         positive.
+
+    >>> from companion import datasets, fit, models
+    >>> model, x = models.PPCA(observed=4, latent=1), datasets.iris(standardize=True)
+    >>> start = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> end = fit.lbfgs(model, start, None, x)
+    >>> end.converged, abs(end.final.elbo - end.final.entropy_sum) < 1e-4
+    (True, True)
     """
     problem = Problem.of(model, parameters, q=q, x=x, fixed=fixed)
     log = Recorder(problem.verify, log_every)
@@ -90,6 +97,14 @@ def newton(
     ------
     ValueError
         As :func:`lbfgs`.
+
+    >>> from companion import datasets, fit, models
+    >>> model, x = models.PPCA(observed=4, latent=1), datasets.iris(standardize=True)
+    >>> start = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> start = fit.lbfgs(model, start, None, x)
+    >>> end = fit.newton(model, start.parameters, None, x)
+    >>> end.final.gradient_norm < 1e-10, abs(end.final.gap) < 1e-10
+    (True, True)
     """
     problem = Problem.of(model, parameters, q=q, x=x, fixed=fixed)
     log = Recorder(problem.verify, log_every)
@@ -135,6 +150,13 @@ def adam(
     ValueError
         As :func:`lbfgs`, or for mini-batches or fresh samples with a q that is not
         :class:`companion.theory.variational.Amortized`.
+
+    >>> from companion import datasets, fit, models
+    >>> model, x = models.PPCA(observed=4, latent=1), datasets.iris(standardize=True)
+    >>> start = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> end = fit.adam(model, start, None, x, steps=300, learning_rate=0.1)
+    >>> abs(end.final.gap) < 0.1, end.trace.steps[-1]
+    (True, 300)
     """
     problem = Problem.of(model, parameters, q=q, x=x, fixed=fixed)
     for name, value in (("batch_size", batch_size), ("fresh_samples", fresh_samples)):

@@ -68,6 +68,13 @@ def em(
         For a family without such an M-step (beta, von Mises, Laplace, Student t), a floor for
         other components than Gaussians, invalid data or parameters, or a component that dies or
         collapses.
+
+    >>> import torch
+    >>> from companion import datasets, fit
+    >>> model, x = GaussianMixture(4, components=2), datasets.iris()
+    >>> end = fit.em(model, model.random_start(x, torch.Generator().manual_seed(0)), x)
+    >>> end.converged, abs(end.final.gap) < 1e-8
+    (True, True)
     """
     make_step = em_map(model, floor)
     blocks = in_blocks(x)

@@ -69,6 +69,10 @@ def lbfgs(
     ------
     ValueError
         If steps or tolerance is not positive.
+
+    >>> start = {"a": torch.zeros((), dtype=torch.float64)}
+    >>> lbfgs(lambda v: -((v["a"] - 2) ** 2), start)["a"].round(decimals=6)
+    tensor(2., dtype=torch.float64)
     """
     check_start(start)
     positive_integer(steps, "steps")
@@ -122,6 +126,10 @@ def newton(
     ------
     ValueError
         If steps or tolerance is not positive.
+
+    >>> start = {"a": torch.ones((), dtype=torch.float64)}
+    >>> newton(lambda v: v["a"] - v["a"].exp(), start)["a"].abs() < 1e-9    # the top is at 0
+    tensor(True)
     """
     check_start(start)
     positive(tolerance=tolerance)
@@ -169,6 +177,10 @@ def ascent(
     ------
     ValueError
         If steps, rate or tolerance is not positive, or the ascent leaves the finite numbers.
+
+    >>> start = {"a": torch.zeros((), dtype=torch.float64)}
+    >>> ascent(lambda v: -((v["a"] - 2) ** 2), start, rate=0.3)["a"].round(decimals=6)
+    tensor(2., dtype=torch.float64)
     """
     check_start(start)
     positive(tolerance=tolerance, rate=rate)
@@ -202,6 +214,10 @@ def adam(
     ------
     ValueError
         If steps or learning_rate is not positive.
+
+    >>> start = {"a": torch.zeros((), dtype=torch.float64)}
+    >>> adam(lambda v: -((v["a"] - 2) ** 2), start, learning_rate=0.1)["a"].round(decimals=2)
+    tensor(2., dtype=torch.float64)
     """
     check_start(start)
     positive(learning_rate=learning_rate)

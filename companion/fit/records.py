@@ -80,6 +80,13 @@ class FitResult(Record):
 
     ``converged`` says whether the gradient norm at the end is at most the tolerance that was asked
     for, or, if none was, at most ``fit.SMALL_GRADIENT``.
+
+    >>> from companion import datasets, fit, models
+    >>> model, x = models.PPCA(observed=4, latent=1), datasets.iris(standardize=True)
+    >>> start = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> result = fit.lbfgs(model, start, None, x)
+    >>> result.converged, abs(result.final.gap) < 1e-4, sorted(result.parameters)
+    (True, True, ['log_variance', 'mean', 'weights'])
     """
 
     parameters: dict[str, Tensor]

@@ -50,6 +50,10 @@ class Criterion(Record):
     as rows, so that a fit proves nothing and a misfit might be numerical; if only the iterative
     method was left (see :func:`check_criterion`) and did not converge; or if there is a direction
     on the given nodes and none on wider ones. Then ``direction`` serves the given nodes only.
+
+    >>> b = torch.tensor([0.3, 0.2], dtype=torch.float64)
+    >>> check_criterion(lambda p: p["b"], {"b": b}, None).direction["b"].round(decimals=9)
+    tensor([0.3000, 0.2000], dtype=torch.float64)
     """
 
     verdict: Verdict

@@ -41,6 +41,12 @@ def elbo(model: Model, parameters: Parameters, q: Variational | None, x: Any) ->
     ValueError
         For invalid data, parameters or q, or for ``None`` if the model has no posterior in closed
         form.
+
+    >>> from companion import models
+    >>> model, one = models.PPCA(observed=2, latent=1), torch.ones((), dtype=torch.float64)
+    >>> parameters = {"weights": one.expand(2, 1), "mean": one.expand(2), "log_variance": 0 * one}
+    >>> elbo(model, parameters, None, one.expand(5, 2))     # at the mean: −log 2π − ½ log 3
+    tensor(-2.3872, dtype=torch.float64)
     """
     return expected_elbo(model, parameters, *seen(model, parameters, q, x))
 

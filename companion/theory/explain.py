@@ -94,6 +94,15 @@ def explain_gap(
         listed twice, or a model without a gap direction.
 
     Source: this companion.
+
+    >>> from companion import datasets, models
+    >>> model, x = models.PPCA(observed=4, latent=2), datasets.iris()
+    >>> best = model.maximum_likelihood(x)
+    >>> warm = best | {"log_variance": best["log_variance"] + 0.1}
+    >>> found = explain_gap(model, warm, None, x, fixed=["log_variance"])
+    >>> gap = found.not_converged + found.fixed["log_variance"]
+    >>> abs(gap - found.verification.gap) < 1e-9
+    True
     """
     q, data = model.checked(parameters, q, x)
     variables, fixed, decayed = q.join(parameters), as_names(fixed), as_names(decayed)

@@ -29,6 +29,12 @@ class Factor(Guarded):
     ``closed_form(parameters, q, x)`` gives E_{q_n}[log p], ``(N,)``, without nodes, or ``None`` for
     a q for which there is no such formula; then, and without it, the nodes of q are used.
     ``located`` is what :meth:`gaussian` makes a factor of.
+
+    >>> import torch
+    >>> from companion import models
+    >>> prior = models.SigmoidBeliefNet(observed=4, latent=2).factors[0]
+    >>> prior.name, prior.natural({"prior_logits": torch.ones(2)}, torch.zeros(3, 2))
+    ('prior', tensor([1., 1.]))
     """
 
     name: str

@@ -69,6 +69,15 @@ def iwae_bound(
         For invalid arguments, a q that is not Gaussian or has no samples, or ``alpha`` of 1.
 
     Source: Burda, Grosse & Salakhutdinov (2016); Li & Turner (2016) for other ``alpha``.
+
+    >>> from companion import elbo, models
+    >>> model = models.PPCA(observed=2, latent=1)
+    >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> x = torch.ones(3, 2, dtype=torch.float64)
+    >>> exact = model.posterior(parameters, x)    # with it, the log-likelihood for any samples
+    >>> q = Gaussian(exact.mean, exact.scale, samples(3, 5, 1, torch.Generator().manual_seed(1)))
+    >>> bool((iwae_bound(model, parameters, q, x) - elbo(model, parameters, None, x)).abs() < 1e-9)
+    True
     """
     return weighted_bound(model, parameters, *seen(model, parameters, q, x), alpha)
 
@@ -110,6 +119,14 @@ def iwae_entropy_sum(
         As :func:`iwae_bound` and :func:`companion.entropy_sum`.
 
     Source: this companion.
+
+    >>> from companion import models
+    >>> model = models.PPCA(observed=2, latent=1)
+    >>> parameters = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> x, zero = torch.ones(3, 2, dtype=torch.float64), torch.zeros(3, 1, dtype=torch.float64)
+    >>> q = Gaussian(zero, zero + 1, samples(3, 50, 1, torch.Generator().manual_seed(1)))
+    >>> bool(iwae_entropy_sum(model, parameters, q, x).reweighting > 0)
+    True
     """
     if form not in ("auto", "true", "pseudo"):
         raise ValueError(f"form must be 'auto', 'true' or 'pseudo': got {form!r}")

@@ -31,6 +31,11 @@ class Model(Guarded, ABC):
 
     Parameters are a plain ``dict`` of float64 tensors, so that every quantity is a pure function of
     them and the identity is one Jacobian-vector product.
+
+    >>> from companion import models
+    >>> model = models.PPCA(observed=4, latent=2)
+    >>> isinstance(model, Model), [factor.name for factor in model.factors]
+    (True, ['prior', 'observable'])
     """
 
     observed: int

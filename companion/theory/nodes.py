@@ -21,7 +21,11 @@ LARGEST_ENUMERATION = 16
 
 
 class Nodes(NamedTuple):
-    """Points ``z``, ``(P, H)`` or ``(N, P, H)``, with ``weights``, ``(P,)`` or ``(N, P)``."""
+    """Points ``z``, ``(P, H)`` or ``(N, P, H)``, with ``weights``, ``(P,)`` or ``(N, P)``.
+
+    >>> Nodes(torch.eye(2), torch.full((2,), 0.5)).weights
+    tensor([0.5000, 0.5000])
+    """
 
     z: Tensor
     weights: Tensor
@@ -121,6 +125,10 @@ def cubature(size: int) -> Nodes:
 
     Exact for every polynomial of degree at most 3: the ELBO of a model that is quadratic in z
     (probabilistic PCA, factor analysis, linear VAE) has no integration error.
+
+    >>> nodes = cubature(2)
+    >>> nodes.z.shape, round(float(nodes.weights @ nodes.z[:, 0] ** 2), 9)    # the variance of z_1
+    (torch.Size([4, 2]), 1.0)
     """
     points = math.sqrt(positive_integer(size, "size")) * torch.eye(size, dtype=torch.float64)
     points = torch.cat([points, -points])
@@ -135,6 +143,10 @@ def gauss_hermite(size: int, order: int) -> Nodes:
     ------
     ValueError
         If ``order**size`` exceeds 100 000 points.
+
+    >>> nodes = gauss_hermite(1, 5)
+    >>> round(float(nodes.weights @ nodes.z[:, 0] ** 8), 9)    # the eighth moment, 7 · 5 · 3
+    105.0
     """
     positive_integer(size, "size")
     if positive_integer(order, "order") ** min(size, 99) > 100_000:
@@ -166,6 +178,10 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
     ------
     ValueError
         If one of the numbers is less than 1.
+
+    >>> nodes = samples(points=3, count=10, size=2, generator=torch.Generator().manual_seed(0))
+    >>> nodes.z.shape, nodes.weights.shape
+    (torch.Size([3, 10, 2]), torch.Size([10]))
     """
     for name, value in (("points", points), ("count", count), ("size", size)):
         positive_integer(value, name)

@@ -105,6 +105,14 @@ def project(
         If a slope does not reach round-off within ``steps`` steps, with the slope that is left.
 
     Source: this companion.
+
+    >>> from companion import datasets, elbo, entropy_sum, models
+    >>> model, x = models.PPCA(observed=4, latent=2), datasets.iris()
+    >>> start = model.initial_parameters(torch.Generator().manual_seed(0))
+    >>> there, q = project(model, start, None, x)
+    >>> gap = elbo(model, there, q, x) - entropy_sum(model, there, q, x).total
+    >>> float(gap.abs()) < 1e-9, bool(elbo(model, there, q, x) > elbo(model, start, None, x))
+    (True, True)
     """
     positive_integer(steps, "steps")
     q, data = model.checked(parameters, q, x)

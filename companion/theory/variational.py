@@ -94,6 +94,10 @@ class MeanFieldBernoulli(Variational):
 
     ``logits`` is ``(N, H)``. Expectations enumerate all 2ᴴ states, so that they are exact for any
     function of z; H is at most 16.
+
+    >>> q = MeanFieldBernoulli(torch.zeros(2, 3, dtype=torch.float64))
+    >>> q.entropy().exp()     # eight states, equally probable
+    tensor([8.0000, 8.0000], dtype=torch.float64)
     """
 
     logits: Tensor
@@ -206,6 +210,13 @@ class Amortized(Variational):
 
     ``encoder`` maps ``(parameters, x)`` to a mean and a standard deviation, both ``(N, H)``; its
     ``rescaling(parameters, rate)`` says how φ moves when the latent space is rescaled.
+
+    >>> from companion import models
+    >>> encoder = models.Encoder(observed=4, latent=2)
+    >>> phi = encoder.initial_parameters(torch.Generator().manual_seed(0))
+    >>> q = encoder.posterior(phi, torch.zeros(3, 4, dtype=torch.float64))
+    >>> isinstance(q, Amortized), q.entropy().shape
+    (True, torch.Size([3]))
     """
 
     encoder: Network

@@ -51,6 +51,14 @@ def batch_elbo(
     ------
     ValueError
         For data, parameters or a q that do not fit, a negative weight, or an unknown variance.
+
+    >>> from companion import datasets, elbo, models
+    >>> vae, encoder = models.GaussianVAE(10, 2), models.Encoder(10, 2)
+    >>> generator, x = torch.Generator().manual_seed(0), datasets.pca(50)
+    >>> parameters = vae.initial_parameters(generator)
+    >>> q = encoder.posterior(encoder.initial_parameters(generator), x)
+    >>> bool((batch_elbo(vae, parameters, q, x) - elbo(vae, parameters, q, x)).abs() < 1e-9)
+    True
     """
     data = model.check(parameters, x)
     model.check_q(q, len(data))

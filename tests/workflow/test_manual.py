@@ -61,6 +61,20 @@ def test_what_is_listed_exists_and_says_what_it_is(name):
         assert thing.__doc__ and thing.__module__.startswith("companion.")
 
 
+#: Their examples stand in the book: what downloads, reads a reader's files, draws, or needs Pyro.
+ELSEWHERE = ("verify_pyro", "datasets.images", "datasets.table", "book.", "datasets.celeba")
+ELSEWHERE += ("datasets.mnist", "datasets.susy", "fit.Trace", "fit.ConvergenceWarning")
+ABSTRACT = ("families.Family", "theory.variational.Variational")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_name_has_an_example(name):
+    name = name.removeprefix("companion.")
+    maker = {k: v for task in manual.TASKS for k, v in task.results.items()}.get(name, name)
+    if not maker.startswith(ELSEWHERE) and name not in ABSTRACT:
+        assert ">>> " in resolve(f"companion.{maker}").__doc__
+
+
 def test_each_name_has_a_place_that_other_sites_can_refer_to(site):
     from sphinx.util.inventory import InventoryFile
 

@@ -23,6 +23,10 @@ class Mixture(Enumerated):
 
     A subclass gives the component family, its natural parameters ``(C, L)`` and its block of v. The
     block of the prior is v = a on the parameter ``prior_logits`` a, ``(C,)``.
+
+    >>> from companion import models
+    >>> isinstance(models.GaussianMixture(observed=2, components=3), Mixture)
+    True
     """
 
     components: int

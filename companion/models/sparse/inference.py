@@ -28,6 +28,9 @@ class EntropyWeights(Guarded):
     and with it a coarse code, as a high temperature does. With learnable prior scales, more weight
     on the prior's entropy than on that of q shrinks latents that the data do not need, without a
     lower bound: keep such weights close to 1 and their number small.
+
+    >>> EntropyWeights(observable=0.5)
+    EntropyWeights(posterior=1.0, prior=1.0, observable=0.5)
     """
 
     posterior: float = 1.0

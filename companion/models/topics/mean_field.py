@@ -74,6 +74,12 @@ class MeanFieldTopics(Variational):
     one document share their φ. ``log_concentration`` is log γ, ``(N, K)``; ``logits`` those of φ,
     ``(M, K)``, for the M counts that are not zero, row by row. Independent as they are,
     E log θ_{z_i} = Σ_k φ_k E log θ_k needs no nodes.
+
+    >>> from companion import models
+    >>> counts = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 1.0]], dtype=torch.float64)
+    >>> q = models.LDA(observed=3, topics=2).random_q(counts, torch.Generator().manual_seed(0))
+    >>> isinstance(q, MeanFieldTopics), q.logits.shape     # four counts are not zero
+    (True, torch.Size([4, 2]))
     """
 
     x: Any
