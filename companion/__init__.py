@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from companion.theory.projection import gap_blocks, project
     from companion.theory.scores import check_score_criterion
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 #: Rooms, and the module that defines each other name; a module without that name stands for itself.
 _ROOMS = ("datasets", "families", "fit", "models")

@@ -139,6 +139,50 @@ def test_a_chapter_without_its_package_says_in_one_sentence_what_to_do(tmp_path,
     assert ended.returncode == 1 and "This chapter needs its package: take" in last
 
 
+#: What Colab's own server says of the notebook that is open, as its users report.
+ON_COLAB = """
+import json, subprocess, sys, types, urllib.request
+from io import BytesIO
+
+def answer(address, timeout):
+    assert address.startswith("http://") and address.endswith(":9000/api/sessions")
+    if {reached}:
+        return BytesIO(json.dumps([{{"path": "fileId={opened}"}}]).encode())
+    raise urllib.request.URLError("refused")
+
+def install(command):
+    print("RAN", *command[1:])
+    return types.SimpleNamespace(returncode={ended})
+
+urllib.request.urlopen, subprocess.run = answer, install
+sys.modules["google.colab"] = types.ModuleType("google.colab")
+"""
+
+
+@pytest.mark.parametrize(
+    ("opened", "reached", "ended", "installs"),
+    [
+        ("https%3A//github.com/a-b/c.d/blob/main/notebooks/theorem-1.ipynb", True, 0, True),
+        ("https%3A%2F%2Fgithub.com%2Fa-b%2Fc.d%2Fblob%2Fmain%2Fx.ipynb", True, 0, True),
+        ("https%3A//github.com/a-b/c.d/blob/main/notebooks/theorem-1.ipynb", True, 1, False),
+        ("1x2y3z", True, 0, False),
+        ("https%3A//github.com/a-b/c.d/blob/main/x.ipynb", False, 0, False),
+    ],
+    ids=["as it is", "quoted", "pip fails", "of a drive", "no answer"],
+)
+def test_on_colab_a_chapter_installs_its_package_from_where_it_was_opened(
+    tmp_path, opened, reached, ended, installs
+):
+    given = ON_COLAB.format(opened=opened, reached=reached, ended=ended)
+    command = [sys.executable, "-I", "-S", "-c", given + first_code(CHAPTERS[0])]
+    done = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, check=False)
+    tried = reached and "github" in opened
+    wanted = "RAN -m pip install -q --no-deps git+https://github.com/a-b/c.d\n" if tried else ""
+    assert done.stdout == wanted
+    assert (done.returncode == 0) == installs, done.stderr
+    assert installs or "This chapter needs its package: take" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_keeps_the_conventions(path):
     assert faults(json.loads(path.read_text("utf-8"))) == []
