@@ -48,6 +48,17 @@
       const slope = elbo - sum - (beta - 1) * (kl + logTau);
       return { elbo: bound, entropySum: sum, gap: bound - sum, slope, residual: bound - sum - slope };
     },
+    // Chapter "Temperature": a mixture of Gaussians at inverse temperature t, whose q stays. `scale` is
+    // the mean of −½ Σ log 2πσ² and `stretch` that of −½ Σ (x − m)²/σ², over q and the data.
+    temperature({ posterior, logits, shares, scale, stretch, size }, t) {
+      const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+      const weights = logits.map(a => Math.exp(t * a)), all = weights.reduce((a, b) => a + b, 0);
+      const prior = weights.map(w => w / all), log = prior.map(Math.log);
+      const elbo = posterior + dot(shares, log) + scale + size / 2 * Math.log(t) + t * stretch;
+      const entropySum = posterior + dot(prior, log) + scale + size / 2 * (Math.log(t) - 1);
+      const slope = t * (dot(shares, logits) - dot(prior, logits) + stretch) + size / 2;
+      return { elbo, entropySum, gap: elbo - entropySum, slope };
+    },
   };
 
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -306,6 +317,55 @@
       show();
       return element("div", {},
         element("div", { class: "companion-controls" }, element("label", {}, "weight β: ", slider)),
+        element("div", { class: "companion-columns" }, picture, table), said);
+    },
+
+    temperature(moments) {
+      const at = t => formulas.temperature(moments[which.value], t);
+      const [table, cells] = readings(["ELBO", "entropy sum", "gap", "slope in temperature"]);
+      const said = element("p", { class: "companion-said", "aria-live": "polite" });
+      const slider = element("input", { type: "range", min: 0.3, max: 2, step: 0.01, value: 1,
+        "aria-label": "inverse temperature t", oninput: () => show() });
+      const which = element("select", { "aria-label": "parameters", onchange: () => show() },
+        ...Object.keys(moments).map(name => element("option", {}, name)));
+      const [W, H, PAD] = [400, 240, 48], grid = [...Array(86).keys()].map(i => 0.3 + i / 50);
+      const px = t => PAD + (W - PAD - 8) * t / 2;
+      const curve = element("path", { fill: "none", stroke: "#56b4e9", "stroke-width": 3 });
+      const tangent = element("path", { stroke: "currentColor", opacity: 0.6 });
+      const dot = element("circle", { r: 6, fill: "#d55e00" });
+      const foot = element("path", { d: "M-7 0L0 -7L7 0L0 7", fill: "#e69f00" });
+      const heights = [0, 1, 2, 3].map(() => element("text", { x: PAD - 10, "text-anchor": "end" }));
+      const ticks = [0, 0.5, 1, 1.5, 2].map(value =>
+        element("text", { x: px(value), y: H + 16, "text-anchor": "middle" }, String(value)));
+      const picture = element("svg", { viewBox: `0 0 ${W} ${H + 40}`, class: "companion-map", "aria-hidden": "true" },
+        curve, tangent, foot, dot, ...ticks, ...heights, element("text", { x: PAD + 6, y: 12 }, "nats per data point"),
+        element("text", { x: (W + PAD) / 2, y: H + 34, "text-anchor": "middle" }, "t (warmer ← 1 → colder)"));
+      function show() {
+        const t = Number(slider.value), now = at(t), drawn = grid.map(at);
+        const seen = drawn.flatMap(({ elbo, entropySum }) => [elbo, entropySum]);
+        const [low, high] = [Math.min(...seen), Math.max(...seen) + 0.3];
+        const py = value => 20 + (H - 28) * (high - value) / (high - low);
+        const line = (points) => "M" + points.map(([x, y]) => `${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("L");
+        curve.setAttribute("d", line(drawn.map(({ elbo }, i) => [grid[i], elbo])));
+        tangent.setAttribute("d", line([0, 2].map(x => [x, now.entropySum + x * now.slope / t])));
+        dot.setAttribute("cx", px(t));
+        dot.setAttribute("cy", py(now.elbo));
+        foot.setAttribute("transform", `translate(${px(0)} ${py(now.entropySum)})`);
+        heights.forEach((text, i) => {
+          const value = low + (high - low) * i / 3;
+          text.setAttribute("y", py(value) + 4);
+          text.textContent = digits(value, 1);
+        });
+        [now.elbo, now.entropySum, now.gap, now.slope].forEach((value, i) => { Object.values(cells)[i].textContent = digits(value); });
+        slider.setAttribute("aria-valuetext", `t = ${digits(t, 2)}, gap ${digits(now.gap)}`);
+        said.textContent = `t = ${digits(t, 2)}, ${which.value}: ` + (Math.abs(now.gap) < 0.02
+          ? "the tangent is level, the ELBO at its top and equal to the entropy sum (diamond)."
+          : now.gap > 0 ? "too warm. The tangent rises, and meets t = 0 at the entropy sum (diamond), below the ELBO."
+          : "too cold. The tangent falls, and meets t = 0 at the entropy sum (diamond), above the ELBO.");
+      }
+      show();
+      return element("div", {},
+        element("div", { class: "companion-controls" }, element("label", {}, "inverse temperature t: ", slider), which),
         element("div", { class: "companion-columns" }, picture, table), said);
     },
   };

@@ -1,11 +1,14 @@
 """Live figures: their formulas are the package's, and keys alone work them."""
 
+import math
+
 import pytest
 import torch
 
-from companion import models, verify, verify_module
+from companion import models, variational, verify, verify_module
 from companion.studies.at_a_glance.plane import Plane
 from companion.studies.own_elbo import usual_vae
+from companion.studies.temperature.tempering import tempered_elbo
 
 pytestmark = pytest.mark.web
 CHAPTER = "notebooks/entropy-sums-at-a-glance.html"
@@ -113,6 +116,55 @@ def test_the_weight_shows_what_the_package_computes(page):
             "slope": report.slope, "residual": report.gap - report.slope,
         }  # fmt: skip
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_the_temperature_shows_what_the_package_computes(page):
+    open_page = page("notebooks/temperature.html")
+    moments = open_page.evaluate(DATA, "temperature")
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 4, dtype=torch.float64, generator=generator)
+    mixture = models.GaussianMixture(4, components=3, covariance_type="diagonal")
+    point = mixture.initial_parameters(generator)
+    table = torch.randn(40, 3, dtype=torch.float64, generator=generator)
+    q = variational.Tabulated(mixture.states, table)
+    weights, log_variance = q.probabilities, point["log_variance"]
+    squares = (x[:, None] - point["means"]) ** 2 / log_variance.exp()
+    data = {
+        "posterior": float(q.entropy().mean()), "size": 4,
+        "logits": point["prior_logits"].tolist(), "shares": weights.mean(0).tolist(),
+        "scale": -0.5 * float((weights.mean(0) @ (log_variance + math.log(2 * math.pi))).sum()),
+        "stretch": -0.5 * float((weights[..., None] * squares).sum((1, 2)).mean()),
+    }  # fmt: skip
+    assert all(shown.keys() == data.keys() for shown in moments.values())
+    for t in torch.linspace(0.3, 2, 20, dtype=torch.float64).tolist():
+        found = open_page.evaluate("([d, t]) => companionFormulas.temperature(d, t)", [data, t])
+        cooled = point | {
+            "prior_logits": t * point["prior_logits"], "log_variance": log_variance - math.log(t)
+        }  # fmt: skip
+        report = verify(mixture, cooled, q, x)
+        expected = {
+            "elbo": float(tempered_elbo(mixture, point, q, x, t)), "gap": report.gap,
+            "entropySum": report.entropy_sum, "slope": report.slope,
+        }  # fmt: skip
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    # The chapter's own data: at rest after learning, too warm before.
+    before, after = (
+        open_page.evaluate("d => companionFormulas.temperature(d, 1)", moments[name])
+        for name in ("at the start", "after learning")
+    )
+    assert before["gap"] > 0.5 and abs(after["gap"]) < 1e-6
+
+
+def test_keys_alone_change_the_temperature(page):
+    open_page = page("notebooks/temperature.html")
+    said = open_page.locator(".companion-said")
+    assert "t = 1.00, at the start: too warm" in said.inner_text()
+    open_page.get_by_role("combobox", name="parameters").select_option("after learning")
+    assert "the tangent is level" in said.inner_text()
+    open_page.get_by_role("slider", name="inverse temperature t").focus()
+    for _ in range(20):
+        open_page.keyboard.press("ArrowRight")
+    assert "t = 1.20, after learning: too cold" in said.inner_text()
 
 
 def test_keys_alone_change_the_weight(page):
