@@ -119,6 +119,10 @@ class LDA(Model):
     def check_q(self, q: Variational, points: int | None) -> None:
         super().check_q(_topics(q), points)
 
+    def posterior(self, parameters: Parameters, x: Any) -> Variational:
+        """Not available in closed form: :meth:`infer` gives the best q of its kind."""
+        raise self._without("posterior", ": use infer for the best q of its kind")
+
     def log_joint(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
         """Not available: the latents of a document are no row of numbers.
 

@@ -17,7 +17,7 @@ __all__ = ["beyond"]
 _DIFFUSION = "diffusion-models"
 _PROCESS = "gaussian-processes"
 _TIME = "time-series"
-_TOPICS = "mixtures-of-any-family"
+_TOPICS = "topics"
 
 
 def beyond(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:

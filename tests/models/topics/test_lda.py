@@ -235,7 +235,7 @@ def test_q_of_other_documents_or_of_another_kind_is_refused():
         MODEL.infer(own, X.flip(0), q)
     with pytest.raises(ValueError, match="q must be a MeanFieldTopics"):
         elbo(MODEL, own, models.PPCA(2, 1).posterior(*_ppca()), X)
-    with pytest.raises(ValueError, match="LDA has no posterior in closed form"):
+    with pytest.raises(ValueError, match="LDA has no posterior in closed form: use infer"):
         elbo(MODEL, own, None, X)
     with pytest.raises(ValueError, match=r"shapes \(4, K\) and \(10, K\)"):
         models.MeanFieldTopics(X, q.log_concentration, q.logits[:-1])

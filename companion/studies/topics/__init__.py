@@ -1,0 +1,1 @@
+"""Topics of documentation: a corpus, learned topics in words, and what misses."""
