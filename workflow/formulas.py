@@ -50,6 +50,9 @@ LEXEME = re.compile(
     r"|(?P<operator>[-−=+·×±~∝∈≡≤≥<>≈≠→↦←…∞|/]|!(?=[/;.,)]))"
     r"|(?P<bracket>[()\[\]{},;])|(?P<other>.)"
 )
+#: Where reStructuredText needs an empty escape, for a role to begin or to end.
+TOUCHED = re.compile(r"(?<=[^\s'\"(\[{<\-/:])(?=:math:`)")
+TOUCHING = re.compile(r"(:math:`[^`]*`)(?=[^\s'\")\]}>\-/:.,;!?\\])")
 PAIRS = {")": "(", "]": "[", "}": "{", "⟩": "⟨"}
 
 
@@ -63,7 +66,7 @@ def marked(text):
     for kept in KEPT.finditer(text):
         parts += [_prose(text[end : kept.start()]), kept[0]]
         end = kept.end()
-    return "".join([*parts, _prose(text[end:])])
+    return TOUCHING.sub(r"\1\\ ", TOUCHED.sub("\\\\ ", "".join([*parts, _prose(text[end:])])))
 
 
 def _prose(text):

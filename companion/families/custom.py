@@ -20,7 +20,7 @@ class Custom(ExponentialFamily):
     All are torch functions; A is differentiated once for E[T] = ∇A, and once more in learning.
     :class:`companion.models.FamilyMixture` learns its natural parameters themselves. The functions
     are taken at their word: that Σ_x p(x) = 1 is for the caller to check, because *the identity
-    holds for any A*, a wrong one included.
+    holds* for any A, a wrong one included.
 
     Parameters
     ----------

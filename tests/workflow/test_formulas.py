@@ -23,6 +23,14 @@ def docstrings():
                     yield f"{name}.{below}", inspect.getdoc(value) or ""
 
 
+def test_roles_begin_and_end_where_docutils_sees_them():
+    for name, text in docstrings():
+        for found in re.finditer(r"(.?):math:`[^`]*`(.?)", marked(text), re.DOTALL):
+            before, after = found.groups()
+            assert not re.match(r"[^\s'\"(\[{<\-/:]", before), (name, found[0])
+            assert not re.match(r"[^\s'\")\]}>\-/:.,;!?\\]", after), (name, found[0])
+
+
 @pytest.mark.parametrize(
     ("plain", "expected"),
     [
@@ -33,6 +41,10 @@ def docstrings():
         ("a model, a q and A_k B", r"a model, a $q$ and $A_{k} B$"),
         ("x̂_0 = √ᾱ_t x_t", r"$\hat x_{0} = \sqrt{\bar{\alpha}_{t}} x_{t}$"),
         ("{0, 1}ᴰ, for t = 1, …, T", r"$\{0, 1\}^{D}$, for $t = 1, \dots, T$"),
+        (
+            "q(z) = Bern(the mean) for x² words",
+            r"$q(z) = \operatorname{Bern}$\ (the mean) for $x^{2}$ words",
+        ),
         ("(see x² and L-BFGS)", "(see $x^{2}$ and L-BFGS)"),
         ("is λ ``rate`` = ⟨∇F,\n   v⟩", r"is $\lambda$ ``rate`` ${}= \langle\nabla F, v\rangle$"),
         ("at most 2e7 entries, as |gap − slope| in PPCA", None),
