@@ -15,7 +15,7 @@ import yaml
 import companion
 from companion.book import claims
 from companion.book.claims import CLAIM, VALUE
-from workflow import folds, further, pages
+from workflow import folds, further, omitted, pages
 from workflow.exercises import exercises, folded, without_solutions
 from workflow.launch import BRANCH
 from workflow.numbers import number_cells, numbered
@@ -58,12 +58,17 @@ def stage(project):
         contents[f"notebooks/{chapter}.ipynb"] = json.dumps(notebook, indent=1, sort_keys=True)
     if problems:
         raise Problem("\n".join(problems))
+    gone = omitted.chapters(project)
+    asked = {*project.chapters, *collected["values"], *figures}
     for path in sorted((project.root / "book").rglob("*")):
         if not path.is_file():
             continue
         name = path.relative_to(project.root / "book").as_posix()
         if path.suffix == ".md":
-            text = timed(numbered(path.read_text("utf-8"), project.numbers), name, project)
+            text = (
+                omitted.asking(path.read_text("utf-8"), asked) if gone else path.read_text("utf-8")
+            )
+            text = timed(numbered(text, project.numbers), name, project)
             text = addressed(text, repository_address(project.root))
             contents[name] = fill_page(text, name, collected, figures)
         else:
@@ -72,6 +77,7 @@ def stage(project):
         contents[f"figures/{name}.{figure['format']}"] = figure["image"]
         write_if_changed(project.build / "figures" / f"{name}.{figure['format']}", figure["image"])
     contents |= pages.generate(project, collected)
+    omitted.unlink(contents, gone)
     toc = yaml.safe_load((project.root / "_toc.yml").read_text("utf-8"))
     contents["_toc.yml"] = yaml.safe_dump(with_generated(toc, contents), sort_keys=False)
     contents["_config.yml"] = yaml.safe_dump(configuration(project), sort_keys=False)
