@@ -7,6 +7,11 @@ from typing import Any
 DRAWING = ("charts", "figures", "sections", "show", "show_animation")
 #: What an exercise's cells are tagged; they join their own kind only.
 EXERCISE = {"solution", "test", "hidden-test"}
+#: What a cell calls that only chooses sizes and seeds.
+SETS = {
+    *("tiers.pick", "range", "dict", "max", "min", "Plan"),
+    *("torch.Generator", "torch.Generator().manual_seed"),
+}
 FIGURES = {"image/svg+xml", "image/png"}
 
 
@@ -31,6 +36,8 @@ def joined(cells):
     for cell in made:
         if _folded(cell):
             cell["source"] = elided("".join(cell["source"]))
+            if cell["source"].strip() == "claims.table()":  # a table needs no handle of its own
+                cell["metadata"]["tags"].append("remove-input")
     return made
 
 
@@ -83,12 +90,10 @@ def only_sets(cell):
     if "parameters" in _tags(cell):
         return True
     statements = _statements(cell)
-    return any(map(_picks, statements)) and all(isinstance(s, ast.Assign) for s in statements)
-
-
-def _picks(statement):
-    value = getattr(statement, "value", None)
-    return isinstance(value, ast.Call) and ast.unparse(value.func) == "tiers.pick"
+    calls = [n for one in statements for n in ast.walk(one) if isinstance(n, ast.Call)]
+    names = {ast.unparse(call.func) for call in calls}
+    assigns = all(isinstance(one, ast.Assign) for one in statements)
+    return assigns and "tiers.pick" in names and names <= SETS
 
 
 def _apart(first, second):

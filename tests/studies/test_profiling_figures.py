@@ -16,12 +16,6 @@ def test_runs_that_never_arrive_are_left_out():
     assert words(right.get_xticklabels()) == ["0.01", "0.1"]
 
 
-def test_spectra_fall_and_leave_out_flat_directions():
-    figure = figures.spectra({"one": {"plain": [1e-14, 1.0, 5.0], "inserted": [2.0, 1.0]}})
-    drawn = {"plain": ([1, 2], [5, 1]), "inserted": ([1, 2], [2, 1])}
-    assert curves(figure.axes[0]) == drawn
-
-
 def test_the_line_of_inserted_variances_and_both_marks_are_where_they_belong():
     figure = figures.distance_by_start([-1.0, 0.0], [3.0, 2.0], 0.5, start=1.5, best=-4.0)
     drawn = curves(figure.axes[0])

@@ -64,6 +64,11 @@ record("a/b", "kept")"""
     assert joined([visible])[0]["source"] == visible["source"]
 
 
+def test_the_table_of_claims_has_no_second_handle():
+    assert joined([cell("claims.table()")])[0]["metadata"]["tags"][-1] == "remove-input"
+    assert "remove-input" not in joined([cell(RECORD)])[0]["metadata"]["tags"]
+
+
 def test_sizes_and_seeds_stand_behind_the_handle_of_the_imports():
     start = [
         cell("import torch", "setup", "hide-input"),
@@ -82,6 +87,8 @@ def test_sizes_and_seeds_stand_behind_the_handle_of_the_imports():
     [
         ("n = tiers.pick(tier, book=3)", True),
         ("n = tiers.pick(tier, book=3)\nfit.em(model, p, x, steps=n)", False),
+        ("n = tiers.pick(tier, book=3)\nx = fit.em(model, p, x, steps=n)", False),
+        ("n, m = tiers.pick(tier, book=3), 2\nseeds = range(n)", True),
         ("x = datasets.iris()", False),
         ("", False),
     ],

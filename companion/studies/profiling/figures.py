@@ -1,4 +1,4 @@
-"""Training with best variances inserted: steps by learning rate, spectra, starts, batches."""
+"""Training with best variances inserted: steps by learning rate, starts, batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from companion.book import charts
 from companion.book.display import COLOURS
-from companion.book.panels import GREY, draw, panels
+from companion.book.panels import GREY, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["bias_by_batch", "distance_by_start", "spectra", "steps_by_rate"]
+__all__ = ["bias_by_batch", "distance_by_start", "steps_by_rate"]
 
 
 def steps_by_rate(
@@ -42,23 +42,6 @@ def steps_by_rate(
     names: dict[str, Any] = {"xlabel": "learning rate", "ylabel": "steps"}
     figure = charts.curve_panels(curves, xticks=used, **names, **look)
     _plain_numbers(figure.axes[0])
-    return figure
-
-
-def spectra(values: Mapping[str, Mapping[str, Any]]) -> Figure:
-    """Eigenvalues in falling order on a log axis; a panel for each title, a curve for each label.
-
-    Values below 1e-9 of the largest, those of flat directions, are left out.
-    """
-    looks = ({"markersize": 8, "markerfacecolor": "none"}, {"markersize": 4})
-    names: dict[str, Any] = {"xlabel": "eigenvalue number", "ylabel": "curvature (nats)"}
-    with panels(values, yscale="log", share="", **names) as (figure, shown):
-        for axes, group in zip(shown, values.values(), strict=True):
-            for (label, each), look in zip(group.items(), looks, strict=False):
-                falling = np.sort(np.asarray(each))[::-1]
-                falling = falling[falling > 1e-9 * falling[0]]
-                numbers = np.arange(1, len(falling) + 1)
-                draw(axes, {label: (numbers, falling, "o", look)}, list(group))
     return figure
 
 
