@@ -20,7 +20,7 @@ MACROS = re.compile(r"\\(ELBO|KL|E|H|N|R|T|tr|diag|argmax)(?![A-Za-z])")
 WIDEST = 78
 #: Lines of a cell in sight, and of one that is folded on the page.
 LONGEST, LONGEST_FOLDED = 17, 26
-FOLDED = {"hide-input", "solution", "test", "hidden-test"}
+FOLDED = {"hide-input", "remove-cell", "solution", "test", "hidden-test"}
 #: A statement that can be true or false has one of these.
 VERBS = frozenset(
     """
