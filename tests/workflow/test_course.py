@@ -1,14 +1,16 @@
 """Assignments: what students get, and that submissions of any kind are scored."""
 
 import json
+import re
 
 import pytest
 
 from tests.workflow.conftest import cell, make_toy, notebook
 from workflow import course
+from workflow.exercises import exercises, source, without_solutions
 from workflow.grading import answers
 from workflow.progress import Problem
-from workflow.project import Project, load
+from workflow.project import Project, dump, load, write
 
 TWICE = """\
 ```{exercise} Twice
@@ -96,6 +98,19 @@ def test_students_get_stubs_and_no_word_of_a_solution(toy):
     assert cells["twice-code"]["source"] == "def twice(x):\n    ..."
     assert cells["sum-code"]["source"] == "total = ..."
     assert "secret" in (folder.parent / "instructor" / "one.ipynb").read_text()
+
+
+@pytest.mark.parametrize("chapter", Project().chapters)
+def test_no_line_of_a_chapters_solutions_is_in_its_student_edition(chapter, tmp_path):
+    assigned = course.prepared(Project(), chapter, None, None)
+    student = course.marked(without_solutions(assigned))
+    write(tmp_path / f"{chapter}.ipynb", dump(student))
+    assert course.leaks(assigned, tmp_path) == []
+    # Each solution that is code has a stub in its place, which defines what its tests ask for.
+    for one in filter(lambda one: one.code and one.tests, exercises(assigned)):
+        stubs = "\n".join(map(one.stub, one.code))
+        assert stubs in "\n".join(map(source, student["cells"]))
+        assert one.names and all(re.search(rf"\b{name}\b", stubs) for name in one.names)
 
 
 def test_a_leak_is_found_wherever_it_is(toy, tmp_path):
