@@ -37,7 +37,7 @@ LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 ACCENTS = {"\u0304": "bar", "\u0303": "tilde", "\u0302": "hat"}
 FUNCTIONS = ("log", "exp", "det", "max", "min", "cos", "sin", "tanh")
 NAMES = ("ELBO", "tr", "diag", "vec", "softmax", "softplus", "Cat", "Bern", "KL", "GP", "Laplace")
-PRODUCTS = ("Wz", "Vz", "LL", "AA", "sI", "sk", "rI", "rx", "xx", "zz", "eC", "es", "mean")
+PRODUCTS = ("Wz", "tA", "Vz", "LL", "AA", "sI", "sk", "rI", "rx", "xx", "zz", "eC", "es", "mean")
 #: Letters that English has as words.
 ARTICLES = ("a", "A", "I")
 LEXEME = re.compile(

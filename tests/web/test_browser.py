@@ -46,7 +46,7 @@ WHOLE = (
 SHARES = 8
 
 
-def visit(browser, base, name, accessibility=True, context=None):
+def visit(browser, base, name, context=None):
     """One sentence for each thing wrong with one page."""
     found = []
     page = browser.new_page(viewport=WIDE, color_scheme="light")
@@ -68,7 +68,7 @@ def visit(browser, base, name, accessibility=True, context=None):
     found += [f"formula not rendered: {text}" for text in page.evaluate(UNRENDERED)]
     for error in page.locator("mjx-merror").all():
         found.append(f"formula in error: {error.get_attribute('title') or error.inner_text()}")
-    for scheme in ("light", "dark") if accessibility else ():
+    for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.add_style_tag(content="* { transition: none !important }")
         options = {"preload": False}
@@ -96,15 +96,11 @@ def test_every_page_is_without_faults(site, serve, browser, share):
     base = serve(site)
     pages = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html"))]
     assert len(pages) > 15
-    # The API pages come from one template: three of them, one long, stand for their accessibility.
-    template = [name for name in pages if name.startswith("api/")]
-    skipped = set(template) - {"api/check.html", "api/models.html", "api/learn.html"}
-    assert 0 < len(skipped) == len(template) - 3
     assert all(any(name.startswith(start) for name in pages) for start in WHOLE)
     faults = []
     for name in pages[share::SHARES]:
         context = None if name.startswith(WHOLE) else ALIKE
-        faults += visit(browser, base, name, name not in skipped, context)
+        faults += visit(browser, base, name, context)
     assert faults == []
 
 
