@@ -2,48 +2,48 @@
 
     python -m tests.mutation.chapters            # all, in some minutes
     python -m tests.mutation.chapters entropy    # those whose names contain "entropy"
+    python -m tests.mutation.chapters --chapters theorem-1 temperature
 
 Each mistake of ``chapters.toml`` is planted in a copy of the package, and every chapter that it
-names is executed there at tier smoke. Ends with status 1 unless in each of them a claim fails.
+names is executed there at tier smoke until a claim fails. Ends with status 1 unless in each of them
+one does.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import multiprocessing
 import os
-import subprocess
+import re
+import shutil
 import sys
 import tempfile
 import time
 import tomllib
+import traceback
+import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tests.mutation.mutants import MUTANTS, Mutant
-from tests.mutation.run import ROOT, copy_project, mutated
+from tests.mutation.run import ROOT, mutated
 
 TOO_LONG = 300
-#: Runs the cells of a notebook one after the other; one that raises does not stop the others.
-CELLS = r"""
-import json, re, sys, traceback
-from companion.book import claims, display
-display.emit = claims.emit = lambda *bundles, **more: None
-names, errors = {"__name__": "__main__", "display": print}, []
-for number, cell in enumerate(json.load(open(sys.argv[1], encoding="utf-8"))["cells"], 1):
-    if cell["cell_type"] == "code":
-        source = re.sub(r"^[%!].*$", "", "".join(cell["source"]), flags=re.MULTILINE)
-        try:
-            exec(compile(source, f"cell {number}", "exec"), names)
-        except Exception:
-            errors.append(f"cell {number}: {traceback.format_exc().splitlines()[-1]}")
-        if "parameters" in cell["metadata"].get("tags", []):
-            names["tier"] = "smoke"
-made = claims._claims
-print()
-print(json.dumps([{id: str(c) for id, c in made.items() if not c.holds}, len(made), errors]))
-"""
+#: Loaded once, in the process from which every chapter forks; of the package nothing is.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    "torch.func torch.distributions scipy.optimize scipy.stats sympy sklearn.datasets "
+    "sklearn.decomposition sklearn.mixture matplotlib.pyplot".split()
+)
+
+
+class _Noticed(BaseException):
+    """A claim has failed, and no more was asked."""
 
 
 @dataclass(frozen=True)
@@ -71,40 +71,87 @@ def _list() -> dict[Mutant, list[str]]:
 NOTICES = _list()
 
 
-def executed(folder: Path, chapter: str, root: Path = ROOT) -> Executed:
-    """Execute a chapter with the package in ``folder``, at tier smoke."""
+def executed(folder: Path, chapter: str, root: Path = ROOT, first: bool = False) -> Executed:
+    """Execute a chapter with the package in ``folder``, at tier smoke.
+
+    With ``first``, up to the first claim that fails. A ``TimeoutError`` if it takes too long.
+    """
     notebook = root / "notebooks" / f"{chapter}.ipynb"
-    quiet = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
-    environment = os.environ | quiet | {"PYTHONPATH": str(folder), "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(
-        [sys.executable, "-c", CELLS, str(notebook)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TOO_LONG,
-    )
-    if done.returncode:
-        return Executed({}, 0, (done.stderr.strip().splitlines()[-1],))
-    failing, made, errors = json.loads(done.stdout.splitlines()[-1])
-    return Executed(failing, made, tuple(errors))
+    mine, its = FORKS.Pipe(duplex=False)
+    process = FORKS.Process(target=_execute, args=(folder, notebook, first, its))
+    process.start()
+    its.close()
+    try:
+        if not mine.poll(TOO_LONG):
+            raise TimeoutError
+        return Executed(*mine.recv())
+    except EOFError:
+        return Executed({}, 0, ("its process ended early",))
+    finally:
+        process.kill()
+        process.join()
 
 
-def check(mutant: Mutant) -> list[tuple[str, bool, str]]:
+def _execute(folder: Path, notebook: Path, first: bool, answer: Connection) -> None:
+    """Run the cells one after the other; one that raises does not stop the others."""
+    sys.dont_write_bytecode = True
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    warnings.simplefilter("ignore")
+    torch, pyplot = (importlib.import_module(name) for name in ("torch", "matplotlib.pyplot"))
+    torch.set_num_threads(1)
+    pyplot.switch_backend("agg")
+    failing, made, errors = {}, {}, []
+    names = {"__name__": "__main__", "display": print}
+    try:
+        claims, display = (
+            importlib.import_module(f"companion.book.{name}") for name in ("claims", "display")
+        )
+        made = claims._claims
+
+        def emit(*_: object, **__: object) -> None:
+            failing.update({id: str(claim) for id, claim in made.items() if not claim.holds})
+            if first and failing:
+                raise _Noticed
+
+        claims.emit = display.emit = emit
+        cells = json.loads(notebook.read_text("utf-8"))["cells"]
+        for number, cell in enumerate(cells, 1):
+            if cell["cell_type"] == "code":
+                source = re.sub(r"^[%!].*$", "", "".join(cell["source"]), flags=re.MULTILINE)
+                try:
+                    exec(compile(source, f"cell {number}", "exec"), names)
+                except Exception:
+                    errors.append(f"cell {number}: {traceback.format_exc().splitlines()[-1]}")
+                if "parameters" in cell["metadata"].get("tags", []):
+                    names["tier"] = "smoke"
+    except _Noticed:
+        pass
+    except Exception:
+        errors.append(traceback.format_exc().splitlines()[-1])
+    answer.send((failing, len(made), tuple(errors)))
+
+
+def check(mutant: Mutant, chapters: Iterable[str]) -> list[tuple[str, bool, str]]:
     """For each chapter: whether a claim noticed, and which."""
     found = []
     with tempfile.TemporaryDirectory(prefix="mutant-") as name:
         folder = Path(name)
-        copy_project(folder)
+        shutil.copytree(
+            ROOT / "companion", folder / "companion", ignore=shutil.ignore_patterns("__pycache__")
+        )
         module = folder / "companion" / mutant.file
         module.write_text(mutated(mutant, module.read_text("utf-8")), "utf-8")
-        for chapter in NOTICES[mutant]:
+        for chapter in chapters:
             try:
-                run = executed(folder, chapter)
-            except subprocess.TimeoutExpired:
+                run = executed(folder, chapter, first=True)
+            except TimeoutError:
                 found.append((chapter, False, f"it ran for more than {TOO_LONG} s"))
                 continue
-            said = ", ".join(list(run.failing)[:3]) or "no claim fails"
+            said = ", ".join(run.failing) or "no claim fails"
             raised = f"; {run.errors[0]}" if run.errors else ""
             found.append((chapter, bool(run.failing), f"{said} of {run.made}{raised}"))
     return found
@@ -121,14 +168,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Check all mutants, or those whose names contain the words given; 0 if all are noticed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="only mutants with one of these in the name")
+    parser.add_argument("--chapters", nargs="+", default=[], help="only what these must notice")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args(arguments)
-    chosen = [m for m in NOTICES if not options.words or any(w in m.name for w in options.words)]
+    chosen: dict[Mutant, list[str]] = {}
+    for mutant, chapters in NOTICES.items():
+        if not options.words or any(word in mutant.name for word in options.words):
+            kept = [each for each in chapters if each in options.chapters or not options.chapters]
+            chosen |= {mutant: kept} if kept else {}
     if not chosen:
         parser.error(f"no mutant has any of {options.words} in its name")
     start, alive = time.monotonic(), []
     with ThreadPoolExecutor(options.jobs) as pool:
-        chapters = sorted({chapter for mutant in chosen for chapter in NOTICES[mutant]})
+        chapters = sorted({chapter for mutant in chosen for chapter in chosen[mutant]})
         wrong = [
             pair for pair in zip(chapters, pool.map(unchanged, chapters), strict=True) if pair[1]
         ]
@@ -136,7 +188,9 @@ def main(arguments: list[str] | None = None) -> int:
             print("\n".join(f"{chapter} fails unchanged: {what}" for chapter, what in wrong))
             return 1
         print(f"unchanged: green ({time.monotonic() - start:.0f} s)", flush=True)
-        for mutant, found in zip(chosen, pool.map(check, chosen), strict=True):
+        for mutant, found in zip(
+            chosen, pool.map(check, *zip(*chosen.items(), strict=True)), strict=True
+        ):
             for chapter, noticed, how in found:
                 print(
                     f"{'noticed ' if noticed else 'ALIVE   '} {mutant.name}: {chapter}: {how}",
