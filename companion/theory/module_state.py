@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -127,28 +128,35 @@ class Promoted(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        name = getattr(func, "__name__", "")
-        changed = (name.endswith("_") and not name.startswith("__")) or name == "__setitem__"
-        changed |= name.startswith("__i") and name not in ("__invert__", "__index__", "__int__")
-        kept, rest = (args[:1], args[1:]) if changed or name == "__set__" else ((), args)
+        changed, kept = _changes(func)
         words = {k: v if k == "out" else self._promote(v) for k, v in (kwargs or {}).items()}
         if func in _CASTS:
             func = Tensor.double
-        return self._promote(func(*kept, *self._promote(rest), **words), changed)
+        rest = map(self._promote, args[kept:])
+        return self._promote(func(*args[:kept], *rest, **words), changed)
 
     def _promote(self, value: Any, changed: bool = False) -> Any:
-        if isinstance(value, torch.dtype):
-            return torch.float64 if value.is_floating_point else value
         if isinstance(value, Tensor):
-            if changed or not value.is_floating_point() or value.dtype == torch.float64:
+            dtype = value.dtype
+            if changed or dtype == torch.float64 or not dtype.is_floating_point:
                 return value
             self.coarse = True
             return value.double()
-        if type(value) in (tuple, list):
-            return type(value)(self._promote(each) for each in value)
-        if type(value) is dict:
+        kind = type(value)
+        if kind is tuple or kind is list:
+            return kind([self._promote(each) for each in value])
+        if kind is dict:
             return {k: self._promote(v) for k, v in value.items()}
-        return value
+        return torch.float64 if kind is torch.dtype and value.is_floating_point else value
+
+
+@lru_cache(4096)
+def _changes(func: Callable[..., Any]) -> tuple[bool, int]:
+    """Whether a function changes its first argument in place; how many arguments stay as given."""
+    name = getattr(func, "__name__", "")
+    changed = (name.endswith("_") and not name.startswith("__")) or name == "__setitem__"
+    changed |= name.startswith("__i") and name not in ("__invert__", "__index__", "__int__")
+    return changed, int(changed or name == "__set__")
 
 
 class LastBits:
