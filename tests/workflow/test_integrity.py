@@ -2,9 +2,6 @@
 
 import json
 import os
-import shutil
-import signal
-import time
 
 import pytest
 
@@ -129,36 +126,3 @@ def test_a_sealed_file_is_whole_or_nothing(tmp_path, harm):
     assert unsealed(path) == {"value": 3, "list": [1, 2]}
     harm(path)
     assert unsealed(path) is None
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.05)
-
-
-def test_the_next_run_waits_for_what_a_killed_driver_left(toy):
-    """The driver alone is killed by force; the run started at once beside its jobs is right."""
-    toy.write("two", ["import time\ntime.sleep(4)"])
-    process = toy.start("--until", "claims", "--cores", "2")
-    wait_for((toy.build / "running" / "two.ipynb").exists)
-    os.kill(process.pid, signal.SIGKILL)
-    toy.write("two")
-    status, output = until_claims(toy, "--reference")
-    process.communicate()
-    assert status == 0, output
-    assert until_claims(toy)[0] == 0 and Project(toy.root).current("two")
-
-
-def test_removing_the_build_folder_lets_no_two_runs_work_together(toy):
-    toy.write("two", ["import time\ntime.sleep(30)"])
-    process = toy.start("--until", "claims")
-    wait_for((toy.build / "running").exists)
-    try:
-        shutil.rmtree(toy.build, ignore_errors=True)
-        status, output = until_claims(toy)
-        assert status == 2 and "Another run is using" in output
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()

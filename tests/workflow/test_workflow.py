@@ -6,23 +6,21 @@ import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from companion.book.claims import CLAIM
+from tests.workflow.conftest import make_toy
 from workflow import execute
 from workflow.progress import Problem
 from workflow.project import Project, declared_parameters, digest, load, repository_address
 from workflow.reach import reached
 
 RAISES = "values = [1, 2]\nraise RuntimeError('the pipe is blocked')"
-SLOW = "import time\ntime.sleep(60)"
 
 
 def until_claims(toy, *options):
@@ -57,13 +55,11 @@ def test_a_changed_chapter_alone_is_executed_again(made):
 
 
 @pytest.mark.parametrize("file", ["companion/book/claims.py", "requirements/book.lock"])
-def test_a_changed_package_or_lock_executes_every_chapter(made, file):
-    before = made.executions()
+def test_a_changed_package_or_lock_makes_every_chapter_stale(made, file):
+    assert all(map(Project(made.root).current, ("one", "two")))
     with (made.root / file).open("a") as changed:
         changed.write("\n")
-    status, output = until_claims(made)
-    assert status == 0, output
-    assert all(made.executions()[name] != before[name] for name in before)
+    assert not any(map(Project(made.root).current, ("one", "two")))
 
 
 def test_a_change_that_was_taken_back_executes_nothing(made):
@@ -86,101 +82,25 @@ def test_a_parameter_executes_what_takes_it(made):
     assert made.claims()["claims"][-1]["seed"] == 3
 
 
-def test_a_chapter_that_raises_is_named_and_the_others_go_on(toy):
+def test_chapters_that_fail_are_named_each_with_its_reason_and_the_others_go_on(tmp_path):
+    """One raises, in one the kernel dies, and one writes where nobody should read it."""
+    toy = make_toy(tmp_path / "toy", ("one", "two", "three"))
     toy.write("one", [RAISES, "print('never')"])
+    toy.write("two", ["import os\nos.kill(os.getpid(), 9)"])
+    toy.write("three", ["import os\nos.write(2, b'stray words')"])
     status, output = until_claims(toy)
-    assert status == 1
+    assert status == 1 and "stray words" not in output
     assert "Chapter one failed in cell 8 of 9:" in output
     assert "RuntimeError: the pipe is blocked" in output
+    assert "Chapter two failed in" in output and "died" in output.lower()
     partly = toy.build / "failed" / "one.ipynb"
     assert f"The partly executed copy is {partly}" in output
     assert json.loads(partly.read_text())["cells"]
-    assert not toy.executed("one").exists() and toy.executed("two").exists()
+    assert list(toy.executions()) == ["three"]
     toy.write("one")
-    status, output = until_claims(toy, "--reference")
+    status, output = toy.run("--until", "execute", "--chapters", "one")
     assert status == 0, output
     assert not partly.exists()
-
-
-def test_when_two_chapters_fail_both_reasons_are_told(toy):
-    toy.write("one", [RAISES])
-    toy.write("two", ["1 / 0"])
-    status, output = until_claims(toy)
-    assert status == 1
-    assert "RuntimeError: the pipe is blocked" in output and "ZeroDivisionError" in output
-
-
-def test_a_kernel_that_dies_is_reported(toy):
-    toy.write("one", ["import os\nos.kill(os.getpid(), 9)"])
-    status, output = until_claims(toy)
-    assert status == 1
-    assert "Chapter one failed in" in output and "died" in output.lower()
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timed out"
-        time.sleep(0.1)
-
-
-def running(toy):
-    """Processes that were started for this toy and still run."""
-    found = []
-    for folder in os.listdir("/proc"):
-        if folder.isdigit():
-            try:
-                with open(f"/proc/{folder}/cmdline", "rb") as line:
-                    if str(toy.root).encode() in line.read():
-                        found.append(int(folder))
-            except OSError:
-                continue
-    return found
-
-
-def one_is_done_and_two_runs(toy):
-    return (toy.build / "runs/one.json").exists() and (toy.build / "running/two.ipynb").exists()
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks for processes in /proc")
-@pytest.mark.parametrize("whole_group", [True, False])
-def test_a_killed_run_resumes_and_leaves_nothing_half_written(toy, whole_group):
-    toy.write("two", [SLOW])
-    process = toy.start("--until", "claims", "--cores", "2")
-    wait_for(lambda: one_is_done_and_two_runs(toy))
-    before = toy.executions()
-    if whole_group:
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.communicate()
-    assert not toy.executed("two").exists() and not (toy.build / "claims.json").exists()
-    wait_for(lambda: not running(toy), 20)
-    toy.write("two")
-    status, output = until_claims(toy, "--reference")
-    assert status == 0, output
-    assert toy.executions()["one"] == before["one"] and toy.executed("two").exists()
-
-
-def test_an_interrupt_says_how_to_go_on(toy):
-    toy.write("two", [SLOW])
-    process = toy.start("--until", "claims", "--cores", "2")
-    wait_for(lambda: one_is_done_and_two_runs(toy))
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "goes on where it stopped" in output
-
-
-def test_two_runs_at_a_time_are_refused(toy):
-    toy.write("two", [SLOW])
-    process = toy.start("--until", "claims")
-    wait_for(lambda: (toy.build / "running").exists())
-    try:
-        status, output = until_claims(toy)
-        assert status == 2 and "Another run is using" in output
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
 
 
 @pytest.mark.parametrize(
@@ -228,32 +148,32 @@ def test_one_chapter_can_be_executed_and_checked_alone(made):
     made.write("one", ["claims.record('one/new', 'New.', 1, at_most=0, source='this companion')"])
     status, output = made.run("--chapters", "one")
     assert status == 1
-    assert "Claim does not hold: one/new in one, cell 8" in output
-    assert "1 claim is new" in output and "two" not in output
+    assert "Claim does not hold: one/new in one, cell 8" in output and "(new)" in output
+    assert "1 claim is new: `make reference CHAPTERS='one'` lists it." in output
+    assert "two" not in output
 
 
-@pytest.mark.parametrize(
-    ("change", "sentences"),
-    [
-        (lambda text: text.replace("at_most=3", "at_most=1").replace("float(", "1.5 * float("),
-         ("does not hold: one/first in one, cell 5", "drifted: one/second")),
-        (lambda text: text.replace("one/second", "one/third"),
-         ("missing: one/second", "not listed: one/third")),
-        (lambda text: text.replace("one/second", "two/second"), ("made twice: two/second",)),
-    ],
-)  # fmt: skip
-def test_planted_faults_fail_the_book_and_are_named(made, change, sentences):
-    path = made.root / "notebooks" / "one.ipynb"
-    path.write_text(change(path.read_text()))
+def test_planted_faults_fail_the_book_and_are_named(made):
+    for name, changes in {
+        "one": [("at_most=3", "at_most=1"), ("float(", "1.5 * float(")],
+        "two": [("two/first", "one/first"), ("two/second", "two/third")],
+    }.items():
+        path = made.root / "notebooks" / f"{name}.ipynb"
+        text = path.read_text()
+        for old, new in changes:
+            text = text.replace(old, new)
+        path.write_text(text)
     status, output = until_claims(made)
-    assert status == 1 and all(f"Claim {sentence}" in output for sentence in sentences), output
+    assert status == 1
+    for sentence in (
+        "does not hold: one/first in one, cell 5",
+        "made twice: one/first",
+        "drifted: one/second",
+        "missing: two/second",
+        "not listed: two/third",
+    ):
+        assert f"Claim {sentence}" in output, output
     assert until_claims(made)[0] == 1, "a failed check must fail again"
-
-
-def test_kernels_leave_the_terminal_alone(toy):
-    toy.write("one", ["import os\nos.write(2, b'stray words')"])
-    status, output = until_claims(toy, "--reference")
-    assert status == 0 and "stray words" not in output
 
 
 def test_parameters_are_read_with_their_defaults(toy):
