@@ -86,8 +86,9 @@ book: setup ## execute every chapter, check every claim, build the site (CHAPTER
 pdf: setup-pdf ## print the built book as one PDF, check its pages, link it from the site (Chromium)
 	@"$(RUN)" -m workflow.pdf
 
-test: setup-test lint ## check style and types, then run every test and doctest (ORDER=seed: in random order)
-	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal $(if $(ORDER),--order "$$ORDER")
+test: setup-test lint ## check style and types, then run every test and doctest (ORDER=seed: shuffled; SHORT=1: the quick ones)
+	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal \
+		$(if $(ORDER),--order "$$ORDER") $(if $(SHORT),-m 'not slow and not web')
 
 test-setup: setup-test ## set up anew from the index, with the system's own Python (some minutes)
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest -m setup tests/workflow/test_setup.py

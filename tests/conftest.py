@@ -45,10 +45,20 @@ def shuffled(items: list[pytest.Item], seed: str) -> list[pytest.Item]:
     return [item for tests in order for item in tests]
 
 
+@pytest.hookimpl(tryfirst=True)  # -m reads the marks that are set here
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what runs on demand only, unless -m asks for it by name; shuffle, if asked."""
+    """Leave out what runs on demand only, unless -m asks for it by name; shuffle, if asked.
+
+    What runs the small book or a sweep is slow, and what is slow begins first: else one worker
+    would wait at the end for another's.
+    """
+    for item in items:
+        if {"template", "swept"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     if config.option.order:
         items[:] = shuffled(items, config.option.order)
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     unasked = {"setup", "slurm"} - set(re.findall(r"\w+", config.option.markexpr))
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     if left_out:

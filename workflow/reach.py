@@ -1,6 +1,7 @@
 """What of the package a chapter reaches: its imports, and theirs, read from the syntax tree."""
 
 import ast
+from functools import cache
 
 from workflow.project import files_below, load
 
@@ -66,6 +67,11 @@ def _code(notebook):
 
 def _imports(source, names):
     """Dotted names below `companion` that a text imports, wherever it does."""
+    return [names.get(name, name) for name in _named(source)]
+
+
+@cache  # chapters reach the same modules
+def _named(source):
     try:
         tree = ast.parse(source)
     except SyntaxError:  # a cell that will fail by itself
@@ -76,5 +82,4 @@ def _imports(source, names):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [f"{node.module}.{alias.name}" for alias in node.names]
-    below = [name.removeprefix("companion.") for name in found if name.startswith("companion.")]
-    return [names.get(name, name) for name in below]
+    return [name.removeprefix("companion.") for name in found if name.startswith("companion.")]

@@ -68,15 +68,12 @@ def test_text_that_has_gone_is_an_error():
         run.mutated(gone, "other text")
 
 
-@pytest.mark.slow
 def test_a_survivor_is_told_from_a_casualty():
     """A change of a comment survives, a wrong formula does not, and both are said."""
-    tests = ("tests/theory/test_verify.py", "dictionaries_of_tensors")
-    harmless = Mutant("harmless", "support/tree.py", '"""a + step · b."""', '"""Sum."""', *tests)
-    wrong = Mutant(
-        "wrong", "support/tree.py", "a[name] + step * b[name]", "a[name] - step * b[name]", *tests
-    )
-    nowhere = Mutant("nowhere", "support/tree.py", wrong.old, wrong.new, tests[0], "no_such_test")
+    file, tests = "support/tables.py", ("tests/support/test_tables.py", "cells_are_escaped")
+    harmless = Mutant("harmless", file, '"""Small tables of results', '"""Tables', *tests)
+    wrong = Mutant("wrong", file, "html.escape(name)}</th>", "name}</th>", *tests)
+    nowhere = Mutant("nowhere", file, wrong.old, wrong.new, tests[0], "no_such_test")
     noticed, how = run.check(harmless)
     assert noticed is False and "SURVIVED" in how
     assert run.check(wrong)[0] is True

@@ -1,6 +1,8 @@
 """What Binder and Colab open: files of the branch `notebooks`, in a Python without the package."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -8,7 +10,8 @@ import sysconfig
 import pytest
 
 from workflow import launch, stage
-from workflow.project import HOME, Project
+from workflow.project import HOME, Project, load
+from workflow.reach import reached
 
 RUN = """
 import json, sys
@@ -64,6 +67,57 @@ def test_a_file_that_a_button_opens_runs_without_the_package(branch, tmp_path):
     where, failed = run(branch, "what-breaks-it", tmp_path, foreign(tmp_path / "other"))
     assert "other" not in where and str(HOME) not in where
     assert int(failed) > 0, "exercises are stubs, and their tests say so"
+
+
+@pytest.mark.slow
+def test_a_download_carries_what_its_chapter_imports_and_is_small(branch, tmp_path):
+    """Every chapter of this book, in an interpreter that knows no other copy of the package."""
+    project = Project()
+    package = project.root / "companion"
+    for chapter in project.chapters:
+        studies = project.studies(chapter)
+        carried = reached(package, project.notebook(chapter), studies)
+        parts = [path.relative_to(package).parts for path in carried]
+        assert {p[1] for p in parts if p[0] == "studies" and len(p) > 2} == set(studies)
+        # 50 kB are summaries of the full-size experiments, in the chapter that shows them.
+        summaries = 50_000 * ("full_size" in studies)
+        lines = [load(branch / "notebooks" / f"{chapter}.ipynb")["cells"][1]["source"]]
+        assert len(lines[0]) <= 192_000 + summaries
+        for cell in load(project.notebook(chapter))["cells"]:
+            source = re.sub(r"^[%!].*$", "", "".join(cell["source"]), flags=re.MULTILINE)
+            if cell["cell_type"] == "code":
+                nodes = ast.walk(ast.parse(source))
+                kinds = (ast.Import, ast.ImportFrom)
+                lines += [ast.unparse(node) for node in nodes if isinstance(node, kinds)]
+        modules = [".".join(p) for p in parts if p[-1].endswith(".py") and len(p) > 1]
+        names = [name.removesuffix(".py").removesuffix(".__init__") for name in modules]
+        lines += [f"import companion.{name}" for name in names]
+        lines += [f"assert not companion.__file__.startswith({str(project.root)!r})"]
+        (tmp_path / f"{chapter}.py").write_text("\n".join(lines), "utf-8")
+    files = sorted(tmp_path.glob("*.py"))
+    command = [sys.executable, "-P", "-c", EACH.format(root=repr(str(project.root))), *files]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and len(files) == len(project.chapters), done.stderr
+
+
+#: Runs each file in a process of its own, where the repository itself cannot be found, however the
+#: package was installed. What takes seconds to import is imported once, before the processes part.
+EACH = """\
+import os, runpy, sys
+sys.path[:] = [p for p in sys.path if p != {root}]
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in str(f).lower()]
+import IPython, matplotlib.pyplot, scipy.stats, sklearn.datasets, sympy, torch
+def run(file):
+    if child := os.fork():
+        return os.waitpid(child, 0)[1]
+    try:
+        runpy.run_path(file)
+        os._exit(0)
+    finally:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+sys.exit(any([run(file) for file in sys.argv[1:]]))
+"""
 
 
 def test_a_package_that_is_installed_is_taken(branch, tmp_path):

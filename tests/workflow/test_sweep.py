@@ -2,21 +2,19 @@
 
 import csv
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from workflow import drive, progress, settings, trainings
 from workflow.grid import plan
 from workflow.progress import Problem
 from workflow.project import HOME, sealed, unsealed
 from workflow.settings import Settings, train
-from workflow.sweep import attempt_at, key, name_of, result, spread, summarize
+from workflow.sweep import attempt_at, key, main, name_of, result, spread, summarize
 
 GRID = """
 settings: {count: 40, steps: 10, log_every: 10}
@@ -26,27 +24,41 @@ seeds: 1
 
 
 class Sweep:
+    """A sweep by the command that a reader types, or with its jobs in this very process."""
+
     def __init__(self, folder):
         self.grid, self.output = folder / "grid.yaml", folder / "out"
 
-    def command(self, *options):
-        start = [sys.executable, "-m", "workflow.sweep", str(self.grid)]
-        return [*start, "--output", str(self.output), *options]
-
-    def run(self, grid=GRID, *options):
+    def words(self, grid, *options):
         self.grid.write_text(grid)
-        ended = subprocess.run(
-            self.command(*options), cwd=HOME, capture_output=True, text=True, timeout=300
-        )
+        return [str(self.grid), "--output", str(self.output), *options]
+
+    def run(self, grid=GRID):
+        command = [sys.executable, "-m", "workflow.sweep", *self.words(grid)]
+        ended = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=300)
         return ended.returncode, ended.stdout + ended.stderr
+
+    def here(self, grid, *options):
+        status = main(self.words(grid, *options))
+        return status, self.capsys.readouterr().out
 
     def records(self):
         return {path.stem: path.stat().st_mtime_ns for path in self.output.glob("runs/*.json")}
 
 
 @pytest.fixture
-def sweep(tmp_path):
-    return Sweep(tmp_path)
+def sweep(tmp_path, monkeypatch, capsys):
+    """Snakemake, which starts a process for each job, is left out: it is in ``swept``."""
+
+    def trained(snakefile, folder, arguments, options, view):
+        for group in (folder / "groups").glob("*.json"):
+            trainings.main(group, folder / "done" / group.name)
+
+    monkeypatch.setattr(drive, "snakemake", trained)
+    monkeypatch.setenv(progress.LOCK, "")
+    made = Sweep(tmp_path)
+    made.capsys = capsys
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -82,28 +94,6 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(swept):
     assert "Traceback" in failure["traceback"]
     summary = json.loads((sweep.output / "summary.json").read_text())
     assert len(summary["failed"]) == 1 and len(summary["rows"]) == 2
-
-
-def test_a_killed_sweep_goes_on_where_it_was(sweep):
-    long = GRID.replace("steps: 10", "steps: 60").replace("seeds: 1", "seeds: 3")
-    sweep.grid.write_text(long)
-    said = sweep.grid.with_suffix(".log")
-    with said.open("w") as log:
-        process = subprocess.Popen(
-            sweep.command("--cores", "1"), cwd=HOME, stdout=log, stderr=log, start_new_session=True
-        )
-    deadline = time.monotonic() + 240
-    while not sweep.records() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert sweep.records(), said.read_text()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = sweep.records()
-    assert 1 <= len(kept) < 6
-    status, output = sweep.run(long)
-    assert status == 0, output
-    assert kept.items() <= sweep.records().items() and len(sweep.records()) == 6
-    assert not list(sweep.output.glob("runs/.*"))  # nothing half-written
 
 
 @pytest.mark.parametrize(
@@ -183,22 +173,19 @@ def test_cases_replace_what_holds_for_all_runs(tmp_path):
 
 def test_groups_are_trained_elsewhere_and_the_sweep_goes_on(sweep):
     grid = "settings: {count: 30, steps: 2, log_every: 2}\ngrid: {latent: [1, 2]}\nseeds: 2"
-    status, output = sweep.run(grid, "--prepare", "--group", "2", "--cores", "1")
+    status, output = sweep.here(grid, "--prepare", "--group", "2", "--cores", "1")
     names = sorted(path.name for path in (sweep.output / "groups").glob("*.json"))
     assert status == 0 and len(names) == 2 and all(name in output for name in names)
     assert not sweep.records()
-    words = [str(sweep.output / "groups" / names[0]), str(sweep.output / "done" / names[0])]
-    trained = subprocess.run(
-        [sys.executable, "-m", "workflow.trainings", *words], cwd=HOME, capture_output=True
-    )
-    assert trained.returncode == 0 and len(sweep.records()) == 2
-    status, output = sweep.run(grid)
+    trainings.main(sweep.output / "groups" / names[0], sweep.output / "done" / names[0])
+    assert len(sweep.records()) == 2
+    status, output = sweep.here(grid)
     assert status == 0 and "4 runs: 2 done before" in output
 
 
 def test_runs_without_a_direction_count(sweep):
     """A softplus has no v, so that there is no certificate; all else must be a number."""
-    status, output = sweep.run(
+    status, output = sweep.here(
         "settings: {count: 30, hidden: [4], steps: 4, log_every: 4}\n"
         "cases: [{noise: softplus}, {encoder_scale: softplus, activation: relu}]"
     )
@@ -210,8 +197,6 @@ def test_runs_without_a_direction_count(sweep):
 
 
 def test_on_a_gpu_runs_of_the_same_settings_are_trained_together(tmp_path, monkeypatch):
-    from workflow import settings, trainings
-
     path = tmp_path / "grid.yaml"
     path.write_text("settings: {count: 30, steps: 2}\ngrid: {latent: [1, 2]}\nseeds: 2")
     runs = plan(path)
@@ -292,7 +277,7 @@ def test_a_damaged_record_is_run_again_with_what_is_new_and_the_rest_is_kept(swe
     for harm in ("", text[:50], "[]", "null"):
         path.write_text(harm)
         assert result(sweep.output, run, present) is None
-    status, output = sweep.run(GRID.replace("seeds: 1", "seeds: 2"))
+    status, output = sweep.here(GRID.replace("seeds: 1", "seeds: 2"))
     assert status == 0 and "4 runs: 1 done before" in output
     after = sweep.records()
     assert len(after) == 4

@@ -1,9 +1,7 @@
 """The command that makes the book, on toy chapters: what runs, is said, and is left behind."""
 
-import ast
 import json
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -17,8 +15,7 @@ from companion.book.claims import CLAIM
 from tests.workflow.conftest import make_toy
 from workflow import execute
 from workflow.progress import Problem
-from workflow.project import Project, declared_parameters, digest, load, repository_address
-from workflow.reach import reached
+from workflow.project import Project, declared_parameters, digest, repository_address
 
 RAISES = "values = [1, 2]\nraise RuntimeError('the pipe is blocked')"
 
@@ -236,48 +233,6 @@ def test_a_chapter_depends_on_the_core_and_its_own_study(toy):
     assert changed(studies / "lines" / "__init__.py", "x = 1\n") == {"two"}
     assert changed(studies / "__init__.py", "x = 1\n") == {"one", "two"}
     assert changed(toy.root / "companion" / "book" / "charts.py", "x = 1\n") == {"one", "two"}
-
-
-def test_a_download_carries_what_its_chapter_imports_and_is_small(tmp_path):
-    """Every chapter of this book, in an interpreter that knows no other copy of the package."""
-    from workflow.launch import CARRIED, _archive
-
-    project = Project()
-    package = project.root / "companion"
-    for chapter in project.chapters:
-        studies = project.studies(chapter)
-        carried = reached(package, project.notebook(chapter), studies)
-        parts = [path.relative_to(package).parts for path in carried]
-        assert {p[1] for p in parts if p[0] == "studies" and len(p) > 2} == set(studies)
-        # 50 kB are summaries of the full-size experiments, in the chapter that shows them.
-        summaries = 50_000 * ("full_size" in studies)
-        archive = _archive(project, chapter)
-        assert len(archive) <= 190_000 + summaries
-        lines = [CARRIED.format(requirements="", archive=archive)]
-        for cell in load(project.notebook(chapter))["cells"]:
-            source = re.sub(r"^[%!].*$", "", "".join(cell["source"]), flags=re.MULTILINE)
-            if cell["cell_type"] == "code":
-                nodes = ast.walk(ast.parse(source))
-                kinds = (ast.Import, ast.ImportFrom)
-                lines += [ast.unparse(node) for node in nodes if isinstance(node, kinds)]
-        modules = [".".join(p) for p in parts if p[-1].endswith(".py") and len(p) > 1]
-        names = [name.removesuffix(".py").removesuffix(".__init__") for name in modules]
-        lines += [f"import companion.{name}" for name in names]
-        lines += [f"assert not companion.__file__.startswith({str(project.root)!r})"]
-        text = CHECKED.format(root=repr(str(project.root))) + "\n".join(lines)
-        (tmp_path / f"{chapter}.py").write_text(text, "utf-8")
-    for chapter in ("probabilistic-pca", "time-series", "is-my-elbo-right", "proved-by-algebra"):
-        command = [sys.executable, "-P", tmp_path / f"{chapter}.py"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-
-
-#: Where the repository itself cannot be found, however the package was installed.
-CHECKED = """\
-import sys
-sys.path[:] = [p for p in sys.path if p != {root}]
-sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in str(f).lower()]
-"""
 
 
 def test_what_a_download_does_not_carry_is_said(toy, tmp_path):
