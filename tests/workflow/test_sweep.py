@@ -40,7 +40,7 @@ class Sweep:
 
     def here(self, grid, *options):
         status = main(self.words(grid, *options))
-        return status, self.capsys.readouterr().out
+        return status, "".join(self.capsys.readouterr())
 
     def records(self):
         return {path.stem: path.stat().st_mtime_ns for path in self.output.glob("runs/*.json")}
