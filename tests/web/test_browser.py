@@ -140,6 +140,27 @@ def test_a_formula_links_to_pages_and_runs_no_script(site, serve, browser):
     page.close()
 
 
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["desktop", "phone"])
+def test_the_first_screen_says_what_is_proved_by_whom_and_where_to_begin(
+    site, serve, browser, size
+):
+    page = browser.new_page(viewport=size)
+    page.goto(serve(site) + "index.html")
+    said = page.locator("article p").first
+    assert "sum of three entropies: a theorem of Jörg Lücke and Jan Warnken" in " ".join(
+        said.inner_text().split()
+    )
+    doors = page.locator(".companion-start a").all()
+    assert [door.inner_text() for door in doors] == [
+        "Learn it", "Check my model", "Reproduce the papers",
+    ]  # fmt: skip
+    picture = page.locator("article figure").first.locator("img:visible").first
+    for what in (said, *doors, picture):
+        box = what.bounding_box()
+        assert box["y"] + box["height"] <= size["height"] and box["x"] >= 0
+    page.close()
+
+
 def test_search_finds_a_word_of_the_book(site, serve, browser):
     page = browser.new_page(viewport=WIDE)
     page.goto(serve(site) + "search.html?q=entropy")
