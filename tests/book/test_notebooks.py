@@ -19,7 +19,7 @@ MACROS = re.compile(r"\\(ELBO|KL|E|H|N|R|T|tr|diag|argmax)(?![A-Za-z])")
 #: Columns of a line of code: what a page shows without a break inside a word.
 WIDEST = 78
 #: Lines of a cell in sight, and of one that is folded on the page.
-LONGEST, LONGEST_FOLDED = 17, 26
+LONGEST, LONGEST_FOLDED = 15, 26
 FOLDED = {"hide-input", "remove-cell", "solution", "test", "hidden-test"}
 #: A statement that can be true or false has one of these.
 VERBS = frozenset(
@@ -242,7 +242,7 @@ def test_a_good_chapter_has_no_faults():
         (1, {"source": 'tier = "book"  # size\nseed = 1'}, "without a comment: seed = 1"),
         (2, {"source": "for i in range(3): pass"}, "a For"),
         (2, {"source": "def f(): pass"}, "a FunctionDef"),
-        (2, {"source": "\n".join(["x = 1"] * 18)}, "18 lines"),
+        (2, {"source": "\n".join(["x = 1"] * 16)}, "16 lines"),
         (2, {"source": "x = " + " + ".join("1" * 20)}, "81 columns, at most 78: x = 1"),
         (2, {"source": "1 + 1"}, "3 claims"),
         (2, {"source": 'claims.record("toy/b", "It is.", 1, source="x")'}, "made twice: toy/b"),

@@ -12,10 +12,3 @@ def test_residuals_are_drawn_over_the_size_of_gaps_of_either_sign():
     assert curves(first)["gap above zero"] == ([3.0], [1e-15])
     assert curves(second)["gap above zero"] == ([5.0], [ROUND_OFF])
     assert first.get_ylim()[0] < ROUND_OFF < 1e-12 < first.get_ylim()[1]
-
-
-def test_the_gap_is_drawn_on_a_straight_line():
-    left, right = figures.affine_gap([0, 0.5, 1], [0, 1, 1], [1, 1, 0], [-1, 0, 1]).axes
-    assert curves(left)["entropy sum"] == ([0, 0.5, 1], [1, 1, 0])
-    assert curves(right)["straight line"] == ([0, 1], [-1, 1])
-    assert curves(right)["gap"] == ([0, 0.5, 1], [-1, 0, 1])

@@ -1,10 +1,10 @@
-"""The decoder over one latent, and certificates: what is drawn where, and bad calls."""
+"""The decoder over one latent: what is drawn where, and bad calls."""
 
 import numpy as np
 import pytest
 
 from companion.studies.vaes import figures
-from tests.figures import curves, titles
+from tests.figures import titles
 
 
 def test_the_band_is_two_standard_deviations_wide():
@@ -21,22 +21,3 @@ def test_the_band_is_two_standard_deviations_wide():
 def test_another_number_of_names_is_refused():
     with pytest.raises(ValueError, match="names must be one for each observable: got 1 for 2"):
         figures.latent_curve([0.0], [[1.0, 2.0]], [0.0], [[0.0, 0.0]], [[1.0, 1.0]], ["a"])
-
-
-class Trained:
-    """A gap that changes its sign, and certificates, at three logged steps."""
-
-    steps = (0, 5, 10)
-
-    def column(self, name):
-        return np.array({"gap": [9.0, -2.0, 0.5], "certificate": [99.0, 4.0, 8.0]}[name])
-
-
-def test_the_gap_is_drawn_inside_the_band_of_its_certificate():
-    figure = figures.certificates({"a": Trained(), "b": Trained()}, skip=1)
-    assert titles(figure) == ["a", "b"]
-    for axes in figure.axes:
-        assert curves(axes)["|ELBO − entropy sum|"] == ([5, 10], [2.0, 0.5])
-        heights = axes.collections[0].get_paths()[0].vertices[:, 1]
-        assert (heights.min(), heights.max()) == (axes.get_ylim()[0], 8.0)
-        assert axes.get_ylim()[0] < 0.5 and axes.get_yscale() == "log"

@@ -1,4 +1,4 @@
-"""The identity at many points, and along a mixture of two q."""
+"""The identity at many points."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.book import charts
 from companion.book.panels import ROUND_OFF, draw, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["affine_gap", "gaps_and_residuals"]
+__all__ = ["gaps_and_residuals"]
 
 
 def gaps_and_residuals(points: Mapping[str, tuple[Any, Any]], tolerance: float) -> Figure:
@@ -41,24 +40,3 @@ def gaps_and_residuals(points: Mapping[str, tuple[Any, Any]], tolerance: float) 
             lines = {k: (abs(gap[s]), residual[s], "points", dots) for k, s in some.items()}
             draw(axes, lines, list(signs))
     return figure
-
-
-def affine_gap(weights: Any, elbos: Any, sums: Any, gaps: Any) -> Figure:
-    """ELBO and entropy sum (left) and their difference (right) along q = (1 − λ) q₀ + λ q₁.
-
-    Parameters
-    ----------
-    weights
-        λ, ``(K,)``.
-    elbos, sums, gaps
-        ELBO, entropy sum and their difference there, ``(K,)`` each.
-    """
-    ends = [weights[0], weights[-1]], [gaps[0], gaps[-1]]
-    curves: dict[str, dict[str, tuple[Any, ...]]] = {
-        "both are curved": {"ELBO": (weights, elbos), "entropy sum": (weights, sums)},
-        "their difference is not": {
-            "straight line": (*ends, "-", {"color": "0.7", "linewidth": 4}),
-            "gap": (weights, gaps, "o", {"markersize": 4}),
-        },
-    }
-    return charts.curve_panels(curves, xlabel="λ", share="x")

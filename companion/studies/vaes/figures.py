@@ -1,20 +1,19 @@
-"""A VAE's decoder over one latent, and gaps below their certificates."""
+"""A VAE's decoder over one latent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.book.charts import Run
 from companion.book.display import COLOURS
 from companion.book.panels import panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["certificates", "latent_curve"]
+__all__ = ["latent_curve"]
 
 
 def latent_curve(
@@ -47,25 +46,4 @@ def latent_curve(
             axes.fill_between(grid, centre - spread, centre + spread, color="#cfe3f1", lw=0)
             axes.plot(latents, points, ".", color="0.4", markersize=4)
             axes.plot(grid, centre, color=COLOURS[0])
-    return figure
-
-
-def certificates(runs: Mapping[str, Run], skip: int = 0) -> Figure:
-    """|ELBO − entropy sum| as a line, what the certificate allows as a band, in a panel each.
-
-    Both are in nats per data point, on one logarithmic axis that holds nothing else, so that a
-    certificate that is tight can be told from one that is loose. ``skip`` leaves out that many
-    logged steps at the start.
-    """
-    sizes = [
-        [np.abs(np.asarray(run.column(name))[skip:]) for name in ("gap", "certificate")]
-        for run in runs.values()
-    ]
-    low = 0.5 * min(gap[gap > 0].min() for gap, _ in sizes)
-    with panels(runs, columns=2, yscale="log") as (figure, shown):
-        for axes, run, (gap, certificate) in zip(shown, runs.values(), sizes, strict=True):
-            steps = run.steps[skip:]
-            axes.fill_between(steps, low, certificate, color="#cfe3f1", lw=0, label="certificate")
-            axes.plot(steps, gap, color=COLOURS[1], label="|ELBO − entropy sum|")
-            axes.set_ylim(bottom=low)
     return figure
