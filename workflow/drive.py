@@ -14,6 +14,8 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ from workflow.project import HOME
 LEFT_BEHIND = 30
 
 PROFILES = Path(__file__).with_name("profiles")
+#: Executors that Snakemake brings itself.
+BUILT_IN = ("local", "dryrun", "touch")
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,18 @@ class Profile:
         if not self.remote:
             return [*given, "--cores", str(self.width(asked))]
         return [*given, "--jobs", str(asked)] if asked else given
+
+    def check(self, words):
+        """Refuse an executor that is asked for, here or by options after --, and not installed."""
+        given = [word.lstrip("-") for text in words for word in text.split("=")]
+        executors = [self.settings.get("executor", "local")]
+        executors += [b for a, b in pairwise(given) if a in ("executor", "e")]
+        executors += ["slurm" for name in (*self.settings, *given) if name.startswith("slurm-")]
+        for name in executors:
+            plugin = f"snakemake_executor_plugin_{name.replace('-', '_')}"
+            if name not in BUILT_IN and find_spec(plugin) is None:
+                by = "`make setup-cluster` installs it" if name == "slurm" else "install it"
+                raise Problem(f"What submits to {name} is not installed: {by} ({plugin}).")
 
 
 @contextmanager
@@ -159,6 +175,7 @@ def parse(parser, arguments):
 def snakemake(snakefile, folder, arguments, options, view):
     """Run Snakemake in `folder`, showing what the jobs report and keeping its log in a file."""
     profile = Profile.find(options.profile)
+    profile.check(options.snakemake)
     # Targets first: some options of Snakemake take every word that follows.
     command = [sys.executable, "-P", "-m", "workflow.engine", *arguments]
     command += ["--snakefile", str(Path(__file__).with_name(snakefile))]

@@ -69,6 +69,32 @@ def test_what_follows_two_dashes_goes_to_snakemake(capsys):
     assert "--cores must be at least 1: found 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("profile", "words"),
+    [
+        ("slurm", []),
+        ("local", ["--executor", "slurm"]),
+        ("local", ["-e=slurm"]),
+        ("local", ["--slurm-account=me"]),
+        ("slurm-partition: long", []),
+    ],
+)
+def test_without_its_plugin_slurm_is_refused_in_one_sentence(
+    tmp_path, monkeypatch, capsys, profile, words
+):
+    """Whether the profile asks for it, or what follows -- on the command line."""
+    monkeypatch.setattr(drive, "find_spec", lambda name: None)
+    monkeypatch.setenv(progress.LOCK, "")
+    grid = tmp_path / "grid.yaml"
+    grid.write_text("settings: {count: 30, steps: 2}\n")
+    profile = own(tmp_path / "mine", profile) if ":" in profile else profile
+    given = [str(grid), "--output", str(tmp_path / "out"), "--profile", profile, "--", *words]
+    assert sweep.main(given) == 2
+    _, sentence = capsys.readouterr().err.splitlines()  # the first counts the runs
+    assert sentence.startswith("What submits to slurm is not installed: `make setup-cluster`")
+    Profile.find("local").check(["--forceall", "--executor=dryrun"])
+
+
 def test_slices_are_all_runs_and_none_twice(capsys):
     runs = list(range(11))
     taken = [run for number in range(4) for run in runs[sweep.part(f"{number}/4")]]
