@@ -27,6 +27,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -140,11 +141,21 @@ def attempt(command: list[str | Path], doing: str, keep_errors: bool = True) -> 
     errors = subprocess.PIPE if keep_errors else None
     try:
         ended = subprocess.run(
-            command, env=os.environ | settings, close_fds=False, stderr=errors, text=True
+            command,
+            env=os.environ | settings,
+            close_fds=False,
+            stderr=errors,
+            text=True,
+            preexec_fn=_deaf,
         )
     except OSError as error:
         raise SetupError(f"The set-up stopped while {doing}: {error}.") from error
     return ended.returncode, ended.stderr or ""
+
+
+def _deaf() -> None:
+    """Ctrl-C is for the set-up, which ends its step: pip and venv would show tracebacks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def failed(doing: str, code: int) -> SetupError:
