@@ -100,7 +100,7 @@ def test_ascent_reaches_the_maximum_and_from_the_symmetry_axis_the_saddle(plane,
     expected = (math.sqrt(eigenvalues[0] - eigenvalues[1]), math.log(eigenvalues[1]))
     np.testing.assert_allclose(path.points[-1], expected, atol=1e-10)
     assert path.trace.records[-1].gradient_norm < 1e-12
-    saddle = plane.ascend(0.0, -1.0, steps=300, rate=0.4)
+    saddle = plane.ascend(0.0, -1.0, steps=300, rate=0.4, log_every=100)
     np.testing.assert_allclose(saddle.points[-1], 0.0, atol=1e-12)
     assert curvature(plane.model, plane.parameters(0.0, 0.0), None, plane.x).kind == "saddle"
     for end in (path.trace.records[-1], saddle.trace.records[-1]):
@@ -109,7 +109,8 @@ def test_ascent_reaches_the_maximum_and_from_the_symmetry_axis_the_saddle(plane,
 
 def test_ascent_in_one_coordinate_leaves_the_predicted_gap(plane, eigenvalues):
     log_variance = math.log(0.6)
-    path = plane.ascend(0.3, log_variance, steps=400, rate=0.4, free=(True, False))
+    free = (True, False)
+    path = plane.ascend(0.3, log_variance, steps=400, rate=0.4, log_every=20, free=free)
     assert np.all(path.points[:, 1] == log_variance)
     assert abs(path.gradients[-1, 0]) < 1e-13 and abs(path.gradients[-1, 1]) > 0.1
     predicted = 0.5 * (1 - eigenvalues[1] / 0.6)
