@@ -1,7 +1,10 @@
 """Assignments: what students get, and that submissions of any kind are scored."""
 
+import copy
+import csv
 import json
 import re
+import shutil
 
 import pytest
 
@@ -10,7 +13,7 @@ from workflow import course
 from workflow.exercises import exercises, source, without_solutions
 from workflow.grading import answers
 from workflow.progress import Problem
-from workflow.project import Project, dump, load, write
+from workflow.project import HOME, Project, dump, load, write
 
 TWICE = """\
 ```{exercise} Twice
@@ -226,3 +229,52 @@ def test_what_cannot_be_made_or_graded_is_said_in_one_sentence(toy, arguments, w
     finally:
         toc.write_text(before)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_lecturers_path_from_own_data_to_marks(tmp_path, capsys):
+    """As the page *Teach with it* tells it: own data in its cell, an assignment, marks."""
+    root = tmp_path / "fork"
+    (root / "notebooks").mkdir(parents=True)
+    for name in ("companion", "requirements"):
+        (root / name).symlink_to(HOME / name)
+    for name in ("README.md", "LICENSE", "pyproject.toml"):
+        shutil.copy(HOME / name, root / name)
+    toc = "format: jb-book\nroot: index\nchapters: [{file: notebooks/probabilistic-pca}]\n"
+    (root / "_toc.yml").write_text(toc)
+    lines = [f"{n % 17},{n % 17 + n * n % 11},{n % 17 / 2 + n * 5 % 13}" for n in range(90)]
+    (tmp_path / "my.csv").write_text("length,width,height\n" + "\n".join(lines))
+    content = load(HOME / "notebooks" / "probabilistic-pca.ipynb")
+    (data,) = [c for c in content["cells"] if "data" in c["metadata"].get("tags", [])]
+    data["source"] = f"x, picture = datasets.table({str(tmp_path / 'my.csv')!r})[0], None\n"
+    data["source"] += "x = (x - x.mean(0)) / x.std(0)"
+    write(root / "notebooks" / "probabilistic-pca.ipynb", dump(content))
+    given = ["--root", str(root), "--build", str(tmp_path / "build")]
+    assert course.main([*given, "make", "probabilistic-pca", "--seed", "7"]) == 0, (
+        capsys.readouterr()
+    )
+    folder = tmp_path / "build" / "course" / "probabilistic-pca"
+    points = load(folder / "report.json")["points"]
+
+    right = load(folder / "instructor" / "probabilistic-pca.ipynb")
+    (tmp_path / "handed").mkdir()
+    answer = "def predicted_gap(parameters, x):\n    return "
+    for name, code in {
+        "partly": f"{answer}0.0 * x.sum()",
+        "syntax": f"{answer}(",
+        "right": "",
+    }.items():
+        handed = copy.deepcopy(right)
+        (first,) = [c for c in handed["cells"] if "def predicted_gap" in source(c)]
+        first["source"] = code or source(first)
+        write(tmp_path / "handed" / f"{name}.ipynb", dump(handed))
+    assert course.main([*given, "grade", "probabilistic-pca", str(tmp_path / "handed")]) == 0
+    with (folder / "graded" / "scores.csv").open() as table:
+        scores = {row["submission"]: row for row in csv.DictReader(table)}
+    label = "ppca-exercise-gap"
+    assert scores["right.ipynb"]["score"] == str(points)
+    lost = int(scores["right.ipynb"][label])
+    for name in ("partly", "syntax"):
+        assert scores[f"{name}.ipynb"][label] == "0"
+        assert scores[f"{name}.ipynb"]["score"] == str(points - lost)
+    assert "SyntaxError" in (folder / "graded" / "syntax.ipynb.md").read_text()
