@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 import torch
 
-from companion import families
+from companion import families, models
 from companion.studies.catalogue import entries
 from companion.studies.proofs import (
     CONTRADICTIONS,
@@ -26,8 +26,7 @@ from companion.support import tree
 from companion.theory.identity import full_direction
 
 ALL = FAMILIES | FACTORS
-#: All rows but those whose first state has the covariance of a stationary system, a series.
-ENTRIES = [each for each in entries() if "stationary start" not in each.name]
+ENTRIES = entries()
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -127,11 +126,25 @@ def test_v_of_every_row_of_the_catalogue_is_that_of_its_proofs(entry):
         torch.testing.assert_close(v, proved[name], rtol=1e-12, atol=1e-13, msg=name)
 
 
+def test_the_covariance_of_a_stationary_start_is_that_of_the_code():
+    model = models.LinearDynamical(observed=1, latent=2, initial="stationary")
+    parameters = model.initial_parameters(torch.Generator().manual_seed(1))
+    system, z = model.system(parameters), torch.tensor([0.7, -1.3], dtype=torch.float64)
+    below, diagonal = (parameters[f"transition_{n}"] for n in ("cholesky", "log_diagonal"))
+    values = {f"x[{i}]": float(z[i]) for i in range(2)} | {"L[1, 0]": float(below[1, 0])}
+    values |= {f"d[{i}]": float(diagonal[i]) for i in range(2)}
+    values |= {f"A[{i}, {j}]": float(system.transition[i, j]) for i in range(2) for j in range(2)}
+    found = evaluate(FACTORS["stationary covariance"].potential, values)
+    assert found == pytest.approx(float(z @ system.initial_covariance @ z), rel=1e-12)
+
+
 def test_what_has_no_statement_is_refused():
-    (entry, *_) = [each for each in entries() if "stationary start" in each.name]
-    parameters, q = entry.random(torch.Generator().manual_seed(1))
-    with pytest.raises(ValueError, match="no statement for the first state"):
-        statements_of(entry.model, tree.merge(parameters, q.parameters))
+    odd = families.Custom(lambda x: x, lambda eta: eta.exp().sum(-1))
+    model = models.GenerativeModel(
+        families.Bernoulli(), lambda p: p["prior_logits"], odd, lambda p, z: z @ p["weights"].T
+    )
+    with pytest.raises(ValueError, match="no statement for the factor observable"):
+        statements_of(model, ["prior_logits", "weights"])
 
 
 def test_rows_use_every_statement_but_the_one_without_a_model():

@@ -134,6 +134,29 @@ def _full_covariance() -> Statement:
     )
 
 
+def _stationary_covariance() -> Statement:
+    """zᵀP z with P = A P Aᵀ + LLᵀ, in two dimensions: the step −½ on L makes it fall at rate one.
+
+    So it falls as it does along the v of "full covariance" for P's own factor, and the log-density
+    of the first state changes alike. P is solved for: the solution is unique where it exists.
+    """
+    over, below = (sp.IndexedBase(name, real=True) for name in "AL")
+    diagonal, z = sp.IndexedBase("d", real=True), sp.Matrix([X[0], X[1]])
+    factor = sp.Matrix([[sp.exp(diagonal[0]), 0], [below[1, 0], sp.exp(diagonal[1])]])
+    transition = sp.Matrix(2, 2, lambda i, j: over[i, j])
+    equations = sp.eye(4) - sp.kronecker_product(transition, transition)
+    scaled = (equations.adjugate() * (factor * factor.T).reshape(4, 1)).reshape(2, 2)
+    square = (z.T * scaled * z)[0, 0] / equations.det(method="berkowitz")
+    return Statement(
+        "stationary covariance",
+        square,
+        sp.S.Zero,
+        {"transition": over, "cholesky": below, "log_diagonal": diagonal},
+        {"cholesky": -THETA / 2, "log_diagonal": -HALF},
+        log_density=-square,
+    )
+
+
 def _fixed_priors() -> list[Statement]:
     """z = ν + Lε with ε held: what a step of q and of the first weights changes, log|L| included.
 
@@ -192,5 +215,8 @@ def _fixed_priors() -> list[Statement]:
 #: One statement for each way in which a model of the package has parameters of its own.
 FACTORS: dict[str, Statement] = {
     statement.name: statement
-    for statement in (*_layers(), *_noise(), _full_covariance(), _topics(), *_fixed_priors())
+    for statement in (
+        *(*_layers(), *_noise(), _full_covariance(), _stationary_covariance(), _topics()),
+        *_fixed_priors(),
+    )
 }

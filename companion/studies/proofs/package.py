@@ -119,7 +119,7 @@ def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
     if "log_concentration" in names:
         return FACTORS["Dirichlet, topics"], {n: n for n in ("log_concentration",)}
     if "contraction" in names:
-        raise ValueError("no statement for the first state of a stationary linear system: a series")
+        return FACTORS["stationary covariance"], {}  # its v is the transition's, which moves it
     learned = {
         "prior_log_variance": (FACTORS["Gaussian noise"], "log_variance"),
         "prior_log_scale": (FAMILIES["ZeroLaplace"], "log_scales"),
@@ -186,6 +186,8 @@ def expected_direction(
         symbols = [statement.coordinates[c] for c in others]
         at = [parameters[blocks[c]].numpy() for c in others]
         for name, v in statement.direction.items():
+            if name not in blocks:
+                continue
             value = parameters[blocks[name]]
             step = sp.lambdify([THETA, *symbols], v, "numpy")(value.numpy(), *at)
             total[blocks[name]] = total[blocks[name]] + torch.as_tensor(step)
