@@ -10,10 +10,12 @@ INTRODUCTION = """\
 # Faults
 
 What happens to this book when a run of it is killed, its files are damaged or the disk is full? A
-small book is built once without any fault. Then each fault below is planted in a copy of it, and
-the command that a reader would give again must end with status 0 and the result of the unbroken
-run: every page of the site byte for byte, every claim, value and output, and the records that
-certify them, but for times and dates. Nothing half-written may be left.
+small book is built once without any fault, and a small sweep is trained. Then each fault below is
+planted in a copy of one of them, and the command that a reader would give again must end with
+status 0 and the result of the unbroken run: every page of the site byte for byte, every claim,
+value and output, and the records that certify them, but for times and dates; every number of the
+sweep. Nothing half-written may be left, and a training that was done when its sweep was killed must
+not be done again.
 
 A test that cannot fail proves nothing. So every kind of fault is also planted where the workflow is
 weakened on purpose, and there it must be lost: what was begun is believed to be done, what steps
@@ -31,8 +33,8 @@ make faults SHORT=1
 
 `SHORT=1` plants one fault of each kind, as CI does. A full disk is a small file system that only
 root may mount; without root these faults are left out. Kills come at several delays after a phase
-begins. Set-up, sweeps and downloads are broken off and damaged by tests of their
-own, in `tests/workflow` and `tests/datasets`.
+begins, in a sweep after its first run. Set-up and downloads are broken off and damaged by tests of
+their own, in `tests/workflow` and `tests/datasets`.
 """
 
 

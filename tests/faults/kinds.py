@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,10 @@ PHASES = {
     "collection": "workflow.claims",
     "building": "workflow.site",
     "Sphinx": "jupyter_book.cli",
+    "sweep": "workflow.trainings",
 }
+#: What the phase is of, if not of a book.
+THINGS = {"sweep": "sweep"}
 
 
 #: Seconds after which a phase is broken off, where it does not last long.
@@ -48,6 +52,10 @@ class Fault:
     @property
     def name(self) -> str:
         return f"{self.subject} {self.how}"
+
+    @property
+    def thing(self) -> str:
+        return THINGS.get(self.phase, "book")
 
     @property
     def row(self) -> tuple[str, str]:
@@ -94,6 +102,7 @@ FILES = {
         "jupyter-book/_build/html/searchindex.js",
         "site/searchindex.js",
     ),
+    "sweep": ("runs/*.json",),
 }
 
 
@@ -102,14 +111,16 @@ SHORT = {
     *(("executed/one.ipynb", cut), ("runs/one.json", emptied), ("stamps/one.json", removed)),
     *(("claims.json", foreign), ("claims.checked", removed), ("site/index.html", cut)),
     *(("stage/notebooks/one.ipynb", foreign), ("jupyter-book/_build/html/searchindex.js", cut)),
-    *(("execution", "job"), ("collection", "driver"), ("building", "all"), ("Sphinx", "driver")),
-    ("execution", "Ctrl-C"),
+    *(("execution", "job", "after 0.3 s"), ("collection", "driver", "after 0.1 s")),
+    *(("building", "all", "after 0.3 s"), ("Sphinx", "driver", "after 0.3 s")),
+    *(("execution", "Ctrl-C", "after 0.3 s"), ("execution", "driver", "after 0.3 s")),
+    *(("sweep", "all", "after one run"), ("runs/*.json", cut)),
 }
 
 
 def damage(file: str, how: Callable[[Path], None]) -> Callable[[Toy], bool]:
     def harm(toy: Toy) -> bool:
-        how(toy.build / file)
+        how(min(toy.build.glob(file)))
         if file.startswith(("stage", "jupyter-book")):  # read only where the site is built anew
             (toy.build / "site" / "build.json").unlink()
         return True
@@ -131,7 +142,7 @@ def processes(toy: Toy, words: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            line = (folder / "cmdline").read_bytes().decode(errors="replace")
+            line = (folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
             here = str(toy.root) in line or os.readlink(folder / "cwd").startswith(str(toy.root))
         except OSError:
             continue
@@ -140,29 +151,32 @@ def processes(toy: Toy, words: str) -> list[int]:
     return found
 
 
-def killed(phase: str, who: str, delay: float) -> Callable[[Toy], bool]:
+def killed(words: str, who: str, delay: float, after: str = "") -> Callable[[Toy], bool]:
     """Kill the driver, the whole group or the job itself, some time after a phase has begun.
 
-    Ctrl-C asks the whole group to end, which it does without a traceback.
+    The phase is known by words of a command line and, if need be, a file that it must have made.
+    Ctrl-C asks the whole group to end, which it does without a traceback and says how to go on.
     """
 
     def harm(toy: Toy) -> bool:
         for _ in range(3):  # a phase of a moment may be missed on a busy machine
-            process = toy.start("--cores", "2")
+            process = toy.start(*toy.abreast)
             while process.poll() is None:
-                if found := processes(toy, PHASES[phase]):
+                found = processes(toy, words)
+                if found and (not after or any(toy.build.glob(after))):
                     time.sleep(delay)
                     met = end(process, found)
                     output, _ = process.communicate(timeout=120)
                     if who == "Ctrl-C":
-                        return process.returncode == 130 and "Traceback" not in output
+                        said = "Traceback" not in output and re.search("goes on|again", output)
+                        return process.returncode == 130 and bool(said)
                     if met:
                         return True
                     break
                 time.sleep(0.003)
             else:
                 process.communicate()
-            shutil.rmtree(toy.build)
+            shutil.rmtree(toy.build, ignore_errors=True)
         return False
 
     def end(process: subprocess.Popen[str], jobs: list[int]) -> bool:
@@ -174,6 +188,17 @@ def killed(phase: str, who: str, delay: float) -> Callable[[Toy], bool]:
         return met
 
     return harm
+
+
+def kills() -> Iterator[tuple[str, str, str, Callable[[Toy], bool]]]:
+    """Phase, who is killed, when, and the kill."""
+    for phase, words in PHASES.items():
+        for who in ("driver", "all", "job", "Ctrl-C"):
+            if phase == "sweep":
+                yield phase, who, "after one run", killed(words, who, 0.0, "runs/*.json")
+            else:
+                for delay in DELAYS.get(phase, (0.0, 0.3, 1.0)):
+                    yield phase, who, f"after {delay:.1f} s", killed(words, who, delay)
 
 
 def unheard(toy: Toy) -> bool:
@@ -240,15 +265,10 @@ def faults() -> Iterator[Fault]:
                     continue
                 harm, short = damage(file, how), (file, how) in SHORT
                 yield Fault(phase, file, how.__name__, harm, weakness(file), short=short)
-    for phase in PHASES:
-        for who in ("driver", "all", "job", "Ctrl-C"):
-            for delay in DELAYS.get(phase, (0.0, 0.3, 1.0)):
-                harm, short = (
-                    killed(phase, who, delay),
-                    delay in (0.3, 0.1) and (phase, who) in SHORT,
-                )
-                subject = who if who == "Ctrl-C" else f"{who} killed"
-                yield Fault(phase, subject, f"after {delay:.1f} s", harm, fresh=True, short=short)
+    for phase, who, how, harm in kills():
+        subject = who if who == "Ctrl-C" else f"{who} killed"
+        short = (phase, who, how) in SHORT
+        yield Fault(phase, subject, how, harm, fresh=True, short=short)
     yield Fault("any", "output", "closed", unheard, fresh=True, short=True)
     for kilobytes in (8, 60, 200, 3000, 9000, 12000):
         harm, how = full_disk(kilobytes), f"at {kilobytes} kB"

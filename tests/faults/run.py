@@ -1,4 +1,4 @@
-"""Plant every fault in a small book: does the next run give the result of an unbroken one?
+"""Plant every fault in a small book or sweep: does the next run give the right result?
 
     python -m tests.faults.run            # all, a quarter of an hour
     python -m tests.faults.run --short    # one of each kind, as CI does
@@ -15,11 +15,7 @@ nothing. Ends with status 1 if one is not survived, or not lost where it must be
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,82 +25,29 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.faults.book import differences, half_written, make_book, outcome
-from tests.faults.kinds import Fault, Unavailable, faults, processes
+from tests.faults.kinds import Fault, Unavailable, faults
+from tests.faults.things import THINGS, Thing
 from tests.faults.weak import WEAKNESSES
-from tests.workflow.conftest import HOME, Toy
+from tests.workflow.conftest import HOME
 from workflow.drive import available_cores
 from workflow.project import dump, load, write
 
 RECORD = HOME / "reference" / "faults.json"
 
 
-class Book:
-    """A book that was built once, by the code in ``home``, for copies to be harmed."""
-
-    def __init__(self, folder: Path, home: Path = HOME) -> None:
-        self.folder, self.home = folder, home
-        # Every copy lies in a folder of the same name, since Sphinx notes where it was.
-        self.place = folder / "book"
-        made = make_book(self.place)
-        made.home = home
-        for _ in range(2):  # a busy machine may start no kernel in time
-            status, output = made.run("--reference")
-            if status == 0:
-                break
-        assert status == 0, output
-        self.right = outcome(made)
-        status, output = made.run()
-        assert status == 0 and not differences(self.right, outcome(made)), output
-        shutil.move(self.place, folder / "built")
-
-    def copy(self, fresh: bool) -> Toy:
-        shutil.rmtree(self.place, ignore_errors=True)
-        shutil.copytree(self.folder / "built", self.place, symlinks=True)
-        toy = Toy(self.place, self.home)
-        if fresh:
-            shutil.rmtree(toy.build)
-        return toy
-
-    def survives(self, fault: Fault) -> str | None:
-        """What is wrong after the fault; None if nothing is."""
-        toy = self.copy(fault.fresh)
-        try:
-            if not fault.harm(toy):
-                return "the fault did not come about as it was meant to"
-            for _ in range(2):
-                status, output = toy.run()
-                if status == 0:
-                    break
-            if status:
-                said = output.strip().splitlines() or [""]
-                return f"still status {status}: {said[-1][:160]}"
-            if "All 4 claims hold." not in output:
-                return "it does not say that all claims hold"
-            wrong = differences(self.right, outcome(toy)) + half_written(toy)
-            return f"differs in {', '.join(wrong[:5])}" if wrong else None
-        except subprocess.TimeoutExpired as late:
-            return f"a run had not ended after {late.timeout:.0f} s"
-        finally:
-            for left in processes(toy, "workflow"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(left, signal.SIGKILL)
-            subprocess.run(["umount", str(toy.build)], capture_output=True)
-
-
-class Books:
-    """Each worker's own books: one made by sound code, and one for each weakness."""
+class Things:
+    """Each worker's own book and sweep: by sound code, and for each weakness."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.own = folder, threading.local()
 
-    def of(self, weakness: str = "") -> Book:
-        found: dict[str, Book] = self.own.__dict__.setdefault("books", {})
-        if weakness not in found:
+    def of(self, thing: str, weakness: str = "") -> Thing:
+        found: dict[tuple[str, str], Thing] = self.own.__dict__.setdefault("things", {})
+        if (thing, weakness) not in found:
             place = Path(tempfile.mkdtemp(dir=self.folder))
             home = WEAKNESSES[weakness].plant(place / "home") if weakness else HOME
-            found[weakness] = Book(place, home)
-        return found[weakness]
+            found[thing, weakness] = THINGS[thing](place, home)
+        return found[thing, weakness]
 
 
 def each(
@@ -151,13 +94,14 @@ def main(arguments: list[str] | None = None) -> int:
     tried, survived = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     planted, lost = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        books = Books(Path(folder))
-        for fault, wrong in each(chosen, options.jobs, lambda f: books.of().survives(f)):
+        things = Things(Path(folder))
+        for fault, wrong in each(chosen, options.jobs, lambda f: things.of(f.thing).survives(f)):
             tried[fault.row] += 1
             survived[fault.row] += wrong is None
         print("\nOn code that was weakened, where each must be lost:", flush=True)
         ordered = sorted(weak.values(), key=lambda fault: fault.lost_if)
-        for fault, wrong in each(ordered, options.jobs, lambda f: books.of(f.lost_if).survives(f)):
+        plant = lambda f: things.of(f.thing, f.lost_if).survives(f)  # noqa: E731
+        for fault, wrong in each(ordered, options.jobs, plant):
             planted[fault.row] += 1
             lost[fault.row] += wrong is not None
     rows = [

@@ -33,6 +33,7 @@ class Weakness:
 
 BEGUN = "    began = time.perf_counter()\n"
 STAMP = "        self.repair()\n"
+WAITING = "    waiting = [run for run in runs if result(folder, run, present) is None"
 AFRESH = "    shutil.rmtree(made, ignore_errors=True)\n"
 STAGE = "    stage(project)\n"
 LOCK = "def _locked(file):\n"
@@ -45,7 +46,11 @@ WEAKNESSES = {
                 BEGUN,
                 f"{BEGUN}    if (project.build / 'stamps').exists():\n"
                 "        print('All 4 claims hold.')\n        return 0\n",
-            )
+            ),
+            "workflow/sweep.py": (
+                f"{WAITING}]",
+                f"{WAITING} and not (folder / 'runs').exists()]",
+            ),
         },
     ),
     "unstamped": Weakness(

@@ -52,6 +52,9 @@ def notebook(name, extra=()):
 class Toy:
     """A book of toy chapters; `run` is the command a reader would type."""
 
+    #: Options that let jobs run side by side.
+    abreast = ("--cores", "2")
+
     def __init__(self, root, home=HOME):
         self.root, self.build, self.home = root, root / "_build", home
 
@@ -61,14 +64,20 @@ class Toy:
         path.write_text(json.dumps(notebook(name, extra), indent=1))
         return path
 
+    def command(self, *options):
+        return [sys.executable, "-m", "workflow.book", "--root", str(self.root), *options]
+
+    @property
+    def environment(self):
+        return {k: v for k, v in os.environ.items() if k != "REPOSITORY_URL"}
+
     def start(self, *options):
-        command = [sys.executable, "-m", "workflow.book", "--root", str(self.root), *options]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        environment = {k: v for k, v in os.environ.items() if k != "REPOSITORY_URL"}
         # A shell's background jobs ignore Ctrl-C, and hand that on to what they start.
         return subprocess.Popen(
-            command, cwd=self.home, text=True, env=environment, start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes,
+            self.command(*options), cwd=self.home, text=True, env=self.environment,
+            start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            **pipes,
         )  # fmt: skip
 
     def run(self, *options):
