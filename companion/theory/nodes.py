@@ -190,7 +190,12 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
 
 
 def probabilities(weights: Tensor, what: str) -> None:
-    """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities."""
+    """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities.
+
+    While a step on a GPU is recorded no number can be read: it was checked in the steps before.
+    """
+    if recording():
+        return
     given = weights.detach()
     smallest, off = float(given.min()), float((given.sum(-1) - 1).abs().max())
     if not smallest >= 0 or not off <= max(1e-9, 8 * torch.finfo(weights.dtype).eps):
@@ -198,6 +203,11 @@ def probabilities(weights: Tensor, what: str) -> None:
             f"{what} are not negative and sum to one: the smallest is {smallest:.3g}, "
             f"and a sum is off by {off:.3g}"
         )
+
+
+def recording() -> bool:
+    """Whether a CUDA graph is being recorded."""
+    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def fitting(rule: Nodes | None, points: int, size: int) -> Nodes:

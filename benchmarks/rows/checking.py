@@ -1,0 +1,117 @@
+"""What checking the identity costs: beside one gradient, and inside EM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.em import em_steps
+from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
+from benchmarks.rows.mixture_grid import problem
+from companion import datasets, elbo, entropy_sum, fit, verify
+from companion.models import PPCA, Encoder, GaussianVAE, SigmoidBeliefNet
+from companion.theory.variational import samples
+
+
+def cases(quick: bool) -> dict[str, tuple[Any, dict[str, Tensor], Any, Tensor]]:
+    """Model, parameters, q and data of each kind."""
+    draws = torch.Generator().manual_seed(0)
+    mixture, start, x = problem(300 if quick else 20_000, 4 if quick else 16, 3 if quick else 10)
+    plane = datasets.pca(100 if quick else 20_000, latent=2)
+    ppca = PPCA(plane.shape[1], 2)
+    ring = datasets.pca_ring(50 if quick else 2000)
+    vae = GaussianVAE(ring.shape[1], 2, (50, 50), activation="relu")
+    encoder = Encoder(ring.shape[1], 2, (50, 50), "relu")
+    rule = samples(len(ring), 10, 2, draws)
+    q = encoder.posterior(encoder.initial_parameters(draws), ring, rule)
+    bars = datasets.bars(20 if quick else 500, size=3 if quick else 5)
+    net = SigmoidBeliefNet(bars.shape[1], 4 if quick else 8)
+    return {
+        "mixture": (mixture, start, None, x),
+        "PPCA": (ppca, ppca.initial_parameters(draws), None, plane),
+        "VAE": (vae, vae.initial_parameters(draws), q, ring),
+        "belief net": (net, net.initial_parameters(draws), None, bars),
+    }
+
+
+def apart(model: Any, parameters: dict[str, Tensor], q: Any, x: Tensor) -> Callable[[], float]:
+    """One gradient of the ELBO and the sum of entropies, each by itself; gives their difference."""
+
+    def run() -> float:
+        at = {k: v.detach().requires_grad_() for k, v in parameters.items()}
+        posterior = model.posterior(parameters, x) if q is None else q
+        bound = elbo(model, at, posterior, x)
+        torch.autograd.grad(bound, list(at.values()), allow_unused=True)
+        return float(bound.detach()) - float(entropy_sum(model, parameters, posterior, x).total)
+
+    return run
+
+
+def against_gradient(setting: Setting) -> Measured:
+    quantities, checks, times = {}, [], {}
+    for name, given in cases(setting.quick).items():
+        pair = alternate(partial(verify, *given), apart(*given), setting.repeats)
+        report, difference = pair.results
+        quantities[name] = type(pair.ratio)(
+            1 / pair.ratio.median, 1 / pair.ratio.high, 1 / pair.ratio.low, "×"
+        )
+        checks.append(Check(f"ELBO − entropy sum, {name}", report.gap, difference, 1e-9))
+        times |= {f"verify, {name}": pair.times["ours"], f"peer, {name}": pair.times["peer"]}
+    return Measured(quantities, checks, {}, times, "float64", setting.repeats)
+
+
+def logged(setting: Setting) -> Measured:
+    """EM that verifies the identity in every step, beside its steps alone."""
+    size = setting.pick((20_000, 16, 10), (300, 3, 2))
+    model, start, x = problem(*size)
+    steps = setting.pick(5, 2)
+    pair = alternate(
+        lambda: fit.em(model, start, x, steps=steps, tolerance=None),
+        lambda: em_steps(model, start, x, steps=steps),
+        setting.repeats,
+    )
+    result, run = pair.results
+    ratio = type(pair.ratio)(1 / pair.ratio.median, 1 / pair.ratio.high, 1 / pair.ratio.low, "×")
+    values = [float(model.log_likelihood(p, x)) for p in (result.parameters, run.parameters)]
+    return Measured(
+        {"ratio": ratio},
+        [Check("log-likelihood", *values, 1e-12)],
+        dict(zip("NDC", size, strict=True)) | {"steps": steps},
+        pair.times,
+        "float64",
+        setting.repeats,
+    )
+
+
+ROWS = (
+    Row(
+        name="verify",
+        title="Verifying the identity, beside one gradient and the entropies",
+        peer="one gradient of the ELBO and the sum of entropies",
+        work="Ours adds the slope along v and the norms; both must give the same gap.",
+        targets=tuple(
+            Target(name, f"times the work, {words}", at_most=1.15)
+            for name, words in (
+                ("mixture", "Gaussian mixture"),
+                ("PPCA", "probabilistic PCA"),
+                ("VAE", "VAE"),
+                ("belief net", "sigmoid belief net"),
+            )
+        ),
+        limits="The checks of every argument, and the products with v.",
+        measure=against_gradient,
+    ),
+    Row(
+        name="em-logged",
+        title="EM that verifies every step, beside its steps alone",
+        peer="the same steps without a verification",
+        work="The same steps from the same start; ours verifies the identity after each.",
+        targets=(Target("ratio", "times the work", at_most=3.0),),
+        limits="A gradient reads the data and the responsibilities once more.",
+        measure=logged,
+    ),
+)
