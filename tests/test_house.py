@@ -156,7 +156,8 @@ LIMITS = {
     # 5 lines: the sentence on a word that is none of those allowed, once for ten places.
     # 1 line: probabilities of a q that is being learned.
     # 5 lines: which functions change a tensor in place is looked up once, not at each call.
-    "the paper: support, families/base, theory": (2656, ("support", "families/base.py", "theory")),
+    # 4 lines: no number is read while a step is recorded on a GPU.
+    "the paper: support, families/base, theory": (2660, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
     # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
     # 2,200 lines are readers' own VAEs and Pyro programs: 40 kinds of mistakes, each by its name.
@@ -167,7 +168,8 @@ LIMITS = {
     # 134 lines are Gaussian processes, exact and sparse, and those of scikit-learn.
     # 200 lines are diffusion models: the chain that noises, and the steps back.
     # 358 lines are topic models: counts, dense or sparse, their q, and coordinate ascent.
-    "the core: all but studies": (11789, tuple(room for room in ROOMS if room != "studies")),
+    # 4 lines: no number is read while a step is recorded on a GPU.
+    "the core: all but studies": (11793, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
     # 310 lines more: beside the core's, what reads the published experiments at their own size.

@@ -103,3 +103,17 @@ def test_runs_are_repeated_and_a_changed_one_is_found(small, capsys):
         path.unlink()
     assert experiments.main(words) == 1
     assert "2 failed" in capsys.readouterr().out
+
+
+def test_what_takes_hours_is_not_drawn(small, capsys, monkeypatch):
+    folder, _ = small
+    assert experiments.main(["collect", str(folder / "made")]) == 0
+    monkeypatch.setattr(experiments, "hours", lambda settings: settings["samples"] == 12)
+    monkeypatch.setattr(experiments, "again", lambda *run: run[3]["settings"]["samples"])
+    assert experiments.main(["replay", "--share", "1"]) == 1
+    assert "of 3 drawn runs" in capsys.readouterr().out
+    one = {"samples": 100, "noise": "softplus"}
+    monkeypatch.undo()
+    assert experiments.hours(one)
+    assert not experiments.hours(one | {"noise": "scalar"})
+    assert not experiments.hours(one | {"samples": 10})
