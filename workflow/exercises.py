@@ -4,8 +4,6 @@ An exercise is a run of cells below the heading `## Exercises`: a question in Ma
 `{exercise}` with a label; the solution, in Markdown and in code that the book executes, tagged
 `solution`; and tests, tagged `test` or (where reading them gives the answer away) `hidden-test`. A
 test records one claim, from the names that the question asks the reader to define.
-
-Chapters that still have their solutions in `{solution}` directives keep them.
 """
 
 import ast
@@ -19,8 +17,6 @@ QUESTION = re.compile(
     re.M | re.S,
 )
 LABEL = re.compile(r"^:label:[ \t]*(\S+)", re.M)
-#: A solution in a directive, as chapters had them, and the label that it answers.
-ANSWER = re.compile(r"^([`:]{3,})\{solution\}[ \t]*(\S+).*?^\1[ \t]*$\n?", re.M | re.S)
 UNCHECKED = "This exercise has no numeric check."
 TESTS = ("test", "hidden-test")
 
@@ -63,12 +59,11 @@ def is_test(cell: Cell) -> bool:
 
 
 def exercises(notebook: Cell) -> list[Exercise]:
-    """The exercises in cells; those whose solution stands in a directive are left out."""
+    """The exercises in cells."""
     found: list[Exercise] = []
-    answered = {label for cell in notebook["cells"] for _, label in ANSWER.findall(source(cell))}
     for cell in notebook["cells"]:
         if asked := _asked(cell):
-            found += [e for e in asked if e.label not in answered]
+            found += asked
         elif found and "solution" in tags(cell):
             (found[-1].code if cell["cell_type"] == "code" else found[-1].words).append(cell)
         elif found and is_test(cell):
@@ -156,7 +151,6 @@ def without_solutions(notebook: Cell, hidden: bool = False) -> Cell:
         if cell["cell_type"] == "markdown":
             if "solution" in found:
                 continue
-            cell = {**cell, "source": ANSWER.sub("", source(cell))}
         elif "hidden-test" in found and not hidden:
             continue
         elif is_test(cell):  # with this tag, "Run all" goes on where it fails

@@ -239,15 +239,7 @@ ROWS = (
             measure=partial(against_scikit_learn, kind),
             packages=("torch", "numpy", "scikit-learn"),
         )
-        for kind, goal, more in (
-            (
-                "full",
-                4,
-                (Target("ratio", "times as fast in one iteration, in the end", at_least=6),),
-            ),
-            ("diagonal", 4, ()),
-            ("spherical", 4, ()),
-        )
+        for kind, goal, more in GOALS
     ),
     Row(
         name="mixture-pyro",

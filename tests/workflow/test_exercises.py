@@ -87,15 +87,6 @@ def test_each_departure_from_the_form_is_named(made, sentence):
     assert any(sentence in fault for fault in faults(made))
 
 
-def test_solutions_in_directives_stay_legal():
-    text = (
-        "```{exercise} Old\n:label: toy-old\n\nWhy?\n```\n\n````{solution} toy-old\n```python\nx\n"
-    )
-    made = {"cells": [cell("old", "markdown", text + "```\n````\n")]}
-    assert faults(made) == [] and exercises(made) == []
-    assert "python" not in without_solutions(made)["cells"][0]["source"]
-
-
 def test_students_get_stubs_and_the_public_tests():
     made = notebook()
     before = copy.deepcopy(made)

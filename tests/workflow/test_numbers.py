@@ -71,8 +71,9 @@ def test_reading_times_count_prose_without_solutions():
     from workflow.project import Project
 
     prose = "word " * 1500
-    solution = "```{solution} label\n:class: dropdown\n\n" + "long " * 3000 + "\n```\n"
-    cells = [{"cell_type": "markdown", "source": [prose, "\n", solution]}]
+    cells = [{"cell_type": "markdown", "source": [prose, "\n"]}]
+    folded = {"metadata": {"tags": ["solution"]}, "source": ["long " * 3000]}
+    cells += [{"cell_type": "markdown", **folded}]
     cells += [{"cell_type": "code", "source": ["x = 1\n" * 3000]}]
     assert stage.minutes({"cells": cells}) == 10
     assert stage.minutes({"cells": []}) == 5

@@ -349,10 +349,6 @@ def entries(m, v):
     return 0.5 * (m**2 + v.exp() - 1 - v)
 
 
-def right_recon(self, out, x):
-    return Plan.recon(self, out, x)
-
-
 MISTAKES = {
     "KL averaged over latents": Mistake(
         "KL divergence is 1/H", {"kl": lambda s, m, v, z: entries(m, v).mean(1)}
