@@ -8,6 +8,7 @@ writes what belongs there.
 import base64
 import io
 import json
+import lzma
 import re
 import sys
 import tarfile
@@ -18,7 +19,7 @@ from workflow.environment import pinned_versions
 from workflow.exercises import Cell, without_solutions
 from workflow.numbers import number_cells
 from workflow.project import Project, load, write
-from workflow.reach import reached
+from workflow.reach import carried, reached
 
 #: The branch that buttons open.
 BRANCH = "notebooks"
@@ -49,6 +50,8 @@ if not (found and found.origin and pathlib.Path(found.origin).with_name("book").
     for name in [name for name in sys.modules if name.split(".")[0] == "companion"]:
         del sys.modules[name]
 """
+#: How xz packs text best: a letter follows from the one before, wherever both stand.
+TEXT = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}
 BINDER = """\
 # What Binder installs for the chapters on this branch; they carry the package itself.
 --extra-index-url https://download.pytorch.org/whl/cpu
@@ -86,14 +89,16 @@ def standalone(project, chapter):
 def _archive(project, chapter):
     """What the chapter reaches of the package, and its own study; equal for equal sources."""
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:xz", preset=9) as archive:
+    with tarfile.open(fileobj=file, mode="w") as archive:
         studies, package = project.studies(chapter), project.root / "companion"
-        for path in reached(package, project.notebook(chapter), studies):
-            content = path.read_bytes()
+        files = reached(package, project.notebook(chapter), studies)
+        for path in files:
+            content = carried(path, package, files)
             entry = tarfile.TarInfo(path.relative_to(project.root).as_posix())
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-    return base64.b85encode(file.getvalue()).decode("ascii")
+    packed = lzma.compress(file.getvalue(), filters=[TEXT])
+    return base64.b85encode(packed).decode("ascii")
 
 
 def _requirements(project):
