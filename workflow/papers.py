@@ -5,6 +5,7 @@ from html import escape
 import yaml
 
 from companion.book.text import markup
+from workflow import omitted
 
 FILE = "reference/papers.yml"
 VERDICTS = ("agrees", "agrees under a condition", "differs", "not covered")
@@ -60,7 +61,7 @@ def _row(project, row):
 
 def _where(project, row):
     """The chapter by its number, and the claims, as links."""
-    if "chapter" not in row:
+    if "chapter" not in row or row["chapter"] in omitted.chapters(project):
         return "—"
     target = f"notebooks/{row['chapter']}.html"
     claims = ", ".join(
