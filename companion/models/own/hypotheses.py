@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from companion.models.own.kl import FLOORS, floored
+from companion.models.own.kl import FLOORS
 from companion.models.own.looks import Look
 from companion.models.own.regress import combination, scales
 
@@ -71,17 +71,20 @@ def spread(look: Look, name: str) -> Column:
     return {atom: 1.0 for atom in look.atoms if atom.rpartition(".")[0] == name}
 
 
+def single(names: Iterable[str]) -> dict[str, Column]:
+    """A column for each atom."""
+    return {name: {name: 1.0} for name in names}
+
+
 def kls(look: Look) -> dict[str, Column]:
     """The KL divergence, as people compute it."""
     atoms = look.atoms
-    closed: Column = {name: 1.0 for name in ("mu2", "tau2", "log", "ps", "klc") if name in atoms}
-    if "mu2" not in atoms:
-        closed = {"klc": 1.0} if "klc" in atoms else {}
-    through = spread(look, "zz") | {
-        name: 1.0 for name in ("lq.m", "lq.t", "lq.z", "ps") if name in atoms
-    }
-    direct = {name: 1.0 for name in ("lq.d", "ld.m", "ld.t", "log") if name in atoms}
-    every: dict[str, Column] = {"closed": closed, "sampled": through | direct, "path": through}
+    terms = ("mu2", "tau2", "log", "ps") if "mu2" in atoms else ("klc",)
+    closed: Column = {name: 1.0 for name in terms if name in atoms}
+    path = [*spread(look, "zz"), *("lq.m", "lq.t", "lq.z", "ps")]
+    through: Column = {name: 1.0 for name in path if name in atoms}
+    direct: Column = {name: 1.0 for name in ("lq.d", "ld.m", "ld.t", "log") if name in atoms}
+    every = {"closed": closed, "sampled": through | direct, "path": through}
     return {kind: column for kind, column in every.items() if column}
 
 
@@ -95,9 +98,7 @@ def narrow(look: Look, recon: dict[str, Column] | None = None) -> Iterator[list[
     yield [Guess(kind, {"recon": whole, "kl": kl}, stand) for kind, kl in forms.items()]
     if len(recon) > 1:
         yield [Guess(kind, recon | {"kl": kl}, stand) for kind, kl in forms.items()]
-    inner: dict[str, Column] = {
-        name: {name: 1.0} for name in forms.get("closed", {}) if name != "klc"
-    }
+    inner = single(name for name in forms.get("closed", {}) if name != "klc")
     if inner:
         yield [Guess("closed", {"recon": whole} | inner, stand)]
     paths = {
@@ -108,13 +109,12 @@ def narrow(look: Look, recon: dict[str, Column] | None = None) -> Iterator[list[
     if inner:
         yield [Guess("closed", paths | inner, stand)]
         yield [Guess("closed", recon | inner, stand)]
-    loose = {name: {name: 1.0} for name in forms.get("sampled", {}) if not name.startswith("ld.")}
+    loose = single(name for name in forms.get("sampled", {}) if not name.startswith("ld."))
     if loose:
         yield [Guess("sampled", {"recon": whole} | loose, stand)]
         yield [Guess("sampled", paths | loose, stand)]
     if len(recon) > 1 and inner:
-        single = {atom: {atom: 1.0} for atom in whole}
-        yield [Guess("closed", single | inner, stand)]
+        yield [Guess("closed", single(whole) | inner, stand)]
 
 
 def wide(look: Look) -> Iterator[list[Guess]]:
@@ -122,14 +122,11 @@ def wide(look: Look) -> Iterator[list[Guess]]:
     forms = kls(look)
     whole = {atom: 1.0 for name in parts_of(look) for atom in spread(look, name)}
     extras = [name for name in look.atoms if name.startswith("decay ")]
-    for columns in (["all"], ["recon", "kl"]):
+    for apart in (False, True):
         for extra in extras:
+            more: dict[str, Column] = {extra: {extra: 1.0}}
             yield [
-                Guess(
-                    kind,
-                    ({"all": whole | kl} if columns == ["all"] else {"recon": whole, "kl": kl})
-                    | {extra: {extra: 1.0}},
-                )
+                Guess(kind, ({"recon": whole, "kl": kl} if apart else {"all": whole | kl}) | more)
                 for kind, kl in forms.items()
             ]
     for name in look.atoms:
@@ -137,11 +134,9 @@ def wide(look: Look) -> Iterator[list[Guess]]:
             yield [Guess(name, {"all": whole | {name: 1.0}})]
             yield [Guess(name, {"recon": whole, "kl": {name: 1.0}})]
     if "mu2" in look.atoms:
-        inner: dict[str, Column] = {
-            name: {name: 1.0} for name in ("mu2", "tau2", "log", "ps") if name in look.atoms
-        }
+        inner = single(name for name in ("mu2", "tau2", "log", "ps") if name in look.atoms)
         for extra in ("m1", "tau1", "tau4"):
-            yield [Guess("closed", {"recon": whole} | inner | {extra: {extra: 1.0}})]
+            yield [Guess("closed", {"recon": whole} | inner | single([extra]))]
     if len(parts_of(look)) > 1 and "other sq1.d" in look.atoms:
         for name in ("other sq1", "other sq4"):
             mixed = {name: spread(look, name), "lv": spread(look, "lv")}
@@ -237,4 +232,4 @@ def free_bits(sights: list[Sight], key: Key) -> list[tuple[str, float]]:
 
 def _kl(form: str, look: Look, bits: float) -> float:
     assert look.kl is not None
-    return float(floored(form, look.kl, bits))
+    return float(FLOORS[form](look.kl, bits))

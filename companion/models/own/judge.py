@@ -14,6 +14,12 @@ from companion.models.own.words import SAMPLE_WORDS, SUBJECTS, factor, sum_of
 __all__ = ["judge"]
 
 LATENT_PATHS = {"m": "mean", "t": "standard deviation", "z": "sample"}
+#: Ways to estimate the KL divergence that are as right as its closed form.
+KIND_WORDS = {
+    "sampled": "The KL divergence is estimated with the sample.",
+    "path": "The gradient of log q is taken along the sample only: unbiased, less noisy near the "
+    "optimum.",
+}
 
 
 class _Judge:
@@ -65,17 +71,16 @@ class _Judge:
         label, scale = self.base()
         self.scale_label, self.scale = label, scale
         power = self.powers[label]
-        if self.fit.key[2] in SAMPLE_WORDS:
-            harmless = self.fit.key[2] == "μ − τε"
-            if harmless:
-                self.said.notes.append(SAMPLE_WORDS[self.fit.key[2]])
-            else:
-                self.said.wrong(SAMPLE_WORDS[self.fit.key[2]])
+        reading, _, made = self.fit.key
+        if made == "μ − τε":
+            self.said.notes.append(SAMPLE_WORDS[made])
+        elif made in SAMPLE_WORDS:
+            self.said.wrong(SAMPLE_WORDS[made])
         self.stand()
-        if self.fit.key[0] != "log-variance":
+        if reading != "log-variance":
             self.said.notes.append(
-                f"The encoder's second tensor is the {self.fit.key[0]}, and was read so: return "
-                "the log-variance, or a distribution."
+                f"The encoder's second tensor is the {reading}, and was read so: return the "
+                "log-variance, or a distribution."
             )
         kind = self.fit.guess.kind
         known = known_shape(
@@ -107,13 +112,8 @@ class _Judge:
             )
         elif not self.one(scale):
             self.said.notes.append(f"It is {scale:.6g} times the negative bound as a whole.")
-        if self.fit.guess.kind == "sampled":
-            self.said.notes.append("The KL divergence is estimated with the sample.")
-        if self.fit.guess.kind == "path":
-            self.said.notes.append(
-                "The gradient of log q is taken along the sample only: unbiased, less noisy near "
-                "the optimum."
-            )
+        if kind in KIND_WORDS:
+            self.said.notes.append(KIND_WORDS[kind])
         if not known:
             self.noise()
             self.value()

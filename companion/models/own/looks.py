@@ -13,7 +13,7 @@ from companion.models.own.programs import Program
 from companion.models.own.regress import rows
 from companion.models.own.terms import Stand
 
-__all__ = ["SAMPLES", "Look", "Make", "Noise", "Sample", "paths", "through"]
+__all__ = ["SAMPLES", "Look", "Make", "Noise", "Sample"]
 
 Make = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -41,10 +41,23 @@ class Noise:
     after: Sequence[tuple[Tensor, ...]]
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One of 1/``share`` samples: z and how it follows mean and std, or its own graph without."""
+
+    z: Tensor
+    mean: Tensor
+    std: Tensor | None
+    share: float
+    by_mean: Tensor | None = None
+    by_std: Tensor | None = None
+
+
 @dataclass
 class Look:
     """Pieces at one setting: gradients (rows of all parameters), values, constants by name."""
 
+    program: Program
     latents: int
     observed: int
     atoms: dict[str, Tensor] = field(default_factory=dict)
@@ -70,55 +83,49 @@ class Look:
         """Add a share of a value."""
         self.values[name] = self.values.get(name, 0.0) + share * float(value.detach())
 
+    def take(self, name: str, value: Tensor) -> None:
+        """Add a value and its gradient."""
+        self.add(name, self.program.gradient(value))
+        self.gain(name, value)
 
-@dataclass(frozen=True)
-class Sample:
-    """z and how it follows the mean and the standard deviation (or its own graph)."""
+    def follow(self, name: str, value: Tensor, sample: Sample, z: Tensor) -> None:
+        """Add a value at a sample, and its gradients: directly, and by each path through z.
 
-    z: Tensor
-    by_mean: Tensor | None
-    by_std: Tensor | None
+        Parameters
+        ----------
+        name
+            Of the term.
+        value
+            Of the term, in nats per data point, with its graph.
+        sample
+            z as the encoder made it.
+        z
+            The same, as the leaf on which the value hangs.
+        """
+        *direct, by_z = self.program.gradient(value, z)
+        self.add(f"{name}.d", direct, sample.share)
+        self.gain(name, value, sample.share)
+        self.paths(name, by_z, sample)
 
+    def paths(self, name: str, by_z: Tensor, sample: Sample) -> None:
+        """Add what reaches the parameters through z, by way of the mean and by way of the std."""
+        if sample.std is None:
+            self.through(f"{name}.z", sample.z, by_z, sample.share)
+            return
+        assert sample.by_mean is not None and sample.by_std is not None
+        self.through(f"{name}.m", sample.mean, by_z * sample.by_mean, sample.share)
+        self.through(f"{name}.t", sample.std, by_z * sample.by_std, sample.share)
 
-def through(
-    program: Program,
-    mean: Tensor,
-    std: Tensor | None,
-    by_mean: Tensor | None,
-    by_std: Tensor | None,
-) -> list[Tensor]:
-    """Gradient that reaches the parameters through mean and standard deviation.
+    def through(self, name: str, part: Tensor, derivative: Tensor, share: float) -> None:
+        """Add what reaches the parameters through ``part``, from the derivative in it.
 
-    Parameters
-    ----------
-    program
-        Whose parameters.
-    mean, std
-        What the encoder gave, with its graph.
-    by_mean, by_std
-        Derivatives in these; ``None`` for a path that is left out.
-    """
-    total = torch.zeros((), dtype=mean.dtype, device=mean.device)
-    if by_mean is not None:
-        total = total + (mean * by_mean.detach()).sum()
-    if by_std is not None and std is not None:
-        total = total + (std * by_std.detach()).sum()
-    return program.gradient(total)
-
-
-def paths(
-    found: Look,
-    program: Program,
-    name: str,
-    by_z: Tensor,
-    mean: Tensor,
-    std: Tensor | None,
-    sample: Sample,
-    share: float,
-) -> None:
-    if std is None:
-        found.add(f"{name}.z", program.gradient((sample.z * by_z.detach()).sum()), share)
-        return
-    assert sample.by_mean is not None and sample.by_std is not None
-    found.add(f"{name}.m", through(program, mean, None, by_z * sample.by_mean, None), share)
-    found.add(f"{name}.t", through(program, mean, std, None, by_z * sample.by_std), share)
+        Parameters
+        ----------
+        name
+            Of the atom.
+        part, derivative
+            A mean, a standard deviation or a sample, and the derivative in it.
+        share
+            How much of this is added.
+        """
+        self.add(name, self.program.gradient((part * derivative.detach()).sum()), share)

@@ -188,21 +188,19 @@ def decoded(given: Any, x: Tensor, likelihood: str | None, variance: Any) -> td.
             f"likelihood must be one of {', '.join(LIKELIHOODS)} where the decoder returns a "
             f"tensor: got {likelihood!r}"
         )
-    quiet = {"validate_args": False}
     if likelihood == "gaussian":
         scale = torch.as_tensor(variance, dtype=given.dtype, device=given.device).sqrt()
         if not bool((scale.detach() > 0).all()):
             raise ValueError(f"variance must be positive: got {variance!r}")
-        return td.Normal(given, scale, **quiet)
-    if likelihood == "laplace":
-        return td.Laplace(given, torch.ones_like(given), **quiet)
-    if likelihood == "poisson":
-        return td.Poisson(given, **quiet)
-    if likelihood == "bernoulli":
-        return td.Bernoulli(probs=given, **quiet)
-    if likelihood == "bernoulli_logits":
-        return td.Bernoulli(logits=given, **quiet)
-    last = given.shape[:-1] == x.shape or given.shape == x.shape
-    logits = given if last else given.movedim(1, -1)
-    family = td.OneHotCategorical if given.shape == x.shape else td.Categorical
-    return family(logits=logits, validate_args=False)
+        return td.Normal(given, scale, validate_args=False)
+    if likelihood == "categorical":
+        last = given.shape[:-1] == x.shape or given.shape == x.shape
+        family = td.OneHotCategorical if given.shape == x.shape else td.Categorical
+        return family(logits=given if last else given.movedim(1, -1), validate_args=False)
+    made: tuple[type, dict[str, Tensor]] = {
+        "laplace": (td.Laplace, {"loc": given, "scale": torch.ones_like(given)}),
+        "poisson": (td.Poisson, {"rate": given}),
+        "bernoulli": (td.Bernoulli, {"probs": given}),
+        "bernoulli_logits": (td.Bernoulli, {"logits": given}),
+    }[likelihood]
+    return made[0](**made[1], validate_args=False)

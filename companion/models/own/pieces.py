@@ -10,7 +10,7 @@ from torch import Tensor
 from torch import distributions as td
 
 from companion.models.own.kl import closed, registered, sampled
-from companion.models.own.looks import Look, Make, Noise, Sample, paths
+from companion.models.own.looks import Look, Make, Noise, Sample
 from companion.models.own.noise import set_state
 from companion.models.own.outputs import encoded, matched, normal_parts
 from companion.models.own.programs import Program
@@ -59,54 +59,40 @@ def look(
     points = (q.batch_shape + q.event_shape)[0]
     mean, std = normal_parts(q) or (q.mean, None)
     normal = normal_parts(p)
-    found = Look(mean[0].numel(), 0)
+    found = Look(program, mean[0].numel(), 0)
     if std is not None and normal is not None:
-        closed(found, program, mean, std, normal, points, wide, floors)
+        closed(found, mean, std, normal, points, wide, floors)
     else:
-        registered(found, program, q, p)
+        registered(found, q, p)
     for sample, after in _samples(q, mean, std, noise, make):
-        sampled(found, program, q, p, mean, std, sample, len(noise.values))
+        sampled(found, q, p, sample)
         set_state(after)
-        _observed(found, program, observe, mean, std, sample, len(noise.values), wide)
+        _observed(found, observe, sample, wide)
     return found
 
 
 def _samples(
     q: td.Distribution, mean: Tensor, std: Tensor | None, noise: Noise, make: Make
 ) -> Iterator[tuple[Sample, tuple[Tensor, ...]]]:
+    share = 1 / len(noise.values)
     for number, after in enumerate(noise.after):
         if std is None:
             set_state(noise.before[number])
-            yield Sample(q.rsample(), None, None), after
+            yield Sample(q.rsample(), mean, None, share), after
         else:
             m, t = (part.detach().requires_grad_() for part in (mean, std))
             z = make(m, t, noise.values[number].reshape(mean.shape).to(mean))
-            by_mean, by_std = torch.autograd.grad(z.sum(), (m, t))
-            yield Sample(z.detach(), by_mean, by_std), after
+            yield Sample(z.detach(), mean, std, share, *torch.autograd.grad(z.sum(), (m, t))), after
 
 
-def _observed(
-    found: Look,
-    program: Program,
-    observe: Callable[[Tensor], Terms],
-    mean: Tensor,
-    std: Tensor | None,
-    sample: Sample,
-    draws: int,
-    wide: bool,
-) -> None:
+def _observed(found: Look, observe: Callable[[Tensor], Terms], sample: Sample, wide: bool) -> None:
     z = sample.z.detach().requires_grad_()
     terms = observe(z)
-    found.notes = terms.notes
-    share = 1 / draws
-    parts = dict(terms.parts)
+    found.notes, parts = terms.notes, dict(terms.parts)
     if wide:
         found.stands = terms.others
         parts |= {f"other {name}": stand.value() for name, stand in terms.others.items()}
     for name, value in parts.items():
-        *direct, by_z = program.gradient(value, z)
-        found.add(f"{name}.d", direct, share)
-        found.gain(name, value, share)
-        paths(found, program, name, by_z, mean, std, sample, share)
+        found.follow(name, value, sample, z)
     for name, constant in terms.constants.items():
-        found.constants[name] = found.constants.get(name, 0.0) + share * constant
+        found.constants[name] = found.constants.get(name, 0.0) + sample.share * constant

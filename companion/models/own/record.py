@@ -130,13 +130,9 @@ class VAEVerification(Record):
 
 
 def _verdict(right: bool | None, words: str) -> str:
-    return (
-        "undecided"
-        if right is None
-        else words
-        if right
-        else f"NOT: it {words}".replace("it is", "is not")
-    )
+    if right is None:
+        return "undecided"
+    return words if right else f"NOT: {words.replace('is', 'is not', 1)}"
 
 
 def entropies(
@@ -182,7 +178,6 @@ def entropies(
         kl = -entropy - mean_of([prior.log_prob(z) for z in zs])
         prior_slope = mean_of([colder.slope(z) for z in zs])
     reconstruction, observable, base, slope = [], [], [], []
-    form = "true"
     for z in zs:
         p = decode(z)
         target = shaped(p, x)
@@ -191,7 +186,6 @@ def entropies(
         observable.append(cold.entropy.expand(reconstruction[-1].shape))
         slope.append(cold.slope(target))
         if cold.log_base is not None:
-            form = "pseudo"
             base.append(cold.log_base(target).expand(reconstruction[-1].shape))
     terms = (
         mean_of(reconstruction),
@@ -216,6 +210,6 @@ def entropies(
         base_measure=terms[4],
         prior_slope=prior_slope,
         observable_slope=mean_of(slope),
-        form=form,
+        form="pseudo" if base else "true",
         tolerance=ROUND_OFF * torch.finfo(one.dtype).eps * math.sqrt(entries) * size,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,7 +59,10 @@ def tempered(p: td.Distribution, free: bool = False) -> Tempered:
     for family, rule in _RULES.items():
         if isinstance(p, family):
             return rule(p, free)
-    known = ", ".join(sorted(family.__name__ for family in _RULES))
+    for family, at in _PLAIN.items():
+        if isinstance(p, family):
+            return Tempered(partial(at, p), p.entropy())
+    known = ", ".join(sorted(family.__name__ for family in _RULES | _PLAIN))
     raise ValueError(
         f"decoder and prior must return a distribution of a known family: got {type(p).__name__}; "
         f"known are {known}, also within Independent"
@@ -70,11 +74,16 @@ def _quiet(family: Any, *values: Tensor, **words: Any) -> td.Distribution:
 
 
 def _normal(p: Any, free: bool) -> Tempered:
-    if free or p.scale.requires_grad:
-        return Tempered(lambda t: _quiet(td.Normal, p.loc, p.scale / t.sqrt()), p.entropy())
-    base = _quiet(td.Normal, torch.zeros_like(p.loc), p.scale)
-    pseudo = -0.5 * (p.loc / p.scale).square()
-    return Tempered(lambda t: _quiet(td.Normal, t * p.loc, p.scale), pseudo, base.log_prob)
+    """Also of log-normals, whose location drifts as their scale shrinks."""
+    m, s = p.loc, p.scale
+    family = td.LogNormal if isinstance(p, td.LogNormal) else td.Normal
+    if free or s.requires_grad:
+        drift = s.square() if family is td.LogNormal else torch.zeros_like(s)
+        return Tempered(
+            lambda t: _quiet(family, m - (t - 1) * drift / t, s / t.sqrt()), p.entropy()
+        )
+    base = _quiet(family, torch.zeros_like(m), s)
+    return Tempered(lambda t: _quiet(family, t * m, s), -0.5 * (m / s).square(), base.log_prob)
 
 
 def _full_normal(p: Any, free: bool) -> Tempered:
@@ -98,21 +107,6 @@ def _low_rank(p: Any, free: bool) -> Tempered:
     return _full_normal(whole, free)
 
 
-def _log_normal(p: Any, free: bool) -> Tempered:
-    m, s = p.loc, p.scale
-    if free or s.requires_grad:
-        return Tempered(
-            lambda t: _quiet(td.LogNormal, m - (t - 1) * s.square() / t, s / t.sqrt()), p.entropy()
-        )
-    base = _quiet(td.LogNormal, torch.zeros_like(m), s)
-    pseudo = -0.5 * (m / s).square()
-    return Tempered(lambda t: _quiet(td.LogNormal, t * m, s), pseudo, base.log_prob)
-
-
-def _laplace(p: Any, free: bool) -> Tempered:
-    return Tempered(lambda t: _quiet(td.Laplace, p.loc, p.scale / t), p.entropy())
-
-
 def _student(p: Any, free: bool) -> Tempered:
     def at(t: Tensor) -> td.Distribution:
         df = t * (p.df + 1) - 1
@@ -126,14 +120,6 @@ def _bernoulli(p: Any, free: bool) -> Tempered:
     softplus = torch.log1p(torch.exp(-a.abs())) + a.clamp(min=0)
     entropy = softplus - a * torch.sigmoid(a)
     return Tempered(lambda t: _quiet(td.Bernoulli, logits=t * a), entropy)
-
-
-def _continuous_bernoulli(p: Any, free: bool) -> Tempered:
-    return Tempered(lambda t: _quiet(td.ContinuousBernoulli, logits=t * p.logits), p.entropy())
-
-
-def _categorical(p: Any, free: bool) -> Tempered:
-    return Tempered(lambda t: _quiet(type(p), logits=t * p.logits), p.entropy())
 
 
 def _poisson(p: Any, free: bool) -> Tempered:
@@ -166,29 +152,25 @@ def _gamma(p: Any, free: bool) -> Tempered:
     )
 
 
-def _exponential(p: Any, free: bool) -> Tempered:
-    return Tempered(lambda t: _quiet(td.Exponential, t * p.rate), p.entropy())
-
-
-def _beta(p: Any, free: bool) -> Tempered:
-    a, b = p.concentration1, p.concentration0
-    return Tempered(lambda t: _quiet(td.Beta, t * (a - 1) + 1, t * (b - 1) + 1), p.entropy())
-
-
+#: Families whose parameters are all natural: tempered so, with their true entropy.
+_PLAIN: dict[type, Callable[[Any, Tensor], td.Distribution]] = {
+    td.Beta: lambda p, t: _quiet(
+        td.Beta, t * (p.concentration1 - 1) + 1, t * (p.concentration0 - 1) + 1
+    ),
+    td.Categorical: lambda p, t: _quiet(type(p), logits=t * p.logits),
+    td.ContinuousBernoulli: lambda p, t: _quiet(td.ContinuousBernoulli, logits=t * p.logits),
+    td.Exponential: lambda p, t: _quiet(td.Exponential, t * p.rate),
+    td.Laplace: lambda p, t: _quiet(td.Laplace, p.loc, p.scale / t),
+    td.OneHotCategorical: lambda p, t: _quiet(type(p), logits=t * p.logits),
+}
 _RULES: dict[type, Callable[[Any, bool], Tempered]] = {
     td.Bernoulli: _bernoulli,
-    td.Beta: _beta,
-    td.Categorical: _categorical,
-    td.ContinuousBernoulli: _continuous_bernoulli,
-    td.Exponential: _exponential,
     td.Gamma: _gamma,
-    td.Laplace: _laplace,
-    td.LogNormal: _log_normal,
+    td.LogNormal: _normal,
     td.LowRankMultivariateNormal: _low_rank,
     td.MultivariateNormal: _full_normal,
     td.NegativeBinomial: _negative_binomial,
     td.Normal: _normal,
-    td.OneHotCategorical: _categorical,
     td.Poisson: _poisson,
     td.StudentT: _student,
 }

@@ -44,11 +44,6 @@ class Terms:
     others: dict[str, Stand] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    @property
-    def constant(self) -> float:
-        """Sum of the constants."""
-        return math.fsum(self.constants.values())
-
 
 def shaped(p: td.Distribution, x: Tensor) -> Tensor:
     """Data in the shape of the decoder's distribution.
@@ -83,22 +78,21 @@ def terms_of(p: td.Distribution, x: Tensor) -> Terms:
     try:
         nll = -per_point(p.log_prob(x), points)
     except ValueError as error:
-        raise ValueError(
-            f"x must lie in the support of the decoder's {type(p).__name__}: {error}".splitlines()[
-                0
-            ]
-        ) from error
+        says = f"x must lie in the support of the decoder's {type(p).__name__}: {error}"
+        raise ValueError(says.splitlines()[0]) from error
     others = {}
     if isinstance(p, td.ContinuousBernoulli):
         others["bce"] = Stand(
             "the cross-entropy without the continuous Bernoulli's normaliser,",
-            lambda: per_point(
-                nnf.binary_cross_entropy_with_logits(p.logits, x, reduction="none"), points
-            ),
+            lambda: _cross_entropy(p.logits, x, points),
         )
     if x.is_floating_point() and p.mean.shape == x.shape and type(p) is not td.OneHotCategorical:
         others |= _distances(p.mean, x, points)
     return Terms({"nll": nll - math.fsum(constants.values())}, constants, others)
+
+
+def _cross_entropy(logits: Tensor, x: Tensor, points: int) -> Tensor:
+    return per_point(nnf.binary_cross_entropy_with_logits(logits, x, reduction="none"), points)
 
 
 def _distances(m: Tensor, x: Tensor, points: int) -> dict[str, Stand]:
@@ -115,43 +109,42 @@ def _distances(m: Tensor, x: Tensor, points: int) -> dict[str, Stand]:
 def _normal(p: td.Normal, x: Tensor, points: int, observed: int) -> Terms:
     m, s = torch.broadcast_tensors(p.loc, p.scale)
     square = (x - m).square()
+
+    def over(width: str, power: int) -> Stand:
+        words = f"the squared error over {width}, not σ²,"
+        return Stand(words, lambda: per_point(0.5 * square / s**power, points))
+
     parts = {"sq": per_point(0.5 * square / s.square(), points)}
     constants = {"(D/2) log 2π": observed / 2 * LOG_2PI}
     width = per_point(s.log(), points)
     others = _distances(m, x, points)
     if s.requires_grad:
         parts["lv"] = width
-        others["sq1"] = Stand(
-            "the squared error over σ, not σ²,", lambda: per_point(0.5 * square / s, points)
-        )
-        others["sq4"] = Stand(
-            "the squared error over σ⁴, not σ²,", lambda: per_point(0.5 * square / s**4, points)
-        )
+        others |= {"sq1": over("σ", 1), "sq4": over("σ⁴", 4)}
     else:
-        if float(width.detach()):
-            constants["D log σ"] = float(width.detach())
+        if known := float(width.detach()):
+            constants["D log σ"] = known
         del others["mse"]
     words = "the logarithm of the mean squared error (σ² at its optimum)"
     shared = observed / 2 * (LOG_2PI + 1)
     kinds = {
-        "profiled": (f"{words}", lambda: observed / 2 * square.mean().log()),
-        "profiled_d": (f"{words}, for each observable,", lambda: 0.5 * square.mean(0).log().sum()),
-        "profiled_n": (
+        "": (words, lambda: observed / 2 * square.mean().log()),
+        "_d": (f"{words}, for each observable,", lambda: 0.5 * square.mean(0).log().sum()),
+        "_n": (
             f"{words}, for each data point,",
             lambda: observed / 2 * square.reshape(points, -1).mean(1).log().mean(),
         ),
     }
     for key, (name, value) in kinds.items():
-        others[key] = Stand(name, value, right=True, constant=shared)
-    inside = bool(((m > 0) & (m < 1) & (x >= 0) & (x <= 1)).all())
-    if inside:
+        others[f"profiled{key}"] = Stand(name, value, right=True, constant=shared)
+    if bool(((m > 0) & (m < 1) & (x >= 0) & (x <= 1)).all()):
         others["bce"] = Stand(
             "the binary cross-entropy",
             lambda: per_point(nnf.binary_cross_entropy(m, x, reduction="none"), points),
         )
     others["bcel"] = Stand(
         "the binary cross-entropy of a sigmoid",
-        lambda: per_point(nnf.binary_cross_entropy_with_logits(m, x, reduction="none"), points),
+        lambda: _cross_entropy(m, x, points),
     )
     return Terms(parts, constants, others)
 
@@ -189,7 +182,7 @@ def _bernoulli(p: td.Bernoulli, x: Tensor, points: int) -> Terms:
         nll = total(nnf.binary_cross_entropy(q, x, reduction="none"))
         others["bcel"] = Stand(
             "the binary cross-entropy of a second sigmoid",
-            lambda: total(nnf.binary_cross_entropy_with_logits(q, x, reduction="none")),
+            lambda: _cross_entropy(q, x, points),
         )
         for power in range(2, 11):
             shift = 10.0**-power
@@ -199,10 +192,10 @@ def _bernoulli(p: td.Bernoulli, x: Tensor, points: int) -> Terms:
             )
         distances = _distances(q, x, points)
     else:
-        nll = total(nnf.binary_cross_entropy_with_logits(p.logits, x, reduction="none"))
+        nll = _cross_entropy(p.logits, x, points)
         distances = _distances(torch.sigmoid(p.logits), x, points)
-        raw = _distances(p.logits, x, points)
-        others["mse_l"] = Stand("the squared error of the logits", raw["mse"].value)
+        raw = _distances(p.logits, x, points)["mse"]
+        others["mse_l"] = Stand(f"{raw.words} of the logits", raw.value)
     return Terms({"nll": nll}, {}, others | distances, notes)
 
 

@@ -14,7 +14,7 @@ from companion.models.own.doors import as_points, noises_of, scalar_of, sum_of_t
 from companion.models.own.hypotheses import Key, Sight, first_fit, free_bits, narrow, wide
 from companion.models.own.judge import judge
 from companion.models.own.looks import SAMPLES
-from companion.models.own.noise import Recorder
+from companion.models.own.noise import Draw, Recorder
 from companion.models.own.outputs import decoded, encoded, matched, other_readings
 from companion.models.own.pieces import look
 from companion.models.own.programs import Program
@@ -134,8 +134,9 @@ class _Check:
         total = sum_of_tensors(self._decode(q.rsample()))
         return total if self.loss is None else total + scalar_of(self.loss(self.x))
 
-    def _decode(self, z: Tensor) -> td.Distribution:
-        return decoded(self.decoder(z), self.x, self.likelihood, self.variance)
+    def _decode(self, z: Tensor, x: Tensor | None = None) -> td.Distribution:
+        x = self.x if x is None else x
+        return decoded(self.decoder(z), x, self.likelihood, self.variance)
 
     def _prior(self) -> td.Distribution | None:
         given: Any = self.prior
@@ -144,20 +145,13 @@ class _Check:
     def report(self, samples: int) -> VAEVerification:
         """Entropies at the parameters as given, then the verdict on the loss."""
         self._settle()
-        value, verdict = (None, None) if self.loss is None else self._judge()
+        value, said = (None, Judgement(None, None)) if self.loss is None else self._judge()
         with self.program.setting(seed=self.seed):
             q = encoded(self.encoder(self.x), self.reading)
             three = entropies(q, self._decode, matched(self._prior(), q), self.x, samples)
-        if verdict is None:
-            return VAEVerification(three, None, None, None, (), tuple(self.notes))
-        return VAEVerification(
-            three,
-            value,
-            verdict.value_right,
-            verdict.gradient_right,
-            tuple(verdict.findings),
-            tuple(dict.fromkeys((*verdict.notes, *self.notes))),
-        )
+        notes = tuple(dict.fromkeys((*said.notes, *self.notes)))
+        right = said.value_right, said.gradient_right
+        return VAEVerification(three, value, *right, tuple(said.findings), notes)
 
     def _settle(self) -> None:
         """Take float64 if the program runs in it."""
@@ -210,36 +204,35 @@ class _Check:
 
     def _weighted(self, tolerances: Tolerances) -> Judgement | None:
         """What a loss is that is none of one sample and one layer of latents."""
-        assert self.loss is not None
-        recorder = Recorder()
-        with self.program.setting(True, self.seed, [recorder]):
-            target = torch.cat(rows(self.program.gradient(scalar_of(self.loss(self.x)))))
+        draws, _, target = self._run(True, self.x)
         with self.program.setting(True, self.seed):
             q = stripped(encoded(self.encoder(self.x), self.reading))
             prior = stripped(matched(self._prior(), q))
-            around = (self._decode, self.x, recorder.draws, tolerances.fit)
-            return other_bound(self.program, target, q, prior, *around)
+            around = (self._decode, self.x, draws, tolerances.fit)
+            return other_bound(self.program, torch.cat(target), q, prior, *around)
 
-    def _sight(self, moved: bool, x: Tensor, broad: bool, floors: list[tuple[str, float]]) -> Sight:
+    def _run(self, moved: bool, x: Tensor) -> tuple[list[Draw], float, list[Tensor]]:
+        """What the loss draws, its value, and the rows of its gradient."""
         assert self.loss is not None
         recorder = Recorder()
         with self.program.setting(moved, self.seed, [recorder]):
             value = scalar_of(self.loss(x))
-            target = rows(self.program.gradient(value))
+            return recorder.draws, float(value.detach()), rows(self.program.gradient(value))
+
+    def _sight(self, moved: bool, x: Tensor, broad: bool, floors: list[tuple[str, float]]) -> Sight:
+        draws, value, target = self._run(moved, x)
         with self.program.setting(moved, self.seed):
             given = self.encoder(x)
             q = encoded(given)
-            noises = noises_of(recorder.draws, q)
+            noises = noises_of(draws, q)
             looks = {}
-            for key in self._keys(given, len(noises), bool(recorder.draws), broad):
+            for key in self._keys(given, len(noises), bool(draws), broad):
                 reading, number, sample = key
                 looks[key] = look(
                     self.program,
                     given,
                     reading,
-                    lambda z: terms_of(
-                        decoded(self.decoder(z), x, self.likelihood, self.variance), x
-                    ),
+                    lambda z: terms_of(self._decode(z, x), x),
                     self._prior(),
                     noises[number],
                     SAMPLES[sample],
@@ -247,7 +240,7 @@ class _Check:
                     floors,
                 )
                 looks[key].observed = x[0].numel()
-        return Sight(len(x), float(value.detach()), target, looks)
+        return Sight(len(x), value, target, looks)
 
     def _keys(self, given: Any, noises: int, drawn: bool, broad: bool) -> list[Key]:
         first = "log-variance"
