@@ -1,6 +1,7 @@
 """Which code of a chapter is folded on its page, and which folded cells share one handle."""
 
 import ast
+import re
 from typing import Any
 
 #: What chapters draw with: `show`, and modules of figures.
@@ -12,6 +13,8 @@ SETS = {
     *("tiers.pick", "range", "dict", "max", "min", "Plan"),
     *("torch.Generator", "torch.Generator().manual_seed"),
 }
+#: Columns of code in chapters.
+WIDTH = 78
 FIGURES = {"image/svg+xml", "image/png"}
 
 
@@ -63,7 +66,43 @@ def elided(source):
         if before.rstrip().endswith(b","):  # what is left fits behind what stands before it
             before = before.rstrip() + b" "
         text = before + '"…"'.encode() + text[last:]
-    return text.decode()
+    return packed(text.decode())
+
+
+def packed(source):
+    """Code whose claims and figures fill their lines: behind a handle few lines are better.
+
+    >>> print(packed('claims.record(\\n    "a/b",\\n    "…",\\n    gap,\\n    at_most=1,\\n);'))
+    claims.record("a/b", "…", gap, at_most=1);
+    """
+    lines = source.split("\n")
+    for statement in reversed(ast.parse(source).body):
+        first, last = statement.lineno - 1, statement.end_lineno
+        text, call = "\n".join(lines[first:last]), getattr(statement, "value", None)
+        if not isinstance(call, ast.Call) or not call.args or "#" in text:
+            continue
+        if not text.startswith(("claims.", "show(")):
+            continue
+        filled = _filled(source, call)
+        filled[-1] += lines[last - 1].encode()[statement.end_col_offset :].decode()
+        short = len(filled) < last - first and max(map(len, filled)) <= WIDTH
+        if short and ast.dump(ast.parse("\n".join(filled))) == ast.dump(ast.parse(text)):
+            lines[first:last] = filled
+    return "\n".join(lines)
+
+
+def _filled(source, call):
+    """The lines of a call, each as full as its arguments allow."""
+    parts = [*call.args, *call.keywords]
+    parts = [" ".join((ast.get_source_segment(source, one) or "").split()) for one in parts]
+    parts = [re.sub(r",? ([)\]}])", r"\1", re.sub(r"([(\[{]) ", r"\1", one)) for one in parts]
+    lines = [f"{ast.unparse(call.func)}("]
+    for number, part in enumerate(parts):
+        part += ")" if number + 1 == len(parts) else ", "
+        if len(lines[-1]) + len(part.rstrip()) > WIDTH and lines[-1].strip():
+            lines.append("    ")
+        lines[-1] += part
+    return [line.rstrip() for line in lines]
 
 
 def _words(call):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workflow.folds import elided, joined, only_sets
+from workflow.folds import elided, joined, only_sets, packed
 
 
 def cell(source, *tags, figure=False, kind="code"):
@@ -51,17 +51,33 @@ show(f(x, "kept"), alt="A long "
 claims.say("So {a/b:.2f}.")
 record("a/b", "kept")"""
     assert elided(code) == (
-        """claims.record("a/b", "…", (x
-    - y), at_most=1,
-    source="T")
-show(f(x, "kept"), alt="…",
-    caption="…")
+        """claims.record("a/b", "…", x - y, at_most=1, source="T")
+show(f(x, "kept"), alt="…", caption="…")
 claims.say("…")
 record("a/b", "kept")"""
     )
     assert elided("%matplotlib inline") == "%matplotlib inline"
     visible = cell(code.replace("show", "y = show"))
     assert joined([visible])[0]["source"] == visible["source"]
+
+
+@pytest.mark.parametrize(
+    ("code", "lines"),
+    [
+        (
+            'claims.note("a/b",\n    max(\n        f(x)\n    ),\n);',
+            ['claims.note("a/b", max(f(x)));'],
+        ),
+        ('claims.note("a/b",\n    é);', ['claims.note("a/b", é);']),
+        ('claims.note("a/b", (1,\n    ))', ['claims.note("a/b", (1,', "    ))"]),
+        ('claims.note("a/b",  # why\n    1)', ['claims.note("a/b",  # why', "    1)"]),
+        (f"show(f({'x' * 70},\n    2))", [f"show(f({'x' * 70},", "    2))"]),
+        (f"show({'x' * 70},\n    2,\n    3)", [f"show({'x' * 70},", "    2, 3)"]),
+        ("f(\n    1)", ["f(", "    1)"]),
+    ],
+)
+def test_claims_and_figures_fill_their_lines_and_stay_the_code_that_they_are(code, lines):
+    assert packed(code).split("\n") == lines
 
 
 def test_the_table_of_claims_has_no_second_handle():
