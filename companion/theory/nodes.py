@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -54,9 +55,9 @@ class Variational(Guarded, ABC):
     def parameters(self) -> dict[str, Tensor]:
         """The variational parameters by name."""
 
-    @abstractmethod
     def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        """The same kind of q with other parameters."""
+        """The same kind of q with other parameters: here those that are fields of a dataclass."""
+        return replace(self, **parameters)  # type: ignore[type-var]  # all here are dataclasses
 
     @abstractmethod
     def nodes(self) -> Nodes:

@@ -71,9 +71,6 @@ class Tabulated(Variational):
     def parameters(self) -> dict[str, Tensor]:
         return {"logits": self.logits}
 
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return replace(self, logits=parameters["logits"])
-
     @property
     def probabilities(self) -> Tensor:
         """q_n(z_p), ``(N, P)``: the responsibilities, if the states are mixture components."""
@@ -109,9 +106,6 @@ class MeanFieldBernoulli(Variational):
     @property
     def parameters(self) -> dict[str, Tensor]:
         return {"logits": self.logits}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return replace(self, logits=parameters["logits"])
 
     def nodes(self) -> Nodes:
         log_on = torch.nn.functional.logsigmoid(self.logits)
@@ -158,9 +152,6 @@ class Gaussian(Variational):
     @property
     def parameters(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "scale": self.scale}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return replace(self, mean=parameters["mean"], scale=parameters["scale"])
 
     def nodes(self) -> Nodes:
         assert self.rule is not None

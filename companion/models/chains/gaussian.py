@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from companion.models.chains.base import Chain
 from companion.models.chains.scan import Elements, scan
-from companion.models.chains.sequences import as_sequences, steps_of, truth_values
+from companion.models.chains.sequences import as_sequences, truth_values
 from companion.theory.model import normal_draws
-from companion.theory.variational import Nodes, Variational
+from companion.theory.variational import Nodes
 
 __all__ = ["GaussianChain", "Moments", "backwards"]
 
@@ -45,7 +45,7 @@ def backwards(gains: Tensor, constants: Tensor, covariances: Tensor) -> tuple[Te
 
 
 @dataclass(frozen=True)
-class GaussianChain(Variational):
+class GaussianChain(Chain):
     """q_n(z_1, …, z_T): z_t given z_{t+1} is N(m_t + G_t (z_{t+1} − m_{t+1}), L_t L_tᵀ).
 
     Any Gaussian Markov chain can be written so, from its end to its beginning. ``mean`` is m,
@@ -91,15 +91,6 @@ class GaussianChain(Variational):
     @property
     def parameters(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "gains": self.gains, "scale": self.scale}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return replace(self, **parameters)
-
-    @cached_property
-    def within(self) -> Tensor:
-        """Which steps belong to each chain, ``(N, T)``, as numbers."""
-        assert self.observed is not None
-        return steps_of(self.observed).to(self.mean.dtype)
 
     @cached_property
     def moments(self) -> Moments:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from companion.families import Categorical
+from companion.models.chains.base import SequenceModel
 from companion.models.chains.markov import MarkovChain
-from companion.models.chains.sequences import as_sequences, check_observed
+from companion.models.chains.sequences import as_sequences
 from companion.models.mixtures.base import Mixture
-from companion.theory.model import Factor, Model, Parameters, normal_draws
-from companion.theory.variational import Variational
+from companion.theory.model import Factor, Parameters, normal_draws
 
 __all__ = ["HiddenMarkov"]
 
@@ -55,7 +54,7 @@ def filled(x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class HiddenMarkov(Model):
+class HiddenMarkov(SequenceModel[MarkovChain]):
     """z_1 ~ Cat(softmax a), z_t | z_{t−1} = k ~ Cat(softmax A_k), x_t | z_t = c ~ p(x | η_c).
 
     ``emission`` is the mixture with the components p(x | η_c): a
@@ -82,6 +81,7 @@ class HiddenMarkov(Model):
 
     emission: Mixture
 
+    kind = MarkovChain
     take_any = (
         *("check", "check_data", "checked", "resolved", "posterior", "log_likelihood", "m_step"),
         *("em_step", "em_map", "random_start"),
@@ -105,18 +105,18 @@ class HiddenMarkov(Model):
         return (
             Step(
                 *("prior", Categorical(), lambda p, z: p["prior_logits"], lambda z: z),
-                marginal=_chain(MarkovChain.first_nodes),
+                marginal=lambda q: self._chain(q).first_nodes(),
             ),
             Step(
                 *("transition", Categorical()),
                 natural=lambda p, z: z[..., :size] @ p["transition_logits"],
                 value=lambda z: z[..., size:],
-                marginal=_chain(MarkovChain.pair_nodes),
+                marginal=lambda q: self._chain(q).pair_nodes(),
             ),
             Emission(
                 *("observable", family),
                 natural=lambda p, z: seen.natural(self._own(p), z),
-                marginal=_chain(MarkovChain.observed_nodes),
+                marginal=lambda q: self._chain(q).observed_nodes(),
                 located=None if located is None else lambda p, z: located(self._own(p), z),
             ),
         )
@@ -162,13 +162,6 @@ class HiddenMarkov(Model):
             raise ValueError(f"x {reason}")
         return data
 
-    def checked(
-        self, parameters: Parameters, q: Variational | None, x: Any
-    ) -> tuple[Variational, Tensor]:
-        q, data = super().checked(parameters, q, x)
-        check_observed(_markov(q).observed, data)
-        return q, data
-
     def posterior(self, parameters: Parameters, x: Tensor) -> MarkovChain:
         """The exact posterior p(z_1, …, z_T | x) of every sequence: a Markov chain."""
         observed = ~x.isnan().any(-1)
@@ -203,23 +196,5 @@ class HiddenMarkov(Model):
         }
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of EM: the log-likelihood per sequence before it, and the parameters after."""
         q = self.posterior(parameters, x)
         return q.marginals.log_partition.mean(), self.m_step(q, x)
-
-    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
-        """:meth:`em_step` for these sequences, as a function of the parameters alone."""
-        return partial(self.em_step, x=x)
-
-
-def _markov(q: Variational) -> MarkovChain:
-    """``q`` as the Markov chain that this model needs."""
-    if not isinstance(q, MarkovChain):
-        raise ValueError(
-            f"q must be a MarkovChain for hidden Markov models: got {type(q).__name__}"
-        )
-    return q
-
-
-def _chain(nodes: Callable[[MarkovChain], Any]) -> Callable[[Variational], Any]:
-    return lambda q: nodes(_markov(q))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from companion.families import FullGaussian
+from companion.models.chains.base import SequenceModel
 from companion.models.chains.gaussian import GaussianChain
 from companion.models.chains.kalman import Innovations, LinearSystem, innovations, smoothed
 from companion.models.chains.residuals import (
@@ -21,9 +20,9 @@ from companion.models.chains.residuals import (
     from_covariance,
     product,
 )
-from companion.models.chains.sequences import as_sequences, check_observed
+from companion.models.chains.sequences import as_sequences
 from companion.support.checks import one_of, positive_integer
-from companion.theory.model import Factor, Model, Parameters, normal_draws
+from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Nodes, Variational
 
 __all__ = ["LinearDynamical"]
@@ -32,7 +31,7 @@ Initial = Literal["free", "stationary"]
 
 
 @dataclass(frozen=True)
-class LinearDynamical(Model):
+class LinearDynamical(SequenceModel[GaussianChain]):
     """z_1 ~ N(m, P), z_t | z_{t−1} ~ N(A z_{t−1}, Q), x_t | z_t ~ N(C z_t + d, R).
 
     Data are N sequences, ``(N, T, D)``, NaN where a step is missing
@@ -66,6 +65,7 @@ class LinearDynamical(Model):
     latent: int
     initial: Initial = "free"
 
+    kind = GaussianChain
     take_any = (
         *("check", "check_data", "checked", "resolved", "posterior", "log_likelihood", "m_step"),
         *("em_step", "em_map", "innovations"),
@@ -143,25 +143,18 @@ class LinearDynamical(Model):
             return family.natural_parameters(part.mean(system, z), part.covariance(system))
 
         def closed_form(p: Parameters, q: Variational, x: Tensor) -> Tensor:
-            chain, system = _gaussian(q), self.system(p)
+            chain, system = self._chain(q), self.system(p)
             steps = part.steps(chain)
             second = (part.second(system, chain, x) * steps[..., None, None]).sum(1)
             return expected_log_prob(part.covariance(system), second, steps.sum(1))
 
         def marginal(q: Variational) -> Nodes:
-            return _gaussian(q).counted(part.steps(_gaussian(q)))
+            return self._chain(q).counted(part.steps(self._chain(q)))
 
         return Homoscedastic(name, family, natural, None, closed_form, marginal)
 
     def check_data(self, x: Any) -> Tensor:
         return as_sequences(x, self.observed)
-
-    def checked(
-        self, parameters: Parameters, q: Variational | None, x: Any
-    ) -> tuple[Variational, Tensor]:
-        q, data = super().checked(parameters, q, x)
-        check_observed(_gaussian(q).observed, data)
-        return q, data
 
     def posterior(self, parameters: Parameters, x: Tensor) -> GaussianChain:
         """The exact posterior p(z_1, …, z_T | x) of every sequence, by Kalman's filter and RTS."""
@@ -212,23 +205,9 @@ class LinearDynamical(Model):
             found |= from_covariance(name, second / steps.sum())
         return found
 
-    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
-        """:meth:`em_step` for these sequences, as a function of the parameters alone."""
-        return partial(self.em_step, x=x)
-
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of EM: the log-likelihood per sequence before it, and the parameters after."""
         before = self.log_likelihood(parameters, x)
         return before, self.m_step(self.posterior(parameters, x), x)
-
-
-def _gaussian(q: Variational) -> GaussianChain:
-    """``q`` as the Gaussian chain that this model needs."""
-    if not isinstance(q, GaussianChain):
-        raise ValueError(
-            f"q must be a GaussianChain for linear dynamical systems: got {type(q).__name__}"
-        )
-    return q
 
 
 def _sum(left: Tensor, right: Tensor) -> Tensor:

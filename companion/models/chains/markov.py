@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from companion.models.chains.base import Chain
 from companion.models.chains.scan import log_product, scan
-from companion.models.chains.sequences import as_sequences, steps_of, truth_values
+from companion.models.chains.sequences import as_sequences, truth_values
 from companion.theory.model import normal_draws
-from companion.theory.variational import Nodes, Variational
+from companion.theory.variational import Nodes
 
 __all__ = ["Marginals", "MarkovChain"]
 
@@ -29,7 +29,7 @@ class Marginals(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MarkovChain(Variational):
+class MarkovChain(Chain):
     """q_n(z_1, …, z_T) ∝ exp(a_n(z_1) + Σ_t b_nt(z_t, z_{t+1})): any Markov chain of K states.
 
     ``first`` is a, ``(N, K)``, ``pairs`` b, ``(N, T − 1, K, K)``. ``observed``, ``(N, T)``, says at
@@ -68,15 +68,6 @@ class MarkovChain(Variational):
     @property
     def parameters(self) -> dict[str, Tensor]:
         return {"first": self.first, "pairs": self.pairs}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return replace(self, first=parameters["first"], pairs=parameters["pairs"])
-
-    @cached_property
-    def within(self) -> Tensor:
-        """Which steps belong to each chain, ``(N, T)``, as numbers."""
-        assert self.observed is not None
-        return steps_of(self.observed).to(self.first.dtype)
 
     @cached_property
     def marginals(self) -> Marginals:

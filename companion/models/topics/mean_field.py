@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -101,9 +100,6 @@ class MeanFieldTopics(Variational):
     @property
     def parameters(self) -> dict[str, Tensor]:
         return {"log_concentration": self.log_concentration, "logits": self.logits}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return replace(self, **parameters)
 
     @cached_property
     def words(self) -> tuple[Tensor, Tensor]:
