@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from companion.fit import ConvergenceWarning
-from companion.fit.expectation import Learnable, em_map
+from companion.fit.expectation import em_map
 from companion.support.checks import positive_integer
-from companion.theory.model import Parameters
+from companion.theory.model import Model, Parameters
 
 __all__ = ["EMRun", "em_steps"]
 
@@ -36,7 +36,7 @@ class EMRun:
 
 
 def em_steps(
-    model: Learnable,
+    model: Model,
     parameters: Parameters,
     x: Any,
     *,

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from inspect import signature
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from companion.fit.records import FitResult, Recorder, iterate
-from companion.models import (
-    FactorAnalysis,
-    FamilyMixture,
-    GaussianMixture,
-    HiddenMarkov,
-    LinearDynamical,
-)
 from companion.support.blocks import in_blocks
 from companion.support.doors import door
-from companion.theory.model import Parameters
+from companion.theory.model import Model, Parameters
 from companion.theory.objective import InBlocks, Problem
 
 __all__ = ["Learnable", "em", "em_map"]
 
-Learnable = GaussianMixture | FamilyMixture | FactorAnalysis | HiddenMarkov | LinearDynamical
 Step = Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]
+
+
+@runtime_checkable
+class Learnable(Protocol):
+    """A model with a step of EM: the log-likelihood before it, and the parameters after it.
+
+    Where variances can have a floor, ``em_map`` takes it as a second argument.
+    """
+
+    def em_map(self, x: Any) -> Step: ...
 
 
 @door
 def em(
-    model: Learnable,
+    model: Model,
     parameters: Parameters,
     x: Any,
     *,
@@ -46,10 +49,11 @@ def em(
     Parameters
     ----------
     model
-        A :class:`companion.models.GaussianMixture`; a :class:`companion.models.FamilyMixture` whose
-        M-step has a closed form (or, for gamma components, a one-dimensional Newton iteration); a
-        :class:`companion.models.FactorAnalysis`; a :class:`companion.models.HiddenMarkov` with such
-        a mixture; or a :class:`companion.models.LinearDynamical`.
+        One that has ``em_map``: a :class:`companion.models.GaussianMixture`; a
+        :class:`companion.models.FamilyMixture` whose M-step has a closed form (or, for gamma
+        components, a one-dimensional Newton iteration); a :class:`companion.models.FactorAnalysis`;
+        a :class:`companion.models.HiddenMarkov` with such a mixture; a
+        :class:`companion.models.LinearDynamical`; or a model of your own.
     parameters, steps, tolerance, log_every
         As for :func:`lbfgs`; the gradient norm is looked at where the identity is verified.
     x
@@ -65,20 +69,20 @@ def em(
     Raises
     ------
     ValueError
-        For a family without such an M-step (beta, von Mises, Laplace, Student t), a floor for
-        other components than Gaussians, invalid data or parameters, or a component that dies or
-        collapses.
+        For a model or a family without such an M-step (beta, von Mises, Laplace, Student t), a
+        floor for other components than Gaussians, invalid data or parameters, or a component that
+        dies or collapses.
 
     >>> import torch
-    >>> from companion import datasets, fit
-    >>> model, x = GaussianMixture(4, components=2), datasets.iris()
+    >>> from companion import datasets, fit, models
+    >>> model, x = models.GaussianMixture(4, components=2), datasets.iris()
     >>> end = fit.em(model, model.random_start(x, torch.Generator().manual_seed(0)), x)
     >>> end.converged, abs(end.final.gap) < 1e-8
     (True, True)
     """
     make_step = em_map(model, floor)
     blocks = in_blocks(x)
-    if blocks is not None and not isinstance(model, GaussianMixture | FactorAnalysis):
+    if blocks is not None and "em_map" not in model.read_in_blocks:
         raise ValueError(f"x must be in memory for a {type(model).__name__}: got {blocks}")
     problem = (
         Problem.of(model, parameters, q=None, x=x)
@@ -110,26 +114,19 @@ def em(
     return log.result(state, "EM", tolerance)
 
 
-def em_map(model: Learnable, floor: float = 0.0) -> Callable[[Any], Step]:
+def em_map(model: Model, floor: float = 0.0) -> Callable[[Any], Step]:
     """What makes the step of EM from data, if ``model`` has one; a ``ValueError`` otherwise."""
     if floor < 0:
         raise ValueError(f"floor must be at least 0: got {floor}")
     if not isinstance(model, Learnable):
         raise ValueError(
-            "em needs a GaussianMixture, a FamilyMixture, a FactorAnalysis, a HiddenMarkov or a "
-            f"LinearDynamical: got {type(model).__name__}"
+            "model must have em_map, a step of EM, as mixtures, FactorAnalysis, HiddenMarkov and "
+            f"LinearDynamical have: got {type(model).__name__}; learn with fit.lbfgs"
         )
-    mixture = model.emission if isinstance(model, HiddenMarkov) else model
-    if isinstance(mixture, FamilyMixture) and not mixture.family.has_m_step:
-        raise ValueError(
-            f"em needs a closed-form M-step, which {type(mixture.family).__name__} lacks: learn "
-            "with fit.lbfgs and fit.newton"
-        )
-    if isinstance(model, GaussianMixture):
-        return partial(model.em_map, floor=floor)
-    if floor:
+    given = {"floor": floor} if floor else {}
+    if not given.keys() <= signature(model.em_map).parameters.keys():
         raise ValueError(
             f"floor must be 0 for a {type(model).__name__}, it is for variances of Gaussian "
             f"components: got {floor}"
         )
-    return model.em_map
+    return partial(model.em_map, **given)

@@ -69,8 +69,8 @@ def test_em_steps_warns_and_refuses():
         em_steps(model, start, x, rise=0)
     with pytest.raises(ValueError, match="steps must be a positive integer: got 0"):
         em_steps(model, start, x, steps=0)
-    with pytest.raises(ValueError, match=r"em needs a GaussianMixture, .*: got PPCA"):
-        em_steps(models.PPCA(4, 1), start, x)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"model must have em_map, .*: got PPCA; learn"):
+        em_steps(models.PPCA(4, 1), start, x)
     with pytest.raises(ValueError, match="floor must be 0 for a FactorAnalysis"):
         em_steps(models.FactorAnalysis(4, 1), start, x, floor=0.1)
     with pytest.raises(ValueError, match="x must be finite: found 4 NaN"):

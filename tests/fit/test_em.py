@@ -225,3 +225,32 @@ def test_data_whose_sum_overflows_are_finite_all_the_same():
     assert as_data([[1e308, 1e308], [1e308, 1e308]]).shape == (2, 2)
     with pytest.raises(ValueError, match="found 2 NaN or infinite values among 4"):
         as_data([[float("inf"), 1.0], [2.0, -float("inf")]])
+
+
+def test_a_model_of_your_own_is_learned_by_its_own_step():
+    """Probabilistic PCA, whose EM (Tipping & Bishop 1999, their M-step) the package leaves out."""
+
+    class LearnedPPCA(models.PPCA):
+        def em_map(self, x):
+            centered = x - x.mean(0)
+
+            def step(parameters):
+                W, size = parameters["weights"], self.observed
+                M = W.T @ W + parameters["log_variance"].exp() * torch.eye(self.latent).to(W)
+                z = centered @ W @ M.inverse()
+                square = len(x) * parameters["log_variance"].exp() * M.inverse() + z.T @ z
+                new = torch.linalg.solve(square, z.T @ centered).T
+                left = (centered**2).sum() - 2 * ((centered @ new) * z).sum()
+                noise = (left + (square * (new.T @ new)).sum()) / (len(x) * size)
+                updated = {"weights": new, "mean": x.mean(0), "log_variance": noise.log()}
+                return self.log_likelihood(parameters, x), updated
+
+            return step
+
+    model, x = LearnedPPCA(6, 2), noisy_factors()
+    end = fit.em(model, model.initial_parameters(generator("own")), x, log_every=10)
+    best = model.log_likelihood(model.maximum_likelihood(x), x)
+    assert end.converged and abs(end.final.gap) <= 1e-8
+    assert end.final.elbo == pytest.approx(float(best), abs=1e-10)
+    with pytest.raises(ValueError, match="floor must be 0 for a LearnedPPCA"):
+        fit.em(model, end.parameters, x, floor=0.1)

@@ -343,7 +343,7 @@ def test_there_is_no_posterior_for_a_vae_nor_for_too_many_binary_latents():
         ),
         (
             lambda m, p, q, x: fit.em(m, p, x),
-            "must be a GaussianMixture or a FamilyMixture or a FactorAnalysis or a .*: got PPCA",
+            "model must have em_map, .*: got PPCA; learn with fit.lbfgs",
         ),
         (
             lambda m, p, q, x: fit.lbfgs(m, p, None, x, steps=0),
