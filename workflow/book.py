@@ -20,6 +20,7 @@ from workflow.project import HOME, Project
 TARGETS = {"execute": "execute", "claims": "claims.checked", "site": "all"}
 
 
+@drive.driver
 def main(arguments=None):
     options = _options(arguments)
     project = Project(
@@ -28,30 +29,19 @@ def main(arguments=None):
         options.output.resolve() if options.output else None,
         tuple(options.settings),
     )
-    try:
-        chapters = project.select(options.chapters)
-        project.validate(chapters)
-        if options.reference and (options.tier != "book" or options.settings):
-            raise Problem(
-                "Reference values are those of tier book: use --reference without --tier or --set."
-            )
-        if not 0 <= options.runs <= len(reference.CONDITIONS):
-            raise Problem(
-                f"--runs must be 1 to {len(reference.CONDITIONS)}, the conditions that "
-                f"workflow/reference.py lists: found {options.runs}"
-            )
-        with drive.exclusive(project.build):
-            return _make(project, chapters, options)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a folder that may not be written
-        where = f" {error.filename}" if error.filename else ""
-        print(f"Could not read or write{where}: {error.strerror or error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
-        return 130
+    chapters = project.select(options.chapters)
+    project.validate(chapters)
+    if options.reference and (options.tier != "book" or options.settings):
+        raise Problem(
+            "Reference values are those of tier book: use --reference without --tier or --set."
+        )
+    if not 0 <= options.runs <= len(reference.CONDITIONS):
+        raise Problem(
+            f"--runs must be 1 to {len(reference.CONDITIONS)}, the conditions that "
+            f"workflow/reference.py lists: found {options.runs}"
+        )
+    with drive.exclusive(project.build):
+        return _make(project, chapters, options)
 
 
 def _options(arguments):

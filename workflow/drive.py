@@ -14,6 +14,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import wraps
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +32,26 @@ LEFT_BEHIND = 30
 PROFILES = Path(__file__).with_name("profiles")
 #: Executors that Snakemake brings itself.
 BUILT_IN = ("local", "dryrun", "touch")
+
+
+def driver(main):
+    """A command's `main` with one sentence and a status for what stops it: no traceback."""
+
+    @wraps(main)
+    def told(arguments=None):
+        try:
+            return main(arguments)
+        except Problem as problem:
+            print(problem, file=sys.stderr)
+            return 2
+        except OSError as error:
+            print(progress.unwritten(error), file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
+            return 130
+
+    return told
 
 
 @dataclass(frozen=True)

@@ -99,11 +99,16 @@ def job(main):
     except Problem as problem:
         report("failed", text=str(problem))
         status = 1
-    except OSError as error:  # a full disk, a folder that may not be written: no traceback
-        where = f" {error.filename}" if error.filename else ""
-        report("failed", text=f"Could not read or write{where}: {(error.strerror or error)}.")
+    except OSError as error:
+        report("failed", text=unwritten(error))
         status = 1
     sys.exit(status)
+
+
+def unwritten(error):
+    """A full disk, or a folder that may not be written, in a sentence: no traceback."""
+    where = f" {error.filename}" if error.filename else ""
+    return f"Could not read or write{where}: {error.strerror or error}."
 
 
 def _lives(process):

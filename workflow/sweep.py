@@ -23,29 +23,18 @@ from typing import Any
 
 from workflow import drive, pictures, progress
 from workflow.grid import plan
-from workflow.progress import Problem
 from workflow.project import HOME, Project, dump, installed, unsealed, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 
 
+@drive.driver
 def main(arguments=None):
     options = _options(arguments)
-    try:
-        runs = plan(options.grid)[options.slice]
-        folder = (options.output or Project().build / "sweeps" / name_of(options.grid)).resolve()
-        with drive.exclusive(folder):
-            return _make(runs, folder, options)
-    except Problem as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    except OSError as error:  # a full disk, a folder that may not be written
-        where = f" {error.filename}" if error.filename else ""
-        print(f"Could not read or write{where}: {error.strerror or error}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on where it stopped.", file=sys.stderr)
-        return 130
+    runs = plan(options.grid)[options.slice]
+    folder = (options.output or Project().build / "sweeps" / name_of(options.grid)).resolve()
+    with drive.exclusive(folder):
+        return _make(runs, folder, options)
 
 
 def _options(arguments):
