@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from companion.book.panels import BANDS, GREY, curve_panels, curves, draw, panels
-from companion.book.rows import RING, bars, dots, residuals
+from companion.book.rows import RING, bars, dots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,6 @@ __all__ = [
     "histograms",
     "image_grid",
     "predicted_and_measured",
-    "residuals",
     "three_entropies",
 ]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["RING", "bars", "dots", "draw_rows", "residuals"]
+__all__ = ["RING", "bars", "dots", "draw_rows"]
 
 #: The look of a prediction: what is measured shows inside.
 RING: dict[str, Any] = {"marker": "o", "markersize": 10, "markerfacecolor": "none", "color": "0.3"}
@@ -91,36 +91,6 @@ def dots(
         if linear_below:
             both_signs(axes, "x", linear_below)
     return figure
-
-
-def residuals(
-    values: Mapping[str, float],
-    tolerance: float,
-    *,
-    xlabel: str,
-    predicted: Mapping[str, float] | None = None,
-) -> Figure:
-    """A row for each case, a line up to its residual, a dashed line at the tolerance.
-
-    Parameters
-    ----------
-    values
-        The residual of each case.
-    tolerance
-        What passes.
-    xlabel
-        Name of the axis.
-    predicted
-        Residuals that theory expects, drawn as rings, for the cases for which it does.
-    """
-    rows: list[tuple[str, dict[str, float]]] = [
-        (name, {"passes" if value <= tolerance else "fails": value})
-        for name, value in values.items()
-    ]
-    for name, row in rows:
-        row |= {"predicted": predicted[name]} if predicted and name in predicted else {}
-    looks = {"passes": {"color": COLOURS[2]}, "fails": {"color": COLOURS[1]}, "predicted": RING}
-    return dots(rows, looks=looks, stems=True, xlabel=xlabel, upright={"tolerance": tolerance})
 
 
 def bars(

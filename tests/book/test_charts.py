@@ -173,15 +173,6 @@ def test_dots_of_both_signs_stay_where_they_are():
     np.testing.assert_allclose(axes.get_xticks(), [-10, -0.1, 0, 0.1, 10])
 
 
-def test_residuals_pass_or_fail_and_rings_stand_at_predictions():
-    found = {"right": 0.0, "wrong": 2.0, "other": 1.0}
-    (axes,) = charts.residuals(found, 1e-12, xlabel="residual", predicted={"wrong": 2.5}).axes
-    drawn = curves(axes)
-    assert drawn["passes"] == ([1e-16], [0]) and drawn["fails"] == ([2, 1], [1, 2])
-    assert drawn["predicted"] == ([2.5], [1]) and set(drawn["tolerance"][0]) == {1e-12}
-    assert len(axes.collections) == 3, "stems"
-
-
 @pytest.mark.parametrize("linear_below", [None, 1e-14])
 def test_a_thermometer_has_a_bar_for_each_label_and_name(linear_below):
     parts = {"start": {"W": 1.0, "b": -1e-3}, "end": {"W": 1e-16}}

@@ -24,6 +24,8 @@ def test_residuals_fall_on_the_side_of_their_verdict():
     (axes,) = figures.criterion_residuals({"good": 0.0, "bad": 0.3, "near": 5e-3}, 1e-8).axes
     drawn = curves(axes)
     assert drawn["passes"] == ([1e-16], [0]) and drawn["fails"] == ([0.3, 5e-3], [1, 2])
+    assert set(drawn["tolerance"][0]) == {1e-8}
+    assert len(axes.collections) == 2, "stems of what passes, and of what fails"
 
 
 def test_plane_and_nodes_can_be_drawn_from_tensors():

@@ -86,7 +86,17 @@ def log_partition_plane(
 
 def criterion_residuals(residuals: Mapping[str, float], tolerance: float) -> Figure:
     """One row for each parameterization: its held-out residual, the tolerance, near misses."""
-    figure = charts.residuals(residuals, tolerance, xlabel="relative residual on held-out nodes")
+    rows = [
+        (name, {"passes" if value <= tolerance else "fails": value})
+        for name, value in residuals.items()
+    ]
+    figure = charts.dots(
+        rows,
+        xlabel="relative residual on held-out nodes",
+        looks={"passes": {"color": COLOURS[2]}, "fails": {"color": COLOURS[1]}},
+        stems=True,
+        upright={"tolerance": tolerance},
+    )
     (axes,) = figure.axes
     axes.axvspan(1e-3, 2e-2, color=COLOURS[4], alpha=0.18, linewidth=0)
     axes.text(4.5e-3, 1.0, "near miss", transform=axes.get_xaxis_transform(), ha="center")

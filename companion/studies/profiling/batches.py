@@ -30,14 +30,12 @@ class BatchBias(Record):
     """Mean of G over random batches less G of all data, in nats per data point, by batch size.
 
     ``predicted`` is the leading order (1/B − 1/N) c, with c from the spread over data points of
-    squared residuals and squared latents; ``standard_error`` is that of ``measured``, and
-    ``smallest`` what the least favoured of all batches gained.
+    squared residuals and squared latents; ``standard_error`` is that of ``measured``.
     """
 
     sizes: Array
     measured: Array
     standard_error: Array
-    smallest: float
     predicted: Array
 
     columns = ("batch size", "measured", "standard error", "predicted")
@@ -121,7 +119,6 @@ def batch_bias(
         sizes=counts,
         measured=values.mean(1).numpy(),
         standard_error=(values.std(1) / draws**0.5).numpy(),
-        smallest=float(values.min()),
         predicted=(1 / counts - 1 / len(x)) * spread,
     )
 
