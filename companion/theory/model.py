@@ -125,7 +125,9 @@ class Model(Guarded, ABC):
         """The mean E[x | z] for all z, ``(P, H)`` → ``(P, D)``."""
         raise self._without("mean of x given z")
 
-    def closed_form_entropy_sum(self, parameters: Parameters, q: Variational | None) -> Tensor:
+    def closed_form_entropy_sum(
+        self, parameters: Parameters, q: Variational | None = None
+    ) -> Tensor:
         """The entropy sum without nodes and data, in nats; ``q=None`` is the exact posterior."""
         raise self._without("entropy sum")
 

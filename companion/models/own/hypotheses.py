@@ -30,7 +30,7 @@ class Guess:
     stand: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Sight:
     """The loss at one setting: value, gradient (rows by parameter), and the looks at its pieces."""
 

@@ -84,7 +84,7 @@ class SparseCoding(LinearDecoder):
         if gaussian is None:
             return None
         log_variance = parameters["log_variance"]
-        error = expected_square_error(parameters, x, gaussian)
+        error = expected_square_error(parameters, gaussian, x)
         normalisation = self.observed * (LOG_2PI + log_variance)
         return -0.5 * (error * (-log_variance).exp() + normalisation)
 
@@ -222,7 +222,7 @@ class SparseCoding(LinearDecoder):
             name: parameters[name] + stretch * (value - parameters[name])
             for name, value in best.items()
         }
-        variance = expected_square_error(updated, x, gaussian).mean() / self.observed
+        variance = expected_square_error(updated, gaussian, x).mean() / self.observed
         if not variance > 0:
             raise ValueError("x is fitted without any error: use fewer latents or more data")
         updated["log_variance"] = variance.log()

@@ -32,7 +32,7 @@ def summed_covariance(q: Gaussian) -> Tensor:
     return stacked.T @ stacked
 
 
-def expected_square_error(parameters: Parameters, x: Tensor, q: Gaussian) -> Tensor:
+def expected_square_error(parameters: Parameters, q: Gaussian, x: Tensor) -> Tensor:
     """E_{q_n} ‖x_n − Wz − μ‖² = ‖x_n − Wm_n − μ‖² + tr(W S_n Wᵀ), ``(N,)``."""
     W = parameters["weights"]
     error = x - parameters["mean"] - q.mean @ W.T

@@ -82,7 +82,7 @@ class WeightedELBO:
 
     def value(self, q: Gaussian) -> Tensor:
         """The objective of every q_n, ``(N,)``."""
-        error = expected_square_error(self.parameters, self.x, q)
+        error = expected_square_error(self.parameters, q, self.x)
         error = error * (-self.parameters["log_variance"]).exp()
         size = (folded_normal_mean(q.mean, marginal_std(q)) / self.scale).sum(-1)
         w = self.weights

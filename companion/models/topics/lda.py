@@ -160,6 +160,7 @@ class LDA(Model):
         self,
         parameters: Parameters,
         x: Any,
+        *,
         q: MeanFieldTopics | None = None,
         sweeps: int = 200,
         tolerance: float = 1e-9,
@@ -225,7 +226,7 @@ class LDA(Model):
         elbos: list[Tensor] = []
         own, q, x = dict(parameters), None, x if x.is_sparse else x.to_sparse()
         for _ in range(positive_integer(steps, "steps")):
-            q = self.infer(own, x, q, sweeps)
+            q = self.infer(own, x, q=q, sweeps=sweeps)
             own = self.m_step(own, q)
             elbos.append(expected_elbo(self, own, q, x))
             if len(elbos) > 1 and elbos[-1] - elbos[-2] <= tolerance * elbos[-1].abs():

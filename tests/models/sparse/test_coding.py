@@ -206,7 +206,7 @@ def test_weights_change_what_the_e_step_maximises():
         normal = torch.distributions.Normal(0.0, 1.0)
         size = moved.mean * (2 * normal.cdf(ratio) - 1)
         size = size + 2 * marginal_std(moved) * normal.log_prob(ratio).exp()
-        error = expected_square_error(parameters, x, moved) * (-log_variance).exp()
+        error = expected_square_error(parameters, moved, x) * (-log_variance).exp()
         entropy = moved.scale.log().sum(-1)
         return (0.7 * entropy - 1.5 * (size / scale).sum(-1) - 0.2 * error).mean()
 

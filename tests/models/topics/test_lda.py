@@ -127,7 +127,7 @@ def test_inference_ends_where_no_q_of_its_kind_is_better():
         float(elbo(model, own, model.infer(own, x, sweeps=few), x)) <= float(value.detach()) + 1e-12
         for few in (1, 2, 5, 20)
     )
-    again = model.infer(own, x, model.infer(own, x, sweeps=5), sweeps=3000, tolerance=1e-14)
+    again = model.infer(own, x, q=model.infer(own, x, sweeps=5), sweeps=3000, tolerance=1e-14)
     torch.testing.assert_close(again.log_concentration, q.log_concentration, rtol=1e-9, atol=1e-9)
 
 
@@ -232,7 +232,7 @@ def test_q_of_other_documents_or_of_another_kind_is_refused():
     with pytest.raises(ValueError, match="q must be of the same counts as x"):
         elbo(MODEL, own, q, X.flip(0))
     with pytest.raises(ValueError, match="q must be of the same counts as x"):
-        MODEL.infer(own, X.flip(0), q)
+        MODEL.infer(own, X.flip(0), q=q)
     with pytest.raises(ValueError, match="q must be a MeanFieldTopics"):
         elbo(MODEL, own, models.PPCA(2, 1).posterior(*_ppca()), X)
     with pytest.raises(ValueError, match="LDA has no posterior in closed form: use infer"):
