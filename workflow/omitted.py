@@ -14,6 +14,8 @@ from workflow.project import load
 LINK = re.compile(r"\[([^\]\n]*)\]\((?:[\w./-]*/)?([\w-]+)\.(?:ipynb|html)(#[\w-]*)?\)")
 REFERENCE = re.compile(r"\{(?:prf:ref|ref|numref|eq)\}`(?:[^`<]*<)?([\w-]+)>?`")
 LABEL = re.compile(r"^:label:[ \t]*(\S+)|^\(([\w-]+)\)=", re.M)
+CARD = re.compile(r"^:::\{grid-item-card\}.*?^:::\n\n?", re.M | re.S)
+CARD_LINK = re.compile(r"^:link:[ \t]*notebooks/([\w-]+)", re.M)
 ASKS = re.compile(r"\{\{\s*(?:(minutes|figure):\s*)?([\w/-]+)[^}]*\}\}")
 
 
@@ -63,14 +65,19 @@ def _without(text, gone, labels):
 
 
 def asking(text, known):
-    """A page without rows of tables, entries of lists and paragraphs that ask for what is gone.
+    """A page without cards, rows of tables, entries and paragraphs that ask for what is gone.
 
     ``known`` are the names that it may ask for: of chapters, values and figures.
 
     >>> asking("| {{minutes: a}} |\\n| {{minutes: b}} |\\n\\nIt is {{x/y:.1f}}.\\n", {"a"})
     '| {{minutes: a}} |\\n'
     """
-    blocks = []
+
+    def kept_card(card):
+        asked = CARD_LINK.findall(card[0]) + [name for _, name in ASKS.findall(card[0])]
+        return card[0] if all(name in known for name in asked) else ""
+
+    blocks, text = [], CARD.sub(kept_card, text)
     for block in text.split("\n\n"):
         parts = re.split(r"\n(?=\||- |\d+\. )", block)
         kept = [p for p in parts if all(name in known for _, name in ASKS.findall(p))]

@@ -1,6 +1,7 @@
 """A fork of fewer chapters: what its pages say of those that it deleted."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -26,6 +27,23 @@ which has {prf:ref}`its-lemma`; {prf:ref}`own-lemma` is ours.
 Both have {{one/first:.0f}} or {{two/first:.0f}}.
 
 There are {{one/first:.0f}}.
+
+::::{grid} 1 1 2 2
+
+:::{grid-item-card} Learn it
+:link: notebooks/two
+:link-type: doc
+
+It takes {{minutes: two}} minutes.
+:::
+
+:::{grid-item-card} Open it
+:link: notebooks/one
+:link-type: doc
+
+This one takes {{minutes: one}} minutes.
+:::
+::::
 """
 LEMMA = "```{prf:lemma} Own\n:label: own-lemma\n\nSee {prf:ref}`its-lemma`, [two](two.ipynb).\n```"
 
@@ -61,6 +79,7 @@ def test_a_deleted_chapter_leaves_words_behind_and_the_rest_is_rendered(made, mo
     assert "| one | 5 |" in page and "| two |" not in page
     assert "of-two" not in page and "Both" not in page and "There are 2." in page
     cells = json.loads((made.build / "stage" / "notebooks" / "one.ipynb").read_text())["cells"]
+    assert "Learn it" not in page and "This one takes 5 minutes." in page
     assert any("See *its-lemma*, two." in "".join(cell["source"]) for cell in cells)
     shown = (sphinx(project, made.build) / "index.html").read_text()  # no link is broken
     assert "There are 2." in shown
@@ -74,3 +93,16 @@ def test_where_nothing_was_deleted_a_wrong_name_stays_a_fault(made):
     same = dict(text)
     omitted.unlink(same, {})
     assert same == text
+
+
+def test_the_first_page_of_a_fork_keeps_its_fences_in_pairs():
+    from workflow import omitted
+
+    text = (HOME / "book" / "index.md").read_text("utf-8")
+    page = {"index.md": omitted.asking(text, {"probabilistic-pca"})}
+    omitted.unlink(page, {"entropy-sums-at-a-glance": "at a glance", "is-my-elbo-right": "mine"})
+    shown = page["index.md"]
+    assert "is-my-elbo-right" in text and "is-my-elbo-right" not in shown
+    assert "Learn it" in shown and "at-a-glance" not in shown, "the buttons become words"
+    opened, closed = (re.findall(rf"^:::+{end}", shown, re.M) for end in (r"(?=\{)", "$"))
+    assert sorted(opened) == sorted(closed) and opened
