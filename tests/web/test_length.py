@@ -9,13 +9,7 @@ SHOWN, OPENED = 15, 25
 #: Chapters whose open folds are longer: solutions and sections for the few, which stand there once.
 LONGER = {
     "discrete-data-vaes": 26,
-    "exponential-families": 26,
-    "is-my-elbo-right": 26,
-    "mixtures-of-any-family": 26,
     "temperature": 27,
-    "theorem-1": 27,
-    "training-on-entropies": 26,
-    "vaes-three-entropies": 26,
     "verification-experiments": 31,
 }
 OPEN = """() => {
