@@ -327,7 +327,8 @@
       const slider = element("input", { type: "range", min: 0.3, max: 2, step: 0.01, value: 1,
         "aria-label": "inverse temperature t", oninput: () => show() });
       const which = element("select", { "aria-label": "parameters", onchange: () => show() },
-        ...Object.keys(moments).map(name => element("option", {}, name)));
+        // Names come in any order: the start, where there is something to see, is shown first.
+        ...Object.keys(moments).sort().reverse().map(name => element("option", {}, name)));
       const [W, H, PAD] = [400, 240, 48], grid = [...Array(86).keys()].map(i => 0.3 + i / 50);
       const px = t => PAD + (W - PAD - 8) * t / 2;
       const curve = element("path", { fill: "none", stroke: "#56b4e9", "stroke-width": 3 });
