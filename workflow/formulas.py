@@ -17,15 +17,8 @@ GREEK = {
     **{"α": "alpha", "β": "beta", "γ": "gamma", "ε": "varepsilon", "ζ": "zeta", "η": "eta"},
     **{"θ": "theta", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "π": "pi", "σ": "sigma"},
     **{"τ": "tau", "φ": "varphi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma"},
-    **{
-        "Δ": "Delta",
-        "Θ": "Theta",
-        "Λ": "Lambda",
-        "Φ": "Phi",
-        "Ψ": "Psi",
-        "ℓ": "ell",
-        "∂": "partial",
-    },
+    **{"Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Φ": "Phi", "Ψ": "Psi"},
+    **{"ℓ": "ell", "∂": "partial"},
     **{"∇": "nabla", "·": "cdot", "×": "times", "±": "pm", "…": "dots", "→": "to"},
     **{"↦": "mapsto", "←": "leftarrow", "∝": "propto", "∈": "in", "≡": "equiv", "≤": "le"},
     **{"≥": "ge", "≈": "approx", "≠": "neq", "~": "sim", "⟨": "langle", "⟩": "rangle"},
@@ -37,7 +30,7 @@ LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 ACCENTS = {"\u0304": "bar", "\u0303": "tilde", "\u0302": "hat"}
 FUNCTIONS = ("log", "exp", "det", "max", "min", "cos", "sin", "tanh")
 NAMES = ("ELBO", "tr", "diag", "vec", "softmax", "softplus", "Cat", "Bern", "KL", "GP", "Laplace")
-PRODUCTS = ("Wz", "tA", "Vz", "LL", "AA", "sI", "sk", "rI", "rx", "xx", "zz", "eC", "es", "mean")
+PRODUCTS = ("Wz", "tA", "Vz", "LL", "AA", "sI", "sk", "rI", "rx", "xx", "zz", "eC", "es")
 #: Letters that English has as words.
 ARTICLES = ("a", "A", "I")
 LEXEME = re.compile(
@@ -85,7 +78,7 @@ def _belongs(lexemes, place):
     kind, value = lexemes[place]
     if kind != "word":
         return kind not in ("text", "other")
-    known = value in FUNCTIONS or value in NAMES or value in PRODUCTS
+    known = value in FUNCTIONS + NAMES + PRODUCTS or value == "mean"
     if len(value) > 1 or value not in ARTICLES:
         return known or len(value) == 1
     before = [one for one in lexemes[max(0, place - 2) : place] if one[0] != "space"][-1:]
@@ -129,8 +122,7 @@ def _formulas(run):
 def _is_one(run):
     values = [value for _, value in run]
     return any(
-        kind in ("greek", "index")
-        or (kind == "word" and (len(value) == 1 or value in PRODUCTS[:-1]))
+        kind in ("greek", "index") or (kind == "word" and (len(value) == 1 or value in PRODUCTS))
         for kind, value in run
     ) or any(a == "−" and b.isdigit() for a, b in pairwise(values))
 

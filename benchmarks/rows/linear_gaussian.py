@@ -23,6 +23,11 @@ def draw(points: int, observed: int, latent: int) -> Tensor:
     return torch.from_numpy(x + noise * rng.standard_normal(x.shape) + rng.random(observed))
 
 
+def begin(model: FactorAnalysis) -> dict[str, torch.Tensor]:
+    """Noise variances of one, as scikit-learn starts with; the loadings follow from them."""
+    return {name: torch.zeros(size, dtype=torch.float64) for name, size in model.shapes.items()}
+
+
 def factor_analysis(setting: Setting) -> Measured:
     from sklearn.decomposition import FactorAnalysis as Theirs
 
@@ -31,13 +36,7 @@ def factor_analysis(setting: Setting) -> Measured:
     x = draw(points, observed, latent)
     data = x.numpy()
     model = FactorAnalysis(observed, latent)
-
-    # Noise variances of one, as theirs starts with; the loadings follow from them.
-    start = {
-        "weights": torch.zeros(observed, latent, dtype=torch.float64),
-        "mean": torch.zeros(observed, dtype=torch.float64),
-        "log_variance": torch.zeros(observed, dtype=torch.float64),
-    }
+    start = begin(model)
 
     def ours() -> Any:
         return em_steps(model, start, x, steps=1000, rise=tolerance / points)
@@ -75,11 +74,7 @@ def default_factor_analysis(size: tuple[int, int], setting: Setting) -> Measured
     x = draw(points, observed, latent)
     data = x.numpy()
     model = FactorAnalysis(observed, latent)
-    start = {
-        "weights": torch.zeros(observed, latent, dtype=torch.float64),
-        "mean": torch.zeros(observed, dtype=torch.float64),
-        "log_variance": torch.zeros(observed, dtype=torch.float64),
-    }
+    start = begin(model)
 
     def ours() -> Any:
         return em_steps(model, start, x, steps=1000, rise=1e-2 / points)

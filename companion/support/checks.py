@@ -26,8 +26,16 @@ LARGEST_INTEGER = 2**53
 
 
 def known(x: Tensor) -> bool:
-    """Whether the entries can be looked at: not within ``torch.func.vmap``, ``grad`` or ``jvp``."""
-    return not torch._C._functorch.is_functorch_wrapped_tensor(x)
+    """Whether the entries can be looked at: not within ``torch.func.vmap``, ``grad`` or ``jvp``.
+
+    Nor while a step is recorded on a GPU, in which no number can be read.
+    """
+    return not (torch._C._functorch.is_functorch_wrapped_tensor(x) or recording())
+
+
+def recording() -> bool:
+    """Whether a CUDA graph is being recorded."""
+    return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def all_finite(x: Tensor) -> bool:

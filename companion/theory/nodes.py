@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from companion.support import tree
-from companion.support.checks import positive_integer
+from companion.support.checks import known, positive_integer
 from companion.support.doors import Guarded, door
 
 __all__ = ["Nodes", "Variational", "binary_states", "cubature", "gauss_hermite", "samples"]
@@ -191,11 +191,8 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
 
 
 def probabilities(weights: Tensor, what: str) -> None:
-    """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities.
-
-    While a step on a GPU is recorded no number can be read: it was checked in the steps before.
-    """
-    if recording():
+    """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities."""
+    if not known(weights):
         return
     given = weights.detach()
     smallest, off = float(given.min()), float((given.sum(-1) - 1).abs().max())
@@ -204,11 +201,6 @@ def probabilities(weights: Tensor, what: str) -> None:
             f"{what} are not negative and sum to one: the smallest is {smallest:.3g}, "
             f"and a sum is off by {off:.3g}"
         )
-
-
-def recording() -> bool:
-    """Whether a CUDA graph is being recorded."""
-    return torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
 
 
 def fitting(rule: Nodes | None, points: int, size: int) -> Nodes:

@@ -31,7 +31,7 @@ class Ensemble(Guarded, Record):
     Runs are counted as ``seeds`` is, logged steps as ``steps`` is; both from the end if negative.
 
     >>> from companion import datasets, models, training
-    >>> vae, encoder = models.GaussianVAE(10, 2), Encoder(10, 2)
+    >>> vae, encoder = models.GaussianVAE(10, 2), models.Encoder(10, 2)
     >>> plan = training.Plan(steps=20, log_every=10)
     >>> runs = training.train_vae(vae, encoder, datasets.pca(50), range(2), plan)
     >>> runs.steps, runs.column("gap").shape

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from companion import models
+from companion.support import checks
 from companion.support.doors import door
 from companion.theory import nodes
 from companion.training import Plan
@@ -22,7 +23,7 @@ KINDS = [
 @pytest.mark.parametrize(("noise", "hidden", "scale", "prior", "profile"), KINDS)
 def test_a_step_reads_no_number(noise, hidden, scale, prior, profile, samples, monkeypatch):
     """Tensors without numbers, of the device "meta", refuse what a recording refuses."""
-    monkeypatch.setattr(nodes, "recording", lambda: True)
+    monkeypatch.setattr(checks, "recording", lambda: True)
     model = models.GaussianVAE(4, 2, hidden, noise, prior)
     encoder = models.Encoder(4, 2, hidden, scale=scale)
     start = {f"p.{k}": v for k, v in model.initial_parameters().items()}
@@ -42,6 +43,6 @@ def test_a_step_reads_no_number(noise, hidden, scale, prior, profile, samples, m
 
 
 def test_outside_of_a_recording_weights_are_read():
-    assert not nodes.recording()
+    assert not checks.recording()
     with pytest.raises(ValueError, match="sum to one"):
         nodes.probabilities(torch.tensor([0.5, 0.4]), "weights must be such that they")
