@@ -13,7 +13,8 @@ from pathlib import Path
 from companion.book.tiers import TIERS
 from workflow import drive, progress, reference
 from workflow.claims import check, collect, describe, holds, reference_of, rewrite_reference
-from workflow.execute import CONDITION
+from workflow.execute import CONDITION, QUIET
+from workflow.nursery import nursery
 from workflow.progress import Problem
 from workflow.project import HOME, Project
 
@@ -173,7 +174,10 @@ def _snakemake(project, targets, options, view):
     arguments.append(f"settings={json.dumps(project.settings)}")
     if project.output:
         arguments.append(f"output={project.output}")
-    ended = drive.snakemake("Snakefile", project.build, arguments, options, view)
+    plain = options.profile != "local" or os.environ.get(CONDITION, "{}") != "{}"
+    waiting = 0 if plain else view.total - view.done
+    with nursery(waiting, [project.root, HOME], QUIET, project.build / "logs" / "nursery.log"):
+        ended = drive.snakemake("Snakefile", project.build, arguments, options, view)
     if ended.status and not ended.explained:
         view.line(ended.tail())
         view.line(f"Snakemake's full log is {ended.log}")

@@ -10,7 +10,7 @@ import re
 import time
 from pathlib import Path
 
-from workflow import progress
+from workflow import nursery, progress
 from workflow.project import digest, load, sealed, write
 
 QUIET = {
@@ -48,6 +48,10 @@ def execute(stamp, notebook, executed, run):
     source = read_notebook(notebook, NO_CONVERT)
     order = {cell["id"]: number for number, cell in enumerate(source.cells, 1)}
     _register_engine(chapter, order)
+    if nursery.SOCKET in os.environ:
+        from workflow import forked
+
+        forked.use()
     started, clock = time.time(), time.perf_counter()
     try:
         papermill.execute_notebook(

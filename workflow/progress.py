@@ -71,24 +71,28 @@ def end_with_driver(end=None):
 
     `end` asks it to end in its own way, for which it has a minute.
     """
-    driver = int(os.environ.get(DRIVER, 0))
-    if not driver:
+    if DRIVER not in os.environ:
         return
-    if LOCK in os.environ:  # shared by all that write for this driver; the next one waits for it
+    hold_lock()
+    driver = int(os.environ[DRIVER])
+
+    def watch():
+        while lives(driver):
+            time.sleep(0.5)
+        if end:
+            end()
+            time.sleep(60)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def hold_lock():
+    """Share the lock of all that write for this driver; the next driver waits for it."""
+    if LOCK in os.environ:
         with suppress(OSError):
             _held.append(open(os.environ[LOCK], "a"))
             fcntl.flock(_held[-1], fcntl.LOCK_SH)
-
-    def watch():
-        while True:
-            time.sleep(0.5)
-            if not _lives(driver):
-                if end:
-                    end()
-                    time.sleep(60)
-                os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def job(main):
@@ -111,7 +115,7 @@ def unwritten(error):
     return f"Could not read or write{where}: {error.strerror or error}."
 
 
-def _lives(process):
+def lives(process):
     """Whether a process is there and has not ended: one that nobody has waited for is a zombie."""
     try:
         os.kill(process, 0)

@@ -32,14 +32,12 @@ from pathlib import Path
 
 from tests.mutation.mutants import MUTANTS, Mutant
 from tests.mutation.run import ROOT, mutated
+from workflow.nursery import LIBRARIES
 
 TOO_LONG = 300
 #: Loaded once, in the process from which every chapter forks; of the package nothing is.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    "torch.func torch.distributions scipy.optimize scipy.stats sympy sklearn.datasets "
-    "sklearn.decomposition sklearn.mixture matplotlib.pyplot".split()
-)
+FORKS.set_forkserver_preload([*LIBRARIES])
 
 
 class _Noticed(BaseException):

@@ -1,0 +1,122 @@
+"""Kernels that fork from one process: loaded at once, ending with either side, never needed."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import KernelManager
+from jupyter_client.provisioning.factory import KernelProvisionerFactory
+
+from tests.workflow.conftest import HOME, make_toy
+from workflow import forked, nursery
+from workflow.execute import QUIET
+from workflow.progress import lives
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels fork on Linux only")
+
+LOADED = "import sys; print('torch' in sys.modules, 'companion' in sys.modules)"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    factory = KernelProvisionerFactory.instance()
+    before = factory.default_provisioner_name
+    log = tmp_path_factory.mktemp("logs") / "nursery.log"
+    with nursery.nursery(nursery.CHAPTERS, [HOME], QUIET, log):
+        forked.use()
+        yield
+    factory.default_provisioner_name = before
+    assert log.read_text() == ""
+    assert nursery.SOCKET not in os.environ
+
+
+def printed(source):
+    """What a cell prints in a new kernel, and the process that it ran in."""
+    manager = KernelManager()
+    manager.start_kernel()
+    process = manager.provisioner.pid
+    client = manager.client()
+    client.start_channels()
+    said = []
+    try:
+        client.wait_for_ready(timeout=120)
+        client.execute_interactive(source, timeout=60, output_hook=said.append)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel()
+    assert not lives(process)
+    return "".join(m["content"]["text"] for m in said if m["msg_type"] == "stream")
+
+
+def test_libraries_are_there_and_the_package_is_not(opened):
+    assert printed(LOADED) == "True False\n"
+
+
+def test_a_kernel_has_the_folder_and_the_environment_of_its_chapter(opened, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OF_THIS_CHAPTER", "yes")
+    source = "import os; print(os.getcwd(), os.environ['OF_THIS_CHAPTER'])"
+    assert printed(source) == f"{tmp_path} yes\n"
+
+
+def test_a_kernel_ends_with_its_chapter(opened):
+    kernel = forked.Kernel(["ipykernel_launcher"], dict(os.environ), str(HOME))
+    assert kernel.poll() is None
+    kernel._connection.close()
+    end = time.monotonic() + 20
+    while lives(kernel.pid):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_chapter_sees_that_its_kernel_has_ended(opened):
+    kernel = forked.Kernel(["ipykernel_launcher"], dict(os.environ), str(HOME))
+    kernel.kill()
+    assert kernel.wait() == 1
+
+
+def test_without_a_nursery_a_plain_kernel_starts(opened, monkeypatch, tmp_path):
+    monkeypatch.setenv(nursery.SOCKET, str(tmp_path / "nobody"))
+    assert printed(LOADED) == "False False\n"
+
+
+def test_few_chapters_open_none(tmp_path, monkeypatch):
+    monkeypatch.delenv(nursery.SOCKET, raising=False)
+    with nursery.nursery(nursery.CHAPTERS - 1, [HOME], QUIET, tmp_path / "log"):
+        assert nursery.SOCKET not in os.environ
+
+
+def test_it_ends_with_a_killed_driver_and_leaves_nothing(tmp_path):
+    source = (
+        "import os, time; from pathlib import Path; from workflow import nursery\n"
+        f"with nursery.nursery(9, [{str(HOME)!r}], {{}}, Path('log')):\n"
+        "    print(os.environ[nursery.SOCKET], flush=True); time.sleep(99)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(HOME)}
+    command = [sys.executable, "-c", source]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as driver:
+        path = Path(driver.stdout.readline().strip())
+        child = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
+        end = time.monotonic() + 60
+        while not path.exists():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process = int(child.read_text())
+        driver.kill()
+    while lives(process):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not path.parent.exists()
+
+
+def test_a_book_of_several_chapters_opens_one(tmp_path):
+    toy = make_toy(tmp_path / "toy", ("one", "two", "three"))
+    for name in ("one", "two", "three"):
+        toy.write(name, ["import sys\nassert 'torch' in sys.modules"])
+    status, output = toy.run("--until", "execute")
+    assert status == 0, output

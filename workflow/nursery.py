@@ -1,0 +1,110 @@
+"""Kernels that start at once: they fork from one process that has imported the slow libraries.
+
+The driver opens it where several chapters wait on this machine. A chapter asks for its kernel
+through a socket (`workflow/forked.py`); where nobody answers it starts a plain one, with the same
+result. The connection stays open as long as the kernel lives, so that each end sees at once when
+the other is gone.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+from workflow import progress
+
+SOCKET = "COMPANION_NURSERY"
+#: From so many chapters on it pays to import everything for all.
+CHAPTERS = 3
+#: What is slow to import. Of the package nothing is, so that a chapter runs what is there then.
+LIBRARIES = (
+    "ipykernel.ipkernel ipykernel.kernelapp matplotlib.pyplot scipy.optimize scipy.stats "
+    "sklearn.datasets sklearn.decomposition sklearn.mixture sympy torch.distributions torch.func"
+).split()
+
+
+@contextlib.contextmanager
+def nursery(chapters, path, settings, log):
+    """Fork the kernels of so many chapters, with these folders and settings, where that pays."""
+    if chapters < CHAPTERS or sys.platform != "linux":  # elsewhere libraries don't survive a fork
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="companion-") as folder, log.open("w") as said:
+        os.environ[SOCKET] = str(Path(folder, "kernels"))
+        command = [sys.executable, "-P", "-m", "workflow.nursery", os.environ[SOCKET]]
+        environment = os.environ | settings
+        environment[progress.DRIVER] = str(os.getpid())
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+            del os.environ[SOCKET]
+
+
+def serve(path):
+    """Fork a kernel for each that asks, as long as the driver lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the driver, and the driver us
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the kernels
+    progress.hold_lock()
+    driver = int(os.environ[progress.DRIVER])
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        for name in LIBRARIES:
+            with contextlib.suppress(ImportError):  # as in a book with fewer libraries
+                importlib.import_module(name)
+        while progress.lives(driver):
+            if select.select([listener], [], [], 0.5)[0]:
+                connection, _ = listener.accept()
+                _, outputs, _, _ = socket.recv_fds(connection, 1, 2)
+                with connection.makefile() as request:
+                    asked = request.readline()
+                if asked and os.fork() == 0:
+                    listener.close()
+                    _become_kernel(connection, outputs, **json.loads(asked))
+                for file in outputs:
+                    os.close(file)
+                connection.close()
+    shutil.rmtree(Path(path).parent)  # a killed driver could not
+
+
+def _become_kernel(connection, outputs, arguments, folder, environment):
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, file in enumerate(outputs, 1):
+        os.dup2(file, number)
+        os.close(file)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    connection.sendall(f"{os.getpid()}\n".encode())
+
+    def end_with_chapter():
+        connection.recv(1)
+        os._exit(1)
+
+    threading.Thread(target=end_with_chapter, daemon=True).start()
+    from ipykernel import kernelapp
+
+    sys.argv = ["ipykernel_launcher.py", *arguments]
+    # 1: it watches no parent itself.
+    kernelapp.launch_new_instance([*arguments, "--IPKernelApp.parent_handle=1"])
+    sys.exit()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
