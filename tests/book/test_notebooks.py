@@ -1,10 +1,12 @@
 """Every chapter in notebooks/: clean sources, one parameters cell, short cells, its own claims."""
 
 import ast
+import io
 import json
 import re
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,8 @@ def faults(notebook):
             found.append(f"cell {number} has {len(lines)} lines: at most {longest}")
         if wide := [line for line in lines if len(line) > WIDEST]:
             found.append(f"cell {number} has {len(wide[0])} columns, at most {WIDEST}: {wide[0]}")
+        if not folded and (rows := list(ragged(text))):
+            found.append(f"cell {number} breaks a line without aligning the next: {rows[0]}")
         tree = ast.parse(re.sub(r"^[%!].*$", "pass", text, flags=re.MULTILINE))
         exercise = {"solution", "test", "hidden-test"} & set(cell["metadata"].get("tags", []))
         for node in ast.walk(tree) if not exercise else ():
@@ -86,6 +90,27 @@ def faults(notebook):
     if repeated := {name for name in names if names.count(name) > 1}:
         found.append(f"claims made twice: {', '.join(sorted(repeated))}")
     return found + exercises.faults(notebook)
+
+
+def ragged(source):
+    """Lines in a bracket that are not aligned with what stands behind it, where something does."""
+    open_at, row, lines = [], 0, source.splitlines()
+    skipped = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in skipped:
+            continue
+        closes = token.type == tokenize.OP and token.string in ")]}"
+        if open_at and not closes:
+            first_row, column = open_at[-1]
+            if column is None and token.start[0] == first_row:
+                open_at[-1] = (first_row, token.start[1])
+            elif column is not None and token.start[0] > row and token.start[1] != column:
+                yield lines[token.start[0] - 1].strip()
+        row = token.start[0]
+        if closes:
+            open_at.pop()
+        elif token.type == tokenize.OP and token.string in "([{":
+            open_at.append((row, None))
 
 
 def recorded(tree, number, found):
@@ -227,6 +252,11 @@ def good():
     }
 
 
+@pytest.mark.parametrize("lines", ["f(1,\n  2)", "f(\n    1, [2,\n        3])", "f(a, [\n    1])"])
+def test_lines_are_broken_behind_a_bracket_or_aligned(lines):
+    assert list(ragged(lines)) == []
+
+
 def test_a_good_chapter_has_no_faults():
     assert faults(good()) == []
 
@@ -244,6 +274,7 @@ def test_a_good_chapter_has_no_faults():
         (2, {"source": "def f(): pass"}, "a FunctionDef"),
         (2, {"source": "\n".join(["x = 1"] * 16)}, "16 lines"),
         (2, {"source": "x = " + " + ".join("1" * 20)}, "81 columns, at most 78: x = 1"),
+        (2, {"source": "f(1,\n    2)"}, "without aligning the next: 2)"),
         (2, {"source": "1 + 1"}, "3 claims"),
         (2, {"source": 'claims.record("toy/b", "It is.", 1, source="x")'}, "made twice: toy/b"),
         (2, {"source": 'claims.record("toy/a", "It is.", 1)'}, "without its source"),
