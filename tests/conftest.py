@@ -57,9 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("slow")
     if config.option.order:
         items[:] = shuffled(items, config.option.order)
-    else:
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    unasked = {"setup", "slurm"} - set(re.findall(r"\w+", config.option.markexpr))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    unasked = {"setup", "slurm", "crossed"} - set(re.findall(r"\w+", config.option.markexpr))
     left_out = [item for item in items if any(map(item.get_closest_marker, unasked))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

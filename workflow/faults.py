@@ -10,12 +10,13 @@ INTRODUCTION = """\
 # Faults
 
 What happens to this book when a run of it is killed, its files are damaged or the disk is full? A
-small book is built once without any fault, and a small sweep is trained. Then each fault below is
-planted in a copy of one of them, and the command that a reader would give again must end with
-status 0 and the result of the unbroken run: every page of the site byte for byte, every claim,
-value and output, and the records that certify them, but for times and dates; every number of the
-sweep. Nothing half-written may be left, and a training that was done when its sweep was killed must
-not be done again.
+small book is built once without any fault, a small sweep is trained, and an environment is set up
+from packages made for it. Then each fault below is planted in a copy of one of them, and the
+command that a reader would give again must end with status 0 and the result of the unbroken run:
+every page of the site byte for byte, every claim, value and output, and the records that certify
+them, but for times and dates; every number of the sweep; every package and its files. Nothing
+half-written may be left, and a training that was done when its sweep was killed must not be done
+again.
 
 A test that cannot fail proves nothing. So every kind of fault is also planted where the workflow is
 weakened on purpose, and there it must be lost: what was begun is believed to be done, what steps
@@ -33,8 +34,8 @@ make faults SHORT=1
 
 `SHORT=1` plants one fault of each kind, as CI does. A full disk is a small file system that only
 root may mount; without root these faults are left out. Kills come at several delays after a phase
-begins, in a sweep after its first run. Set-up and downloads are broken off and damaged by tests of
-their own, in `tests/workflow` and `tests/datasets`.
+begins, in a sweep after its first run, in a set-up in each of its steps. Downloads are broken off
+and damaged by tests of their own, in `tests/datasets`.
 """
 
 

@@ -22,9 +22,16 @@ PHASES = {
     "building": "workflow.site",
     "Sphinx": "jupyter_book.cli",
     "sweep": "workflow.trainings",
+    "set-up": "-m pip install",
 }
 #: What the phase is of, if not of a book.
-THINGS = {"sweep": "sweep"}
+THINGS = {"sweep": "sweep", "set-up": "set-up"}
+#: Steps of a set-up, by words of their command lines.
+STEPS = {
+    "making .venv": "-m venv",
+    "installing packages": "requirements/book.lock",
+    "adding a group": "requirements/test.lock",
+}
 
 
 #: Seconds after which a phase is broken off, where it does not last long.
@@ -114,7 +121,8 @@ SHORT = {
     *(("execution", "job", "after 0.3 s"), ("collection", "driver", "after 0.1 s")),
     *(("building", "all", "after 0.3 s"), ("Sphinx", "driver", "after 0.3 s")),
     *(("execution", "Ctrl-C", "after 0.3 s"), ("execution", "driver", "after 0.3 s")),
-    *(("sweep", "all", "after one run"), ("runs/*.json", cut)),
+    *(("sweep", "all", "after one run"), ("set-up", "driver", "while installing packages")),
+    ("runs/*.json", cut),
 }
 
 
@@ -194,7 +202,11 @@ def kills() -> Iterator[tuple[str, str, str, Callable[[Toy], bool]]]:
     """Phase, who is killed, when, and the kill."""
     for phase, words in PHASES.items():
         for who in ("driver", "all", "job", "Ctrl-C"):
-            if phase == "sweep":
+            if phase == "set-up":
+                steps = list(STEPS) if who in ("driver", "all") else ["installing packages"]
+                for step in steps:
+                    yield phase, who, f"while {step}", killed(STEPS[step], who, 0.2)
+            elif phase == "sweep":
                 yield phase, who, "after one run", killed(words, who, 0.0, "runs/*.json")
             else:
                 for delay in DELAYS.get(phase, (0.0, 0.3, 1.0)):

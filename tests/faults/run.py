@@ -1,4 +1,4 @@
-"""Plant every fault in a small book or sweep: does the next run give the right result?
+"""Plant every fault in a small book, sweep or set-up: does the next run give the right result?
 
     python -m tests.faults.run            # all, a quarter of an hour
     python -m tests.faults.run --short    # one of each kind, as CI does
@@ -36,7 +36,7 @@ RECORD = HOME / "reference" / "faults.json"
 
 
 class Things:
-    """Each worker's own book and sweep: by sound code, and for each weakness."""
+    """Each worker's own book, sweep and set-up: by sound code, and for each weakness."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.own = folder, threading.local()

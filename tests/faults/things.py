@@ -1,4 +1,4 @@
-"""What is harmed: a small book and a sweep, and what is the same in every right run."""
+"""What is harmed: a small book, a sweep and a set-up, and what is the same in every right run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.faults.kinds import Fault, processes
 from tests.workflow.conftest import HOME, Toy, make_toy
+from tests.workflow.packages import Packages, installed, settings, site_packages
 from workflow.project import Project, load, unsealed
 
 TOC = """format: jb-book
@@ -41,7 +42,7 @@ class Thing:
 
     def __init__(self, folder: Path, home: Path = HOME) -> None:
         self.folder, self.home = folder, home
-        # Every copy lies in a folder of the same name, since Sphinx notes where it was.
+        # Every copy lies in a folder of the same name, since Sphinx and pip note where it was.
         self.place = folder / "thing"
         self.make(self.place)
         made = self.kind(self.place, home)
@@ -143,6 +144,10 @@ class Book(Thing):
         found["record of the site"] = (project.built or {}).get("key")
         return found
 
+    def finished(self, toy: Toy) -> dict[str, object]:
+        done = filter(Project(toy.root).current, Project(toy.root).chapters)
+        return {name: toy.executions()[name]["start_time"] for name in done}
+
     def wrong(self, toy: Toy) -> list[str]:
         half_written = [
             str(path.relative_to(toy.build))
@@ -181,7 +186,46 @@ class Sweep(Thing):
         return {path.name: path.stat().st_mtime_ns for path in toy.build.glob("runs/*.json")}
 
 
-THINGS: dict[str, type[Thing]] = {"book": Book, "sweep": Sweep}
+class SetUpToy(Toy):
+    """Takes its packages from a folder beside it, never from a network."""
+
+    abreast = ()
+
+    def __init__(self, root: Path, home: Path = HOME) -> None:
+        super().__init__(root, home)
+        self.build = root / "toy" / ".venv"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return settings(self.root)
+
+    def command(self, *options: str) -> list[str]:
+        script = self.root / "toy" / "workflow" / "environment.py"
+        return [sys.executable, "-I", str(script), "test", *options]
+
+
+class SetUp(Thing):
+    """An environment of the book's packages and of a group, all made here."""
+
+    kind = SetUpToy
+
+    def make(self, root: Path) -> None:
+        root.mkdir()
+        Packages(root)
+        (root / "toy" / "workflow").mkdir()
+        shutil.copy(self.home / "workflow" / "environment.py", root / "toy" / "workflow")
+
+    def outcome(self, toy: Toy) -> dict[str, object]:
+        """What is installed, and every file of it but what Python compiled."""
+        found: dict[str, object] = dict(installed(toy.root / "toy"))
+        modules = site_packages(toy.root / "toy")
+        found["companion"] = [path.name for path in modules.glob("toy-*")]
+        for path in (*modules.glob("*.py"), *modules.glob("pip/*.py")):
+            found[path.relative_to(modules).as_posix()] = path.read_bytes()
+        return found
+
+
+THINGS: dict[str, type[Thing]] = {"book": Book, "sweep": Sweep, "set-up": SetUp}
 
 
 def without(record: dict[str, object], names: set[str]) -> dict[str, object]:

@@ -34,6 +34,10 @@ class Weakness:
 BEGUN = "    began = time.perf_counter()\n"
 STAMP = "        self.repair()\n"
 WAITING = "    waiting = [run for run in runs if result(folder, run, present) is None"
+BEHIND = 'behind = [name for name, lock in wanted["locks"].items() if locks.get(name) != lock]\n'
+NOTED = """behind = [name for name in wanted["locks"] if name not in locks]
+        write_stamp(venv, wanted | {"locks": locks | dict.fromkeys(behind)})
+"""
 AFRESH = "    shutil.rmtree(made, ignore_errors=True)\n"
 STAGE = "    stage(project)\n"
 LOCK = "def _locked(file):\n"
@@ -51,6 +55,7 @@ WEAKNESSES = {
                 f"{WAITING}]",
                 f"{WAITING} and not (folder / 'runs').exists()]",
             ),
+            "workflow/environment.py": (BEHIND, NOTED),
         },
     ),
     "unstamped": Weakness(
