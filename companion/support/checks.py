@@ -19,6 +19,7 @@ __all__ = [
     "known",
     "one_of",
     "positive_integer",
+    "readable",
 ]
 
 #: Whole numbers beyond this are not all float64 numbers: identifiers and hashes, mostly.
@@ -31,6 +32,16 @@ def known(x: Tensor) -> bool:
     Nor while a step is recorded on a GPU, in which no number can be read.
     """
     return not (torch._C._functorch.is_functorch_wrapped_tensor(x) or recording())
+
+
+def readable(x: Tensor) -> bool:
+    """Whether a decision can depend on the entries: not within ``torch.func.vmap``."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(x):
+        if functorch.is_batchedtensor(x):
+            return False
+        x = functorch.get_unwrapped(x)
+    return not recording()
 
 
 def recording() -> bool:

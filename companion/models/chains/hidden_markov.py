@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from companion.families import Categorical
 from companion.models.chains.base import SequenceModel
+from companion.models.chains.counts import RAREST, expected_counts
 from companion.models.chains.markov import MarkovChain
-from companion.models.chains.sequences import as_sequences
+from companion.models.chains.sequences import as_sequences, steps_of
 from companion.models.mixtures.base import Mixture
 from companion.theory.model import Factor, Parameters, normal_draws
 
@@ -162,15 +164,19 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
             raise ValueError(f"x {reason}")
         return data
 
-    def posterior(self, parameters: Parameters, x: Tensor) -> MarkovChain:
-        """The exact posterior p(z_1, …, z_T | x) of every sequence: a Markov chain."""
-        observed = ~x.isnan().any(-1)
+    def _logs(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log p(z_1), log p(z_{t+1} | z_t) and log p(x_t | z_t), zero where x_t is missing."""
         states = torch.eye(self.components, dtype=x.dtype)
         emitted = self.factors[-1].log_prob(parameters, x, states).unflatten(1, (x.shape[1], -1))
-        emitted = emitted * observed[..., None]
-        first = torch.log_softmax(parameters["prior_logits"], -1) + emitted[:, 0]
-        pairs = torch.log_softmax(parameters["transition_logits"], -1) + emitted[:, 1:, None, :]
-        return MarkovChain(first, pairs, observed)
+        prior, moves = (parameters[name] for name in ("prior_logits", "transition_logits"))
+        observed = ~x.isnan().any(-1, keepdim=True)
+        return torch.log_softmax(prior, -1), torch.log_softmax(moves, -1), emitted * observed
+
+    def posterior(self, parameters: Parameters, x: Tensor) -> MarkovChain:
+        """The exact posterior p(z_1, …, z_T | x) of every sequence: a Markov chain."""
+        prior, moves, emitted = self._logs(parameters, x)
+        pairs = moves + emitted[:, 1:, None, :]
+        return MarkovChain(prior + emitted[:, 0], pairs, ~x.isnan().any(-1))
 
     def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
         """(1/N) Σ_n log p(x_n), in nats per sequence."""
@@ -186,15 +192,22 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
         ValueError
             For a family without a closed-form M-step, or a state that dies or collapses.
         """
-        _, steps, _ = q.marginals
-        seen = ~x.isnan().any(-1)
-        emitted = self.emission.m_step(steps[seen], x[seen])
-        moves = q.marginals.pairs.sum((0, 1)) + _NEVER
-        return emitted | {
+        return self._updated(q.marginals.steps, q.marginals.pairs.sum((0, 1)), x)
+
+    def _updated(self, steps: Tensor, moves: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """The M-step from q(z_t) and how often each state follows each."""
+        seen, moves = ~x.isnan().any(-1), moves + _NEVER
+        rows = (steps[seen], x[seen]) if not seen.all() else (steps.flatten(0, 1), x.flatten(0, 1))
+        return self.emission.m_step(*rows) | {
             "prior_logits": steps[:, 0].mean(0).clamp(min=_NEVER).log(),
             "transition_logits": (moves / moves.sum(1, keepdim=True)).log(),
         }
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        q = self.posterior(parameters, x)
-        return q.marginals.log_partition.mean(), self.m_step(q, x)
+        prior, moves, emitted = self._logs(parameters, x)
+        if moves.min() < math.log(RAREST):
+            q = self.posterior(parameters, x)
+            return q.marginals.log_partition.mean(), self.m_step(q, x)
+        within = steps_of(~x.isnan().any(-1)).to(x.dtype)
+        found = expected_counts(prior.exp(), moves.exp(), emitted, within)
+        return found.log_likelihood.mean(), self._updated(found.steps, found.moves, x)

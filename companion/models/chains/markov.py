@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from companion.models.chains.base import Chain
-from companion.models.chains.scan import log_product, scan
+from companion.models.chains.scan import messages
 from companion.models.chains.sequences import as_sequences, truth_values
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes
@@ -79,12 +79,7 @@ class MarkovChain(Chain):
         # After the end all states follow all states with probability 1/K, which changes nothing.
         inside = self.within[:, 1:, None, None] > 0
         pairs = torch.where(inside, self.pairs, -torch.tensor(float(states)).double().log())
-        (until,) = scan(log_product, (pairs,))
-        (since,) = scan(log_product, (pairs,), reverse=True)
-        later = torch.logsumexp(self.first[:, None, :, None] + until, -2)
-        forward = torch.cat([self.first[:, None], later], 1)
-        backward = torch.logsumexp(since, -1)
-        backward = torch.cat([backward, torch.zeros_like(backward[:, :1])], 1)
+        forward, backward = messages(self.first, pairs, torch.zeros_like(self.first))
         log_joint = forward[:, :-1, :, None] + pairs + backward[:, 1:, None, :]
         joint = torch.softmax(log_joint.flatten(2), -1).unflatten(2, (states, states))
         steps = torch.cat([joint[:, :1].sum(-1), joint.sum(-2)], 1)

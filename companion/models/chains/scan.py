@@ -7,7 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Elements", "log_product", "scan"]
+from companion.support.checks import readable
+
+__all__ = ["Elements", "log_product", "messages", "scan"]
+
+#: A sum of products of at most one each: what underflowed in it is below its round-off.
+_SMALL = 1e-250
 
 #: One tensor or several, time along their second axis: ``(N, T, ...)``.
 Elements = tuple[Tensor, ...]
@@ -35,16 +40,45 @@ def scan(
     odd = scan(combine, pairs)
     before = tuple(e[:, : (length - 1) // 2] for e in odd)
     even = combine(before, tuple(e[:, 2::2] for e in elements))
-    return tuple(map(_interleaved, elements, even, odd))
+    even = tuple(torch.cat([e[:, :1], later], 1) for e, later in zip(elements, even, strict=True))
+    return tuple(map(_alternating, even, odd))
 
 
-def _interleaved(first: Tensor, even: Tensor, odd: Tensor) -> Tensor:
-    """The first of all, then odd and even places by turns."""
-    even = torch.cat([first[:, :1], even], 1)
+def log_product(a: Tensor, b: Tensor) -> Tensor:
+    """log Σ_j exp(a_ij + b_jk), the product of positive matrices by their logarithms.
+
+    By a product of matrices where, rows of a and columns of b shifted to at most zero, nothing that
+    counts underflows; by sums of logarithms where it would.
+    """
+    if readable(a) and readable(b):
+        high, wide = a.detach().amax(-1, keepdim=True), b.detach().amax(-2, keepdim=True)
+        found = (a - high).exp() @ (b - wide).exp()
+        if bool((found > _SMALL).all()):
+            return found.log() + high + wide
+    return torch.logsumexp(a[..., :, :, None] + b[..., None, :, :], -2)
+
+
+def messages(first: Tensor, pairs: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """log Σ over all that comes before each state, and over all that comes after, ``(N, T, K)``.
+
+    ``first`` and ``last`` are what the ends are given, ``(N, K)``, ``pairs`` ``(N, T − 1, K, K)``.
+    Every second step is summed out, which leaves a chain of half the length; its messages give
+    those of the steps between: T products of matrices in all (odd–even reduction).
+    """
+    count = pairs.shape[1]
+    if count == 0:
+        return first[:, None], last[:, None]
+    into, out, rest = pairs[:, 0::2], pairs[:, 1::2], count % 2
+    half = count // 2
+    at_end = log_product(pairs[:, -1], last[..., None])[..., 0] if rest else last
+    before, after = messages(first, log_product(into[:, :half], out), at_end)
+    forward = log_product(before[:, : half + rest, None], into)[..., 0, :]
+    backward = log_product(out, after[:, 1:, :, None])[..., 0]
+    backward = torch.cat([backward, last[:, None]], 1) if rest else backward
+    return _alternating(before, forward), _alternating(after, backward)
+
+
+def _alternating(even: Tensor, odd: Tensor) -> Tensor:
+    """Steps 0, 2, … and 1, 3, … in their order."""
     both = torch.stack([even[:, : odd.shape[1]], odd], 2).flatten(1, 2)
     return torch.cat([both, even[:, odd.shape[1] :]], 1)
-
-
-def log_product(earlier: Elements, later: Elements) -> Elements:
-    """log Σ_j exp(a_ij + b_jk): the product of positive matrices, by their logarithms."""
-    return (torch.logsumexp(earlier[0][..., :, :, None] + later[0][..., None, :, :], -2),)

@@ -11,6 +11,7 @@ import torch
 from scipy import special, stats
 
 from companion import datasets, entropy_sum, families, fit, models, verify
+from companion.models.chains.counts import expected_counts
 from companion.models.chains.scan import log_product, scan
 from tests.cases import draw, generator, names, point
 
@@ -37,8 +38,12 @@ def test_a_scan_is_a_loop(length, reverse):
 
 def test_a_product_of_logarithms_survives_what_underflows():
     a, b = draw(1, 3, 3, g=generator("a")), draw(1, 3, 3, g=generator("b"))
-    small = log_product((a - 2000,), (b - 3000,))[0] + 5000
+    small = log_product(a - 2000, b - 3000) + 5000
     torch.testing.assert_close(small, (a.exp() @ b.exp()).log(), rtol=1e-12, atol=1e-11)
+    # Each path goes through an entry that is small beside others of its row or its column.
+    row, column = torch.tensor([0.0, -2000.0]).double(), torch.tensor([-2000.0, 0.0]).double()
+    found = log_product(row[None], column[:, None])
+    torch.testing.assert_close(found, torch.full((1, 1), -2000 + math.log(2)).double())
 
 
 # --- hidden Markov models -------------------------------------------------------------------------
@@ -91,6 +96,41 @@ def test_elbo_and_entropies_of_a_hidden_markov_model_by_all_paths(name):
     assert float(model.log_likelihood(parameters, x)) == pytest.approx(evidence, rel=1e-12)
     if name.endswith("exact"):
         assert report.elbo == pytest.approx(evidence, rel=1e-13)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (2, 5), (40, 25, 1, 17), (300,)])
+def test_counts_of_em_are_sums_of_the_posterior_s_marginals(lengths):
+    """The posterior's come from logarithms, step by step; missing steps and ends are in both."""
+    g, model = generator("counts"), models.HiddenMarkov(models.GaussianMixture(2, 3, "diagonal"))
+    seen = [torch.rand(T, generator=g) + (torch.arange(T) == 0) > 0.2 for T in lengths]
+    x = models.padded([3 * draw(T, 2, g=g) for T in lengths], seen)
+    parameters = model.initial_parameters(g)
+    prior, moves, emitted = model._logs(parameters, x)
+    q = model.posterior(parameters, x)
+    found = expected_counts(prior.exp(), moves.exp(), emitted, q.within)
+    expected = q.marginals
+    torch.testing.assert_close(found.steps, expected.steps, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found.moves, expected.pairs.sum((0, 1)), rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(found.log_likelihood, expected.log_partition, rtol=1e-12, atol=0)
+
+
+def test_em_goes_by_logarithms_where_a_state_is_never_entered():
+    """A state that seems impossible for a while, and then was true from the beginning."""
+    model, parameters, _ = two_states()
+    counts = np.repeat([5.0, 40.0], [120, 200]), np.repeat(5.0, 10)
+    x = models.padded(counts)
+    logits = torch.tensor([[0.0, -2000.0], [-2000.0, 0.0]]).double()
+    value, after = model.em_step(parameters | {"transition_logits": logits}, x)
+    q = model.posterior(parameters | {"transition_logits": logits}, x)
+    torch.testing.assert_close(value, q.marginals.log_partition.mean())
+    updated = model.m_step(q, x)
+    for name in after:
+        torch.testing.assert_close(after[name], updated[name])
+    # In one state from beginning to end: the better of two Poisson distributions.
+    start = special.log_softmax(parameters["prior_logits"].numpy())
+    rates = parameters["log_rates"].exp()[:, 0].numpy()
+    each = [stats.poisson.logpmf(c[:, None], rates).sum(0) + start for c in counts]
+    assert float(value) == pytest.approx(special.logsumexp(each, axis=1).mean(), rel=1e-12)
 
 
 def two_states():
