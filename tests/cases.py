@@ -28,6 +28,7 @@ from companion.studies.catalogue.distributions import (
     encoder,
     gaussian,
     mean_field,
+    switched,
     tabulated,
 )
 from companion.studies.catalogue.listing import Entry, entries, perturbed
@@ -94,6 +95,8 @@ def label(model: Model) -> str:
         return "process-exact" if model.inducing is None else "process-inducing"
     if isinstance(model, models.BoltzmannMachine):
         return "restricted-boltzmann" if model.restricted else "boltzmann"
+    if isinstance(model, models.MultiStream):
+        return f"streams-laplace-{len(model.hidden)}-hidden"
     kind = SHORT.get(type(model), type(model).__name__.lower())
     if isinstance(model, models.GaussianVAE):
         kind += "-known" if model.noise == "fixed" else f"-{model.noise}"
@@ -134,6 +137,9 @@ def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
         return {"noised": shown.q}
     if isinstance(model, models.LDA):
         return {"mean-field": shown.q}
+    if isinstance(model, models.MultiStream):
+        kinds = islice(continuous_q(shown.x).items(), 2)
+        return {kind: switched(build, model.streams) for kind, build in kinds}
     if isinstance(model, models.HiddenMarkov | models.LinearDynamical | models.GaussianProcess):
         return exact | {"chain" if model.columns is None else "any": shown.q}
     if model.states is not None:
@@ -153,8 +159,8 @@ def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
 
 
 def every_depth(model: Model) -> tuple[Model, ...]:
-    """The model, or if it is a decoder, one with each number of hidden layers."""
-    if not isinstance(model, Decoder):
+    """The model, or if it has decoders, one with each number of hidden layers."""
+    if not isinstance(model, Decoder | models.MultiStream):
         return (model,)
     return tuple(replace(model, hidden=hidden) for hidden in ((), (3,), (4, 3)))
 

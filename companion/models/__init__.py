@@ -16,6 +16,8 @@ from companion.models.mixtures.gaussian import GaussianMixture
 from companion.models.sigmoid_belief import DeepSigmoidBeliefNet, SigmoidBeliefNet
 from companion.models.sparse.coding import SparseCoding
 from companion.models.sparse.inference import EntropyWeights
+from companion.models.streams.multi_stream import MultiStream
+from companion.models.streams.switched import Switched
 from companion.models.topics.lda import LDA
 from companion.models.topics.mean_field import MeanFieldTopics
 from companion.models.vae.discrete import BernoulliVAE, CategoricalVAE
@@ -47,7 +49,9 @@ __all__ = [
     "MeanFieldTopics",
     "Mixture",
     "Model",
+    "MultiStream",
     "SigmoidBeliefNet",
     "SparseCoding",
+    "Switched",
     "padded",
 ]

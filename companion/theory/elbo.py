@@ -138,6 +138,7 @@ class EntropySum(Record):
 
 #: Factors that are no layers, as tables name their entropies.
 _NAMED = {"joint": "entropy of latents and observables", "tied": "price of a tied q"}
+_NAMED |= {"switches": "entropy of the switches"}
 
 
 def entropy_rows(

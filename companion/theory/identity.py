@@ -234,7 +234,7 @@ def evaluate(
     leaves = {name: value.requires_grad_() for name, value in q.join(parameters).items()}
     with torch.enable_grad():
         own, moved = q.split(leaves)
-        seen = moved.evaluated()
+        seen = model.resolved(own, moved, x).evaluated()
         value = (weighted_bound if weighted else expected_elbo)(model, own, seen, x)
     # Not torch.func.grad, whose first use in a process imports a compiler.
     gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)

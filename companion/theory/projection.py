@@ -144,16 +144,17 @@ def _blocks(model: Model, q: Variational, variables: Tensors) -> list[_Block]:
         def field(moved: Tensors) -> dict[str, Tensor]:
             part = whole(moved)
             if rate:
-                every = torch.full(nodes.z.shape[-1:], rate, dtype=torch.float64)
+                every = torch.full((size,), rate, dtype=torch.float64)
                 part = tree.add(part, rescale(moved, every), -1.0)
             return {k: t if k in names else torch.zeros_like(t) for k, t in part.items()}
 
         return field
 
-    nodes = q.nodes()
+    nodes, prior = q.nodes(), model.factors[0]
+    size = nodes.z.shape[-1] if prior.value is None else prior.value(nodes.z).shape[-1]
     blocks = [
         _Block(f"latent {h}", partial(rescale, rates=rate * one))
-        for h, one in enumerate(torch.eye(nodes.z.shape[-1]).double() if rate else ())
+        for h, one in enumerate(torch.eye(size).double() if rate else ())
     ]
     rest = without_latents(list(variables))(variables)
     moved = [name for name, tangent in rest.items() if bool((tangent != 0).any())]

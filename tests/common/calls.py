@@ -68,6 +68,11 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
         "log_concentration": draw(N, H),
         "logits": draw(N * D, H),
     },
+    models.MultiStream: {"observed": D, "latent": 1, "streams": H},
+    models.Switched: {
+        "latents": variational.Gaussian(draw(N, H), draw(N, H).exp()),
+        "logits": draw(N, 2 * H, 4),
+    },
     models.GaussianProcess: {"inputs": draw(D, 1), "inducing": draw(H, 1)},
     models.BoltzmannMachine: {"observed": D, "latent": H, "restricted": False},
     models.SigmoidBeliefNet: {"observed": D, "latent": H},
@@ -193,6 +198,8 @@ def data_of(model: Model) -> torch.Tensor:
         return draw(N, D)
     if isinstance(model, models.LDA):
         return torch.ones(N, D).double()
+    if isinstance(model, models.MultiStream):
+        return draw(N, D)
     natural = model.factors[-1].natural(own, z)
     family = model.factors[-1].family
     if isinstance(family, families.FullGaussian | families.SphericalGaussian):

@@ -146,7 +146,7 @@ def nodes_of(model, name):
 ONE_CASE_EACH = [
     name
     for name in names()
-    if not name.startswith(("poisson", "deep-sbn", "tempered"))
+    if not name.startswith(("poisson", "deep-sbn", "tempered", "streams"))
     and name.endswith(("/tabulated", "/full-samples"))
 ]
 

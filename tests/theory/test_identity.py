@@ -110,7 +110,7 @@ def _on_prior(name: str, model) -> bool:
         return True
     if name in ("prior_logits", "log_rate", "prior_log_scale", "prior_log_variance"):
         return True
-    scales = ["log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
+    scales = ["log_scale", "log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
     if getattr(model, "noise", "") == "fixed":
         scales += ["mean.weights", "mean.bias"]
     return name.startswith("q.") or (model.latent_rescaling != 0 and name not in scales)
@@ -140,6 +140,8 @@ def test_every_factor_has_an_identity_of_its_own(name):
         hidden = block.replace("_", ".").partition(".")[0]
         if hidden in ("hidden", "transition") or "joint" in right:
             right[hidden if hidden in right else "joint"] += value
+        elif block == "prior_logits" and "switches" in right:
+            right["switches"] += value
         else:
             right["prior" if _on_prior(block, model) else "observable"] += value
     for factor in left:
@@ -160,6 +162,9 @@ def _rows(q, x, rows):
         if noise.z.dim() == 3:
             noise = variational.Nodes(noise.z[rows], noise.weights)
         return Gaussian(q.mean[rows], q.scale[rows], noise), x[rows]
+    if isinstance(q, models.Switched):
+        latents, x = _rows(q.latents, x, rows)
+        return models.Switched(latents, q.logits[rows]), x
     if isinstance(q, models.MarkovChain | models.GaussianChain):
         own = {name: value[rows] for name, value in q.parameters.items()}
         return replace(q, **own, observed=q.observed[rows]), x[rows]
@@ -193,7 +198,7 @@ def test_mini_batches_average_to_the_whole(name):
 
 @some_cases(
     *("sbn/", "mixture", "poisson", "ppca", "factor", "sparse", "bernoulli-vae", "categorical-vae"),
-    "1-hidden/diagonal-hermite",
+    *("1-hidden/diagonal-hermite", "streams"),
 )
 def test_reversing_any_block_of_v_is_noticed(name):
     """The check can fail: with one block of v turned round, the residual is that block twice."""

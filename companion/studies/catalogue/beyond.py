@@ -9,23 +9,25 @@ from torch import Tensor
 
 from companion import families, models
 from companion.models import FamilyMixture
-from companion.studies.catalogue.distributions import chain, gaussian
+from companion.studies.catalogue.distributions import chain, encoder, gaussian, switched
 from companion.studies.catalogue.entry import Entry
 
 __all__ = ["beyond"]
 
 _DIFFUSION = "diffusion-models"
 _PROCESS = "gaussian-processes"
+_STREAMS = "verify-your-own-model"
 _TIME = "time-series"
 _TOPICS = "topics"
 
 
 def beyond(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
-    """Series, processes, diffusion, topics; ``latent`` and ``components`` as for ``entries``."""
+    """Series, processes, diffusion, topics, streams; sizes as for ``entries``."""
     yield from _chains(data, latent, components)
     yield from _processes(data)
     yield from _diffusion(data)
     yield from _topics(data)
+    yield from _streams(data)
 
 
 def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
@@ -63,3 +65,11 @@ def _topics(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     x = data["passages"][:12]
     model = models.LDA(x.shape[1], topics=2)
     yield Entry("latent Dirichlet allocation", _TOPICS, model, x, lambda g: model.random_q(x, g))
+
+
+def _streams(data: Mapping[str, Tensor]) -> Iterator[Entry]:
+    """Learning ends at kinks of the Laplace densities, where the gradient does not vanish."""
+    x = data["phenols"]
+    model = models.MultiStream(x.shape[1], 1, streams=2)
+    for build in (gaussian(len(x), 2), encoder(x, 2)):
+        yield Entry("multi-stream", _STREAMS, model, x, switched(build, model.streams))

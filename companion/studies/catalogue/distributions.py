@@ -11,7 +11,7 @@ from companion import models, variational
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes, Variational
 
-__all__ = ["Build", "chain", "encoder", "gaussian", "mean_field", "tabulated"]
+__all__ = ["Build", "chain", "encoder", "gaussian", "mean_field", "switched", "tabulated"]
 
 Build = Callable[[torch.Generator], Variational]
 
@@ -59,3 +59,15 @@ def encoder(
 def chain(kind: type[models.MarkovChain | models.GaussianChain], x: Tensor, size: int) -> Build:
     """A Markov chain of so many states, or dimensions, for every sequence of ``x``."""
     return lambda generator: kind.random(x, size, generator)
+
+
+def switched(latents: Build, streams: int) -> Build:
+    """Any table of switches at the nodes of a Gaussian."""
+
+    def build(generator: torch.Generator) -> Variational:
+        q = latents(generator)
+        assert isinstance(q, variational.Gaussian | variational.Amortized)
+        points, nodes = q.nodes().z.shape[:2]
+        return models.Switched(q, normal_draws(points, nodes, 2**streams, generator=generator))
+
+    return build

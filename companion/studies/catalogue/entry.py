@@ -54,7 +54,7 @@ class Entry:
         if self.q is None:
             return parameters, self.model.posterior(parameters, self.x)
         q = self.q(generator)
-        if isinstance(q, variational.Amortized):  # encoders start from biases of zero
+        if isinstance(q, variational.Amortized | models.Switched):  # biases start from zero
             q = q.with_parameters(perturbed(q.parameters, generator))
         return parameters, q
 

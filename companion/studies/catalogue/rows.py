@@ -196,6 +196,8 @@ def _q_in_words(q: Variational, exact: bool) -> str:
         return "any Gaussian chain" if hasattr(q, "gains") else "any Markov chain"
     if isinstance(q, NoisedChain):
         return "forward chain, fixed"
+    if isinstance(q, models.Switched):
+        return _q_in_words(q.latents, exact) + ", any switches"
     mean_field = isinstance(q, MeanFieldBernoulli | models.MeanFieldTopics)
     return "mean field" if mean_field else "any, tabulated"
 
@@ -204,7 +206,9 @@ def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variatio
     """The entropies with their signs: a tilde for a pseudo-entropy, E for an average over q."""
     terms, base = ["H[q]"], []
     for factor in factors:
-        symbol = {"prior": "z", "observable": "x|z", "joint": "x,z"}.get(factor.name, factor.name)
+        symbol = {"prior": "z", "observable": "x|z", "joint": "x,z", "switches": "s"}.get(
+            factor.name, factor.name
+        )
         entropy = "H" if _constant(factor) else "H̃"
         if factor.name == "tied":
             terms.append("price")

@@ -12,7 +12,7 @@ from sympy import Expr
 from torch import Tensor
 
 from companion.families import Family
-from companion.models import LDA, FamilyMixture, HiddenMarkov, LinearDynamical
+from companion.models import LDA, FamilyMixture, HiddenMarkov, LinearDynamical, MultiStream
 from companion.studies.proofs.densities import FAMILIES
 from companion.studies.proofs.factors import FACTORS
 from companion.studies.proofs.statement import THETA, Statement
@@ -131,7 +131,8 @@ def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
             return statement, {coordinate: name}
     first = next(name for name in names if name.endswith("weights"))
     if "q.log_std.bias" in names:
-        own = {n.removeprefix("q."): n for n in names if n.startswith("q.")}
+        of_q = {n.removeprefix("q."): n for n in names if n.startswith("q.")}
+        own = {n: name for n, name in of_q.items() if n != "switch_logits"}  # which stay
         return FACTORS["fixed Gaussian prior, encoder"], {"first": first, **own}
     kind = (
         "Laplace prior, Gaussian q" if family == "ZeroLaplace" else "Gaussian prior, any Gaussian q"
@@ -150,6 +151,9 @@ def _conditional(
         return FAMILIES[family], {"component_logits": "transition_logits"}
     if isinstance(model, LDA):
         return FAMILIES[family], {"component_logits": "topic_logits"}
+    if isinstance(model, MultiStream):
+        switches = {"component_logits": "prior_logits"}
+        return FAMILIES[family], switches if layer == "switches" else {"log_scales": "log_scale"}
     emission = model.emission if isinstance(model, HiddenMarkov) else model
     if isinstance(emission, FamilyMixture):
         return FAMILIES[family], {name: name for name in emission.family.coordinates}

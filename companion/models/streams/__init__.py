@@ -1,0 +1,1 @@
+"""Streams that are switched on and off and superimposed, and their q."""
