@@ -27,6 +27,7 @@ from companion.studies.catalogue.distributions import (
     Build,
     encoder,
     gaussian,
+    layered,
     mean_field,
     switched,
     tabulated,
@@ -97,6 +98,9 @@ def label(model: Model) -> str:
         return "restricted-boltzmann" if model.restricted else "boltzmann"
     if isinstance(model, models.MultiStream):
         return f"streams-laplace-{len(model.hidden)}-hidden"
+    if isinstance(model, models.HierarchicalVAE):
+        prior = "learnable" if model.layers[-1].learnable_prior else "fixed"
+        return f"hierarchical-{prior}"
     kind = SHORT.get(type(model), type(model).__name__.lower())
     if isinstance(model, models.GaussianVAE):
         kind += "-known" if model.noise == "fixed" else f"-{model.noise}"
@@ -110,6 +114,7 @@ SHORT: dict[type[Model], str] = {
     models.SigmoidBeliefNet: "sbn",
     models.DeepSigmoidBeliefNet: "deep-sbn",
     models.GaussianVAE: "vae",
+    models.StudentTVAE: "tempered-student",
     models.BernoulliVAE: "bernoulli-vae",
     models.CategoricalVAE: "categorical-vae",
     models.SparseCoding: "sparse-coding",
@@ -140,6 +145,14 @@ def every_q(model: Model, shown: Entry) -> dict[str, Build | None]:
     if isinstance(model, models.MultiStream):
         kinds = islice(continuous_q(shown.x).items(), 2)
         return {kind: switched(build, model.streams) for kind, build in kinds}
+    if isinstance(model, models.HierarchicalVAE):
+        size, seed = model.latent_size, generator("frozen samples of layers")
+        frozen = variational.samples(len(shown.x), 3, size, seed)
+        return {
+            "bottom-up": layered(shown.x, model.latents, "bottom-up", frozen),
+            "top-down": layered(shown.x, model.latents, "top-down", variational.cubature(size)),
+            "any": gaussian(len(shown.x), size, full=True, rule=frozen),
+        }
     if isinstance(model, models.HiddenMarkov | models.LinearDynamical | models.GaussianProcess):
         return exact | {"chain" if model.columns is None else "any": shown.q}
     if model.states is not None:

@@ -22,7 +22,10 @@ from companion.models.topics.lda import LDA
 from companion.models.topics.mean_field import MeanFieldTopics
 from companion.models.vae.discrete import BernoulliVAE, CategoricalVAE
 from companion.models.vae.gaussian import GaussianVAE
+from companion.models.vae.hierarchical import HierarchicalVAE
+from companion.models.vae.layered import Layered, LayeredEncoder
 from companion.models.vae.networks import Encoder
+from companion.models.vae.student_t import StudentTVAE
 from companion.theory.model import Factor, Model
 
 __all__ = [
@@ -44,6 +47,9 @@ __all__ = [
     "GaussianVAE",
     "GenerativeModel",
     "HiddenMarkov",
+    "HierarchicalVAE",
+    "Layered",
+    "LayeredEncoder",
     "LinearDynamical",
     "MarkovChain",
     "MeanFieldTopics",
@@ -52,6 +58,7 @@ __all__ = [
     "MultiStream",
     "SigmoidBeliefNet",
     "SparseCoding",
+    "StudentTVAE",
     "Switched",
     "padded",
 ]

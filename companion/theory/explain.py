@@ -178,9 +178,9 @@ def nearest_direction(
     >>> verify(vae, parameters, q, x, direction=v).relative_residual < 1e-12
     True
     """
-    rate = torch.tensor(model.latent_rescaling, dtype=torch.float64)
+    rate = torch.as_tensor(model.latent_rescaling, dtype=torch.float64)
     absorbed = model.absorption(parameters, rate)
-    if float(rate) == 0 or absorbed is None:
+    if not bool(rate.any()) or absorbed is None or len(model.factors) > 2:
         raise ValueError(
             "model must have a fixed prior N(0, I) and absorb its rescaling in the decoder: "
             f"got {model!r}"

@@ -65,6 +65,8 @@ class Factor(Guarded):
     def log_prob(self, parameters: Parameters, x: Tensor, z: Tensor) -> Tensor:
         """log p of this factor at every pair (x_n, z_p): broadcastable to ``(N, P)``."""
         if self.located is not None and isinstance(self.family, Gaussian):
+            if self.value is not None:
+                return self.family.located_log_prob(self.value(z), *self.located(parameters, z))
             return self.family.located_pairwise(x, *self.located(parameters, z))
         natural = self.natural(parameters, z)
         if self.value is not None:

@@ -162,7 +162,7 @@ def verification(
     """:func:`verify` for what is known to be valid, as within a fit; arguments as there."""
     variables = q.join(parameters)
     v = None if direction is None else dict(direction)
-    followed = q.can_be_rescaled or not model.latent_rescaling
+    followed = q.can_be_rescaled or not torch.as_tensor(model.latent_rescaling).any()
     if v is None and model.has_gap_direction and followed:
         v = full_direction(model, *q.split(variables))
     if v is not None and set(v) != set(variables):

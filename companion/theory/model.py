@@ -95,8 +95,11 @@ class Model(Guarded, ABC):
         return getattr(self, "latent", getattr(self, "components", None))
 
     @property
-    def latent_rescaling(self) -> float:
-        """The rate at which q's latent space is rescaled along v: not 0 only for a fixed prior."""
+    def latent_rescaling(self) -> float | Tensor:
+        """The rate at which q's latent space is rescaled along v: not 0 only for a fixed prior.
+
+        One number, or one for each latent, ``(H,)``.
+        """
         return 0.0
 
     @property

@@ -130,8 +130,9 @@ def _blocks(model: Model, q: Variational, variables: Tensors) -> list[_Block]:
     def whole(moved: Tensors) -> dict[str, Tensor]:
         return full_direction(model, *q.split(moved))
 
-    rate = model.latent_rescaling
-    if rate and model.absorption(own, torch.ones((), dtype=torch.float64)) is None:
+    rate = torch.as_tensor(model.latent_rescaling, dtype=torch.float64)
+    fixed = bool(rate.any())
+    if fixed and model.absorption(own, torch.ones((), dtype=torch.float64)) is None:
         return [_Block("all", whole)]  # not known how this model absorbs a rescaling of z
 
     def rescale(moved: Tensors, rates: Tensor) -> dict[str, Tensor]:
@@ -143,18 +144,19 @@ def _blocks(model: Model, q: Variational, variables: Tensors) -> list[_Block]:
     def without_latents(names: Sequence[str]) -> Field:
         def field(moved: Tensors) -> dict[str, Tensor]:
             part = whole(moved)
-            if rate:
-                every = torch.full((size,), rate, dtype=torch.float64)
+            if fixed:
+                every = rate.expand(size)
                 part = tree.add(part, rescale(moved, every), -1.0)
             return {k: t if k in names else torch.zeros_like(t) for k, t in part.items()}
 
         return field
 
     nodes, prior = q.nodes(), model.factors[0]
-    size = nodes.z.shape[-1] if prior.value is None else prior.value(nodes.z).shape[-1]
+    size = (nodes.z if prior.value is None or rate.dim() else prior.value(nodes.z)).shape[-1]
     blocks = [
         _Block(f"latent {h}", partial(rescale, rates=rate * one))
-        for h, one in enumerate(torch.eye(size).double() if rate else ())
+        for h, one in enumerate(torch.eye(size).double() if fixed else ())
+        if bool((rate * one).any())
     ]
     rest = without_latents(list(variables))(variables)
     moved = [name for name, tangent in rest.items() if bool((tangent != 0).any())]

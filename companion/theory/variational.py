@@ -235,7 +235,7 @@ class Amortized(Variational):
         mean, std = self.encoder(self.encoder_parameters, self.x)
         return Gaussian(mean, std, self.rule)
 
-    def evaluated(self) -> Gaussian:
+    def evaluated(self) -> Variational:
         return self.gaussian()
 
     def nodes(self) -> Nodes:

@@ -81,6 +81,16 @@ CONSTRUCTORS: dict[type, dict[str, Any]] = {
     models.FamilyMixture: {"of": Poisson(), "observed": D, "components": C},
     models.SparseCoding: {"observed": D, "latent": H},
     models.GaussianVAE: {"observed": D, "latent": H},
+    models.StudentTVAE: {"observed": D, "latent": H},
+    models.HierarchicalVAE: {
+        "layers": (models.GaussianVAE(D, H), models.GaussianVAE(H, 1, (2,), "head"))
+    },
+    models.LayeredEncoder: {"observed": D, "latents": (H, 1)},
+    models.Layered: {
+        "encoder": models.LayeredEncoder(D, (H, 1)),
+        "encoder_parameters": models.LayeredEncoder(D, (H, 1)).initial_parameters(g()),
+        "x": draw(N, D),
+    },
     models.BernoulliVAE: {"observed": D, "latent": H},
     models.CategoricalVAE: {"variables": 1, "categories": D, "latent": H},
     models.Encoder: {"observed": D, "latent": H},
@@ -218,6 +228,8 @@ def q_of(model: Model, x: torch.Tensor) -> Variational:
         return model.noised(x, g())
     if isinstance(model, models.LDA):
         return model.random_q(x, g())
+    if isinstance(model, models.HierarchicalVAE):
+        return variational.Gaussian(draw(N, H + 1), draw(N, H + 1).exp())
     if model.states is not None or x.dim() == 3:
         return model.posterior(parameters_of(model), x)
     return variational.Gaussian(draw(N, H), draw(N, H).exp())
@@ -243,9 +255,12 @@ def of_model(model: Model, method: str, names: list[str]) -> dict[str, Any]:
         "means": draw(C, D),
         "covariances": torch.eye(D).double().expand(C, D, D),
         "head": "mean" if isinstance(model, models.GaussianVAE) else "logits",
+        "count": 4,
     }
     if isinstance(model, models.Diffusion):
-        values |= {"z": draw(N, 3, D), "t": torch.arange(1.0, 4.0).double(), "count": 4}
+        values |= {"z": draw(N, 3, D), "t": torch.arange(1.0, 4.0).double()}
+    if isinstance(model, models.StudentTVAE):
+        values["head"] = "location"
     if isinstance(model, models.LDA):
         values |= {"lengths": 5 * torch.ones(N).double()}
     if isinstance(model, models.SparseCoding):
@@ -547,7 +562,7 @@ def arguments(owner: Any, method: str, function: Callable[..., Any]) -> dict[str
         found = of_model(owner, method, names)
     elif isinstance(owner, Variational):
         found = of_q(owner, method, names)
-    elif isinstance(owner, models.Encoder):
+    elif isinstance(owner, models.Encoder | models.LayeredEncoder):
         phi = owner.initial_parameters(g())
         found = {"parameters": phi, "x": draw(N, D), "rate": 0.5, "generator": g()}
     elif isinstance(owner, Factor):

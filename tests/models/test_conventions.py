@@ -32,7 +32,8 @@ def test_tensors_have_names_in_words(name):
     if not name.startswith("poisson-latent"):  # the registry's own
         for key in (*parameters, *q.parameters):
             assert len(key) > 1
-            assert "." not in key or key.rpartition(".")[2] in ("weights", "bias")
+            last = ("weights", "bias", *(("log_variance",) if key.startswith("z") else ()))
+            assert "." not in key or key.rpartition(".")[2] in last
 
 
 @some_cases("sbn")

@@ -111,9 +111,11 @@ def _on_prior(name: str, model) -> bool:
     if name in ("prior_logits", "log_rate", "prior_log_scale", "prior_log_variance"):
         return True
     scales = ["log_scale", "log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
+    scales += ["log_dof"]
     if getattr(model, "noise", "") == "fixed":
         scales += ["mean.weights", "mean.bias"]
-    return name.startswith("q.") or (model.latent_rescaling != 0 and name not in scales)
+    rescaled = bool(torch.as_tensor(model.latent_rescaling).any())
+    return name.startswith("q.") or (rescaled and name not in scales)
 
 
 # Not where one matrix reads z and gives the logits or means: its block of v serves both factors;
@@ -142,6 +144,8 @@ def test_every_factor_has_an_identity_of_its_own(name):
             right[hidden if hidden in right else "joint"] += value
         elif block == "prior_logits" and "switches" in right:
             right["switches"] += value
+        elif hidden in right and block.partition(".")[2].startswith("log_variance"):
+            right[hidden] += value
         else:
             right["prior" if _on_prior(block, model) else "observable"] += value
     for factor in left:

@@ -216,7 +216,7 @@ def test_the_registry_has_every_kind_of_q():
     kinds = {type(point(name).q).__name__ for name in names()}
     assert kinds == {
         *("Amortized", "Gaussian", "MeanFieldBernoulli", "Tabulated"),
-        *("GaussianChain", "MarkovChain", "MeanFieldTopics", "NoisedChain", "Switched"),
+        *("GaussianChain", "Layered", "MarkovChain", "MeanFieldTopics", "NoisedChain", "Switched"),
     }
 
 

@@ -9,11 +9,18 @@ from torch import Tensor
 
 from companion import families, models
 from companion.models import FamilyMixture
-from companion.studies.catalogue.distributions import chain, encoder, gaussian, switched
+from companion.studies.catalogue.distributions import (
+    chain,
+    encoder,
+    gaussian,
+    layered,
+    switched,
+)
 from companion.studies.catalogue.entry import Entry
 
 __all__ = ["beyond"]
 
+_DEEPER = "vaes-three-entropies"
 _DIFFUSION = "diffusion-models"
 _PROCESS = "gaussian-processes"
 _STREAMS = "verify-your-own-model"
@@ -22,12 +29,13 @@ _TOPICS = "topics"
 
 
 def beyond(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
-    """Series, processes, diffusion, topics, streams; sizes as for ``entries``."""
+    """Series, processes, diffusion, topics, streams, layers; sizes as for ``entries``."""
     yield from _chains(data, latent, components)
     yield from _processes(data)
     yield from _diffusion(data)
     yield from _topics(data)
     yield from _streams(data)
+    yield from _deeper(data, latent)
 
 
 def _chains(data: Mapping[str, Tensor], latent: int, components: int) -> Iterator[Entry]:
@@ -73,3 +81,21 @@ def _streams(data: Mapping[str, Tensor]) -> Iterator[Entry]:
     model = models.MultiStream(x.shape[1], 1, streams=2)
     for build in (gaussian(len(x), 2), encoder(x, 2)):
         yield Entry("multi-stream", _STREAMS, model, x, switched(build, model.streams))
+
+
+def _deeper(data: Mapping[str, Tensor], latent: int) -> Iterator[Entry]:
+    x = data["wine"]
+    first = models.GaussianVAE(x.shape[1], 2, (2,))
+    second = models.GaussianVAE(2, latent, (2,), "pixel", learnable_prior=True)
+    two = models.HierarchicalVAE((first, second))
+    for order in ("bottom-up", "top-down"):
+        q = layered(x, two.latents, order)
+        yield Entry("hierarchical VAE, two layers", _DEEPER, two, x, q)
+    above = models.GaussianVAE(2, 2, (2,), "head"), models.GaussianVAE(2, latent, (2,))
+    three = models.HierarchicalVAE((first, *above))
+    q = layered(x, three.latents, "bottom-up")
+    yield Entry("hierarchical VAE, three layers", _DEEPER, three, x, q)
+    for learnable in (False, True):
+        heavy = models.StudentTVAE(x.shape[1], latent, (2,), learnable_prior=learnable)
+        name = "VAE, Student t noise" + (", learnable prior" if learnable else "")
+        yield Entry(name, _DEEPER, heavy, x, encoder(x, latent))

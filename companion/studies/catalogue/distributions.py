@@ -8,10 +8,20 @@ import torch
 from torch import Tensor
 
 from companion import models, variational
+from companion.models.vae.layered import Order
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes, Variational
 
-__all__ = ["Build", "chain", "encoder", "gaussian", "mean_field", "switched", "tabulated"]
+__all__ = [
+    "Build",
+    "chain",
+    "encoder",
+    "gaussian",
+    "layered",
+    "mean_field",
+    "switched",
+    "tabulated",
+]
 
 Build = Callable[[torch.Generator], Variational]
 
@@ -54,6 +64,12 @@ def encoder(
         return encoder.posterior(encoder.initial_parameters(generator), x, nodes)
 
     return build
+
+
+def layered(x: Tensor, latents: tuple[int, ...], order: Order, rule: Nodes | None = None) -> Build:
+    """Encoders of three hidden units for each layer of latents."""
+    encoder = models.LayeredEncoder(x.shape[1], latents, (3,), order)
+    return lambda generator: encoder.posterior(encoder.initial_parameters(generator), x, rule)
 
 
 def chain(kind: type[models.MarkovChain | models.GaussianChain], x: Tensor, size: int) -> Build:

@@ -177,3 +177,5 @@ def _sparse(data: Mapping[str, Tensor]) -> Iterator[Entry]:
         name = "sparse coding" + ("" if learnable else ", unit scale")
         model = models.SparseCoding(x.shape[1], 2, learnable)
         yield Entry(name, "sparse-coding", model, x, gaussian(len(x), 2, full))
+        if learnable and not full:
+            yield Entry(name, "sparse-coding", model, x, encoder(x, 2, (3,)))

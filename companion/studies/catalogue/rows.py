@@ -190,6 +190,8 @@ def _q_in_words(q: Variational, exact: bool) -> str:
         return "exact posterior"
     if isinstance(q, Gaussian):
         return "Gaussian, diagonal" if q.diagonal else "Gaussian, full"
+    if isinstance(q, models.Layered):
+        return f"in layers, {q.encoder.order}"
     if isinstance(q, Amortized):
         return "Gaussian, encoder"
     if isinstance(q, models.MarkovChain | models.GaussianChain):
@@ -209,6 +211,8 @@ def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variatio
         symbol = {"prior": "z", "observable": "x|z", "joint": "x,z", "switches": "s"}.get(
             factor.name, factor.name
         )
+        if factor.name[0] == "z":  # a layer, given the one above it
+            symbol += f"|z{int(factor.name[1:]) + 1}"
         entropy = "H" if _constant(factor) else "H̃"
         if factor.name == "tied":
             terms.append("price")

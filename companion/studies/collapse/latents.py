@@ -54,7 +54,7 @@ def latent_slopes(model: Model, parameters: Parameters, q: Variational, x: Any) 
     slopes = []
     for rate in rates:
         absorbed = model.absorption(parameters, rate)
-        if not model.latent_rescaling or absorbed is None:
+        if not bool(rates.any()) or absorbed is None:
             raise ValueError(
                 f"model must have a Gaussian prior, fixed or learnable, to have a slope for each "
                 f"latent: got {model!r}"

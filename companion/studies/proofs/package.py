@@ -12,7 +12,15 @@ from sympy import Expr
 from torch import Tensor
 
 from companion.families import Family
-from companion.models import LDA, FamilyMixture, HiddenMarkov, LinearDynamical, MultiStream
+from companion.models import (
+    LDA,
+    FamilyMixture,
+    HiddenMarkov,
+    HierarchicalVAE,
+    LinearDynamical,
+    MultiStream,
+    StudentTVAE,
+)
 from companion.studies.proofs.densities import FAMILIES
 from companion.studies.proofs.factors import FACTORS
 from companion.studies.proofs.statement import THETA, Statement
@@ -20,6 +28,7 @@ from companion.theory.model import Model, normal_draws
 
 __all__ = ["Agreement", "agreement", "evaluate", "expected_direction", "statements_of"]
 
+PRIOR = ("prior_log_variance",)
 #: What a family holds fixed, and its symbol here.
 _HELD = {"trials": "n", "successes": "r", "shape": "k"}
 
@@ -106,11 +115,26 @@ def statements_of(model: Model, names: Iterable[str]) -> list[tuple[Statement, d
     if model.factors[0].name == "joint":
         own = [name for name in blocks if not name.startswith("q.")]
         return [(FACTORS["log-linear states"], {"weights": name}) for name in own]
+    if isinstance(model, HierarchicalVAE):
+        return _stacked(model, blocks)
     return [_prior(type(model.factors[0].family).__name__, blocks)] + [
         _conditional(model, type(factor.family).__name__, factor.name, blocks)
         for factor in model.factors[1:]
         if factor.name != "tied"  # a price, with no slope along v
     ]
+
+
+def _stacked(model: HierarchicalVAE, names: list[str]) -> list[tuple[Statement, dict[str, str]]]:
+    """The statements of each layer as a VAE of its own; only the last keeps its prior, and q."""
+    found, top = [], len(model.layers)
+    for k, layer in enumerate(model.layers):
+        back = {own: own if own in PRIOR or not k else f"z{k}.{own}" for own in layer.shapes}
+        if k == top - 1:
+            own_q = f"q.z{top}."
+            back |= {f"q.{n.removeprefix(own_q)}": n for n in names if n.startswith(own_q)}
+        for statement, blocks in statements_of(layer, back)[0 if k == top - 1 else 1 :]:
+            found.append((statement, {c: back[name] for c, name in blocks.items()}))
+    return found
 
 
 def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
@@ -132,7 +156,8 @@ def _prior(family: str, names: list[str]) -> tuple[Statement, dict[str, str]]:
     first = next(name for name in names if name.endswith("weights"))
     if "q.log_std.bias" in names:
         of_q = {n.removeprefix("q."): n for n in names if n.startswith("q.")}
-        own = {n: name for n, name in of_q.items() if n != "switch_logits"}  # which stay
+        still = ("switch_logits", "hidden")
+        own = {n: name for n, name in of_q.items() if not n.startswith(still)}
         return FACTORS["fixed Gaussian prior, encoder"], {"first": first, **own}
     kind = (
         "Laplace prior, Gaussian q" if family == "ZeroLaplace" else "Gaussian prior, any Gaussian q"
@@ -154,6 +179,8 @@ def _conditional(
     if isinstance(model, MultiStream):
         switches = {"component_logits": "prior_logits"}
         return FAMILIES[family], switches if layer == "switches" else {"log_scales": "log_scale"}
+    if isinstance(model, StudentTVAE):
+        return FAMILIES[family], {"log_scales": "log_scale", "log_dofs": "log_dof"}
     emission = model.emission if isinstance(model, HiddenMarkov) else model
     if isinstance(emission, FamilyMixture):
         return FAMILIES[family], {name: name for name in emission.family.coordinates}
