@@ -121,8 +121,8 @@ course: setup-grading ## make an assignment of CHAPTER (all: leave it out), grad
 	@"$(RUN)" -m workflow.course make $(if $(CHAPTER),"$$CHAPTER") --otter .venv-grading/bin/python \
 		$(if $(SEED),--seed "$$SEED") $(if $(HIDDEN),--hidden "$$HIDDEN")
 
-grade: setup ## score the notebooks in SUBMISSIONS for the assignment of CHAPTER
-	@"$(RUN)" -m workflow.course grade "$$CHAPTER" "$$SUBMISSIONS"
+grade: setup ## score the notebooks in SUBMISSIONS for the assignment of CHAPTER (and SEED, where it was made with one)
+	@"$(RUN)" -m workflow.course grade "$$CHAPTER" "$$SUBMISSIONS" $(if $(SEED),--seed "$$SEED")
 
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$$GRID"

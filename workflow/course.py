@@ -1,14 +1,14 @@
 """Make an assignment of a chapter, and grade what comes back.
 
 `python -m workflow.course make CHAPTER [--seed 7] [--hidden FOLDER]` writes into
-`_build/course/CHAPTER/`: `student/` (a notebook with stubs and public tests, the package's wheel,
-how to install them), `instructor/` (the same with solutions and all tests), `autograder.zip` for
-otter-grader, and `report.json`, what stub and solution score when they are really graded. It fails
-unless the stub scores nothing in every exercise and the solution everything, or if a line of a
-solution is in `student/`.
+`_build/course/CHAPTER/` (with a seed, `CHAPTER-seed-7/`): `student/` (a notebook with stubs and
+public tests, the package's wheel, how to install them), `instructor/` (the same with solutions and
+all tests), `autograder.zip` for otter-grader, and `report.json`, what stub and solution score when
+they are really graded. It fails unless the stub scores nothing in every exercise and the solution
+everything, or if a line of a solution is in `student/`.
 
-`python -m workflow.course grade CHAPTER SUBMISSIONS [--output FOLDER]` scores a folder of notebooks
-and writes `scores.csv` and a page of words for each.
+`python -m workflow.course grade CHAPTER SUBMISSIONS [--seed 7] [--output FOLDER]` scores a folder
+of notebooks and writes `scores.csv` and a page of words for each.
 """
 
 import argparse
@@ -40,7 +40,7 @@ SHORT = 20
 
 def make(project, chapter, seed=None, hidden=None, otter=None):
     """Write the assignment; return its report. ``otter`` is the grading environment's Python."""
-    notebook, folder = prepared(project, chapter, seed, hidden), place(project, chapter)
+    notebook, folder = prepared(project, chapter, seed, hidden), place(project, chapter, seed)
     assigned = assignment(notebook)
     new = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(new, ignore_errors=True)
@@ -54,9 +54,11 @@ def make(project, chapter, seed=None, hidden=None, otter=None):
     write(new / "student" / "README.md", README.format(chapter=chapter, wheel=wheel.name))
     if found := leaks(notebook, new / "student"):
         raise Problem(f"The student edition holds parts of solutions: {'; '.join(found)}")
+    said(f"{chapter}: its stub and its solution are graded (they run its cells at tier smoke).")
     report = graded(new, chapter, assigned)
     autograder(project, new, assigned, wheel, otter)
     if otter:
+        said(f"{chapter}: otter-grader grades both with the autograder.")
         report["otter"] = {
             edition: graded_by_otter(
                 otter, new / "autograder.zip", new / where / f"{chapter}.ipynb"
@@ -77,8 +79,14 @@ def make(project, chapter, seed=None, hidden=None, otter=None):
     return report
 
 
-def place(project, chapter):
-    return project.build / "course" / chapter
+def place(project, chapter, seed=None):
+    """The folder of an assignment: each seed has its own, so that cohorts stand side by side."""
+    name = chapter if seed is None else f"{chapter}-seed-{seed}"
+    return project.build / "course" / name
+
+
+def said(words):
+    print(words, flush=True)
 
 
 def prepared(project, chapter, seed, hidden):
@@ -298,17 +306,17 @@ def graded_by_otter(otter, autograder, submission, limit=900):
     return sum(test.get("score", 0) for test in results["tests"])
 
 
-def grade(project, chapter, submissions, output):
+def grade(project, chapter, submissions, output, seed=None):
     """Score every notebook below a folder; return rows of name, score, points."""
-    folder = place(project, chapter)
+    folder = place(project, chapter, seed)
     assigned = load(folder / "assignment.json")
     if assigned is None:
-        raise Problem(
-            f"There is no assignment of {chapter}: `make course CHAPTER={chapter}` first."
-        )
+        which = chapter if seed is None else f"{chapter} SEED={seed}"
+        raise Problem(f"There is no assignment of {which}: `make course CHAPTER={which}` first.")
     files = sorted(path for path in Path(submissions).rglob("*") if path.is_file())
     if not files:
         raise Problem(f"There is no file in {submissions}.")
+    said(f"{len(files)} submissions: an answer that does not end is stopped after {LIMIT} s.")
     results = run_grader(folder / "assignment.json", files)
     rows = []
     for file, result in zip(files, results, strict=True):
@@ -371,6 +379,7 @@ def main(arguments=None):
     marking = commands.add_parser("grade", help="score a folder of submissions")
     marking.add_argument("chapter")
     marking.add_argument("submissions", type=Path)
+    marking.add_argument("--seed", type=int)
     marking.add_argument("--output", type=Path)
     options = parser.parse_args(arguments)
     project = Project(options.root.resolve(), output=options.build)
@@ -381,8 +390,9 @@ def main(arguments=None):
         if len(chosen) != 1:
             raise Problem(f"{options.chapter!r} names {len(chosen)} chapters: name one.")
         (chapter,) = chosen
-        output = options.output or place(project, chapter) / "graded"
-        for name, score, points in grade(project, chapter, options.submissions, output):
+        output = options.output or place(project, chapter, options.seed) / "graded"
+        scored = grade(project, chapter, options.submissions, output, options.seed)
+        for name, score, points in scored:
             print(f"{score:3} of {points}  {name}")
         print(f"Written to {output}")
     except Problem as problem:
@@ -394,16 +404,21 @@ def main(arguments=None):
 def _make(project, options):
     if options.hidden and not options.hidden.is_dir():
         raise Problem(f"There is no folder {options.hidden}.")
+    otter, failed = options.otter and options.otter.absolute(), 0
     for chapter in project.select(options.chapters):
         notebook = load(project.notebook(chapter))
         if not options.chapters and not any(one.tests for one in exercises(notebook)):
-            print(f"{chapter}: no exercise with a test")
+            said(f"{chapter}: no exercise with a test")
             continue
-        otter = options.otter and options.otter.absolute()
-        report = make(project, chapter, options.seed, options.hidden, otter)
+        try:
+            report = make(project, chapter, options.seed, options.hidden, otter)
+        except Problem as problem:  # of this chapter: the others are made all the same
+            print(problem, file=sys.stderr)
+            failed = 2
+            continue
         marks = f"stub {report['stub']}, solution {report['solution']} of {report['points']} points"
-        print(f"{place(project, chapter)}: {marks}")
-    return 0
+        said(f"{place(project, chapter, options.seed)}: {marks}")
+    return failed
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 This file stands alone, so that an autograder can carry it. The chapter itself is executed once,
 from the lecturer's copy; of a submission only the answers are read, the code between a question
-and the next. Each answer runs in a process of its own, which ends when its time is over; then the
-tests run on the names that the question asks for and, beside these, on the lecturer's objects
-alone. So it does not matter what a submission deletes, redefines or breaks elsewhere. It is no
-prison: who wants to cheat a grader in the same process can, and the code shows it.
+and the next. Each answer runs in a process of its own, with so much memory and no more, which ends
+when its time is over, with all that it started; then the tests run on the names that the question
+asks for and, beside these, on the lecturer's objects alone. So it does not matter what a submission
+deletes, redefines or breaks elsewhere. It is no prison: who wants to cheat a grader in the same
+process can, and the code shows it.
 
 An assignment is a JSON file: `before`, the sources of the chapter's cells before the exercises;
 `limit`, seconds for one answer; and `exercises`, each with `label`, `names`, `solution` (run when
@@ -17,17 +18,20 @@ import ast
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import tempfile
 import time
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 #: Whether the test of an id was passed, and what is to be said of it.
 Verdicts = dict[str, list[Any]]
 LABEL = re.compile(r"^:label:[ \t]*(\S+)", re.MULTILINE)
+#: Bytes that an answer may take beside the chapter's, and bytes of a file that it may write.
+MEMORY, FILE = 4 << 30, 100 << 20
 
 
 def answers(submission, exercises):
@@ -78,7 +82,7 @@ def score(assignment, submissions):
 def _execute(source, namespace):
     """Run a cell as Jupyter does, without what is Jupyter's own."""
     text = re.sub(r"^(\s*)[%!].*$", r"\1pass", source, flags=re.MULTILINE)
-    exec(compile(ast.parse(text), "<cell>", "exec"), namespace)
+    exec(compile(ast.parse(text, "the cell"), "the cell", "exec"), namespace)
 
 
 def _apart(exercise, answer, namespace, limit):
@@ -93,6 +97,7 @@ def _apart(exercise, answer, namespace, limit):
         if child == 0:
             status = 1
             try:
+                os.setsid()  # what the answer starts ends with it
                 _child(exercise, answer, namespace, folder, told)
                 status = 0
             finally:
@@ -103,18 +108,38 @@ def _apart(exercise, answer, namespace, limit):
             if done:
                 break
             if time.monotonic() > end:
-                os.kill(child, signal.SIGKILL)
+                _end(child)
                 os.waitpid(child, 0)
                 return {id: [False, f"The answer takes more than {limit} s."] for id in failed}
             time.sleep(0.01)
+        _end(child)
         try:
             return failed | json.loads(told.read_text("utf-8"))
         except (OSError, ValueError):
             return {id: [False, "The answer ends Python before the tests."] for id in failed}
 
 
+def _end(group):
+    """Kill what still runs of a group of processes."""
+    with suppress(ProcessLookupError, PermissionError):  # none is left; macOS says the second
+        os.killpg(group, signal.SIGKILL)
+
+
+def _bound():
+    """Hold this process, and what it starts, to the sizes above."""
+    bounds = {resource.RLIMIT_FSIZE: FILE}
+    if (taken := Path("/proc/self/statm")).is_file():  # macOS does not count it
+        pages = int(taken.read_text("ascii").split()[0])
+        bounds[resource.RLIMIT_AS] = pages * resource.getpagesize() + MEMORY
+    for what, most in bounds.items():
+        allowed = resource.getrlimit(what)[1]
+        most = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(what, (most, most))
+
+
 def _child(exercise, answer, namespace, folder, told):
     os.chdir(folder)
+    _bound()
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)

@@ -82,7 +82,8 @@ def main(arguments):
     name = path.stem
     print(f"{path.relative_to(HOME)} is written and stands in _toc.yml.")
     print(f"Execute, check and render it alone: make book CHAPTERS={name}")
-    print(f"What is refused in it: .venv/bin/python -m pytest tests/book -k {name}")
+    print("What is refused in it, once `make setup-test` has run:")
+    print(f"  .venv/bin/python -m pytest tests/book -k {name}")
     return 0
 
 

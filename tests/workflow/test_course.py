@@ -5,6 +5,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +143,9 @@ SUBMISSIONS = {
         {"twice_code": "claims.record = lambda *a, **k: 0\ndef twice(x):\n    return 0"}, 0,
     ),
     "redefined objects": (RIGHT | {"twice_code": "size = 0\nseed = -8\ntwice = lambda x: 2"}, 2),
+    "fills the disk": (
+        RIGHT | {"twice_code": "open('a', 'wb').truncate(1 << 40)\n" + RIGHT["twice_code"]}, 1,
+    ),
     "prints": (RIGHT | {"twice_code": "print('x' * 10**6)\n" + RIGHT["twice_code"]}, 3),
     "magic": (RIGHT | {"twice_code": "%time\n!true\n" + RIGHT["twice_code"]}, 3),
     "two cells": (
@@ -148,6 +153,9 @@ SUBMISSIONS = {
         3,
     ),
 }  # fmt: skip
+if Path("/proc/self/statm").is_file():  # macOS does not bound it
+    TAKEN = "import mmap\na = mmap.mmap(-1, 8 << 30)\n" + RIGHT["twice_code"]
+    SUBMISSIONS["takes much memory"] = RIGHT | {"twice_code": TAKEN}, 1
 
 
 def test_every_kind_of_submission_is_scored(toy, tmp_path, monkeypatch):
@@ -170,6 +178,27 @@ def test_every_kind_of_submission_is_scored(toy, tmp_path, monkeypatch):
     assert "The answer takes more than 2 s." in words and "a hidden test" in words
     patched = (tmp_path / "out" / "patched package.ipynb.md").read_text()
     assert "changes companion.book.claims.record" in patched
+
+
+def test_what_an_answer_starts_ends_with_it(toy, tmp_path):
+    """Whether the answer ends by itself or is ended."""
+    assigned = load(toy.build / "course" / "one" / "assignment.json") | {"limit": 2}
+    started = tmp_path / "started"
+    start = "import subprocess\nrun = subprocess.Popen(['sleep', '1000'])\n"
+    start += f"print(run.pid, file=open({str(started)!r}, 'a'), flush=True)\n"
+    (tmp_path / "assignment.json").write_text(course.dump(assigned))
+    for name, rest in {"ends": RIGHT["twice_code"], "stays": "run.wait()"}.items():
+        text = student(toy, **RIGHT | {"twice_code": start + rest})
+        (tmp_path / f"{name}.ipynb").write_text(text)
+    files = [tmp_path / "ends.ipynb", tmp_path / "stays.ipynb"]
+    ends, stays = course.run_grader(tmp_path / "assignment.json", files)
+    assert ends["toy/two"][0] and "more than 2 s" in stays["toy/two"][1]
+    numbers = started.read_text().split()
+    assert len(numbers) == 2
+    for number in numbers:
+        command = ["ps", "-o", "stat=", "-p", number]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        assert said.strip()[:1] in ("", "Z")
 
 
 def test_answers_are_the_code_between_a_question_and_the_next(toy):
@@ -195,7 +224,7 @@ def test_a_cohort_has_its_own_seed_and_private_tests(toy, tmp_path):
         course.prepared(project, "one", 7, private)
 
 
-def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path):
+def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path, capsys):
     root = tmp_path / "toy"
     course.shutil.copytree(toy.root, root)
     path = root / "notebooks" / "one.ipynb"
@@ -206,6 +235,14 @@ def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path):
     path.write_text(text.replace("return x + x", "return x + 2 * x"))
     with pytest.raises(Problem, match="The solution misses points: toy/two"):
         course.make(Project(root), "one")
+    # All chapters: one that fails is told, and those behind it are made.
+    shutil.copy(toy.root / "notebooks" / "one.ipynb", root / "notebooks" / "two.ipynb")
+    toc = root / "_toc.yml"
+    toc.write_text(toc.read_text() + "  - file: notebooks/two\n")
+    assert course.main(["--root", str(root), "make"]) == 2
+    said = capsys.readouterr()
+    assert "The solution misses points: toy/two" in said.err
+    assert "course/two: stub 0, solution 3 of 3 points" in said.out
 
 
 @pytest.mark.parametrize(
@@ -213,6 +250,7 @@ def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path):
     [
         (["grade", "", "."], "'' names 2 chapters: name one"),
         (["grade", "two", "."], "There is no assignment of two: `make course CHAPTER=two` first"),
+        (["grade", "one", ".", "--seed", "3"], "`make course CHAPTER=one SEED=3` first"),
         (["grade", "one", "nowhere"], "There is no file in nowhere"),
         (["make", "two"], "Chapter two has no exercise with a test"),
         (["make", "one", "--hidden", "nowhere"], "There is no folder nowhere"),
@@ -253,7 +291,7 @@ def test_a_lecturers_path_from_own_data_to_marks(tmp_path, capsys):
     assert course.main([*given, "make", "probabilistic-pca", "--seed", "7"]) == 0, (
         capsys.readouterr()
     )
-    folder = tmp_path / "build" / "course" / "probabilistic-pca"
+    folder = tmp_path / "build" / "course" / "probabilistic-pca-seed-7"
     points = load(folder / "report.json")["points"]
 
     right = load(folder / "instructor" / "probabilistic-pca.ipynb")
@@ -268,7 +306,8 @@ def test_a_lecturers_path_from_own_data_to_marks(tmp_path, capsys):
         (first,) = [c for c in handed["cells"] if "def predicted_gap" in source(c)]
         first["source"] = code or source(first)
         write(tmp_path / "handed" / f"{name}.ipynb", dump(handed))
-    assert course.main([*given, "grade", "probabilistic-pca", str(tmp_path / "handed")]) == 0
+    command = ["grade", "probabilistic-pca", str(tmp_path / "handed"), "--seed", "7"]
+    assert course.main([*given, *command]) == 0
     with (folder / "graded" / "scores.csv").open() as table:
         scores = {row["submission"]: row for row in csv.DictReader(table)}
     label = "ppca-exercise-gap"
