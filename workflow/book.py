@@ -78,7 +78,8 @@ def _make(project, chapters, options):
     current = {name for name in chapters if project.current(name)}
     view = progress.View(chapters, unchanged=len(current))
     if len(current) < len(chapters):
-        view.line(f"{len(chapters)} chapters at tier {project.tier}: {len(current)} unchanged")
+        what = "1 chapter" if len(chapters) == 1 else f"{len(chapters)} chapters"
+        view.line(f"{what} at tier {project.tier}: {len(current)} unchanged")
     if options.reference and (status := _measure(project, chapters, options, view)):
         return status
     if options.chapters:
