@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from companion.models.chains.base import Chain
-from companion.models.chains.scan import Elements, scan
+from companion.models.chains.scan import recursion
 from companion.models.chains.sequences import as_sequences, truth_values
 from companion.theory.model import normal_draws
 from companion.theory.variational import Nodes
 
-__all__ = ["GaussianChain", "Moments", "backwards"]
+__all__ = ["GaussianChain", "Moments"]
 
 
 class Moments(NamedTuple):
@@ -24,24 +24,6 @@ class Moments(NamedTuple):
 
     steps: Tensor
     pairs: Tensor
-
-
-def backwards(gains: Tensor, constants: Tensor, covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """Means ``(N, T, H)`` and covariances ``(N, T, H, H)`` of z_t = G_t z_{t+1} + c_t + noise_t.
-
-    ``gains`` are G, ``(N, T − 1, H, H)``, ``constants`` c, ``(N, T, H)``, ``covariances`` those of
-    the noise, ``(N, T, H, H)``; by one scan backwards in time.
-    """
-    last = torch.zeros_like(covariances[:, :1])
-
-    def combine(earlier: Elements, later: Elements) -> Elements:
-        (G, c, V), (G_, c_, V_) = earlier, later
-        return G @ G_, (G @ c_[..., None])[..., 0] + c, G @ V_ @ G.mT + V
-
-    _, means, found = scan(
-        combine, (torch.cat([gains, last], 1), constants, covariances), reverse=True
-    )
-    return means, found
 
 
 @dataclass(frozen=True)
@@ -97,7 +79,8 @@ class GaussianChain(Chain):
         """Covariances of steps and of neighbours; what comes after the end is of no meaning."""
         gains = self.gains * self.within[:, 1:, None, None]
         factor = torch.tril(self.scale)
-        _, steps = backwards(gains, torch.zeros_like(self.mean), factor @ factor.mT)
+        maps = torch.cat([gains, torch.zeros_like(factor[:, :1])], 1)
+        steps = recursion(maps, factor @ factor.mT, reverse=True)
         return Moments(steps, gains @ steps[:, 1:])
 
     def entropy(self) -> Tensor:

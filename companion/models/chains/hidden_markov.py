@@ -14,7 +14,7 @@ from companion.families import Categorical
 from companion.models.chains.base import SequenceModel
 from companion.models.chains.counts import RAREST, expected_counts
 from companion.models.chains.markov import MarkovChain
-from companion.models.chains.sequences import as_sequences, steps_of
+from companion.models.chains.sequences import as_sequences, rows_of, steps_of
 from companion.models.mixtures.base import Mixture
 from companion.theory.model import Factor, Parameters, normal_draws
 
@@ -197,8 +197,7 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
     def _updated(self, steps: Tensor, moves: Tensor, x: Tensor) -> dict[str, Tensor]:
         """The M-step from q(z_t) and how often each state follows each."""
         seen, moves = ~x.isnan().any(-1), moves + _NEVER
-        rows = (steps[seen], x[seen]) if not seen.all() else (steps.flatten(0, 1), x.flatten(0, 1))
-        return self.emission.m_step(*rows) | {
+        return self.emission.m_step(rows_of(steps, seen), rows_of(x, seen)) | {
             "prior_logits": steps[:, 0].mean(0).clamp(min=_NEVER).log(),
             "transition_logits": (moves / moves.sum(1, keepdim=True)).log(),
         }

@@ -1,4 +1,8 @@
-"""Kalman's filter and the smoother after it, in parallel over sequences and over time."""
+"""Kalman's filter and the smoother after it, in parallel over sequences and over time.
+
+Covariances depend on where there is an observation, not on what it is: they are computed once for
+sequences with the same missing steps, and up to where they have settled.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion.models.chains.gaussian import backwards
-from companion.models.chains.scan import Elements, scan
+from companion.models.chains.scan import Elements, recursion, scan
 from companion.models.chains.sequences import steps_of
+from companion.models.linear_decoder import LOG_2PI
+from companion.support.checks import readable
+
+#: Covariances have settled if half of their steps changed them by no more than this: as they tend
+#: to their limit geometrically, the other half has left nothing.
+_SETTLED = 1e-13
+#: How many steps are tried first.
+_FIRST = 32
 
 __all__ = ["Innovations", "LinearSystem", "Smoothed", "innovations", "smoothed"]
 
@@ -28,24 +39,32 @@ class LinearSystem(NamedTuple):
 
 class Innovations(NamedTuple):
     """What is new in each x_t, given all before it: ``errors`` x_t − E[x_t | x_1, …, x_{t−1}],
-    ``(N, T, D)``, zero where nothing is observed, and their ``covariances``, ``(N, T, D, D)``.
+    ``(N, T, D)``, zero where nothing is observed, and their covariances V: those that differ are
+    ``kinds``, ``(M, D, D)``, and ``place``, ``(N, T)``, says which is whose.
     """
 
     errors: Tensor
-    covariances: Tensor
+    kinds: Tensor
+    place: Tensor
     observed: Tensor
+
+    @property
+    def covariances(self) -> Tensor:
+        """V_t at every step, ``(N, T, D, D)``."""
+        return self.kinds[self.place]
 
     @property
     def log_determinants(self) -> Tensor:
         """Σ_t log det 2πe V_t over the observed steps of every sequence, ``(N,)``."""
-        size = self.errors.shape[-1]
-        each = torch.logdet(self.covariances) + size * (1 + torch.log(2 * torch.pi * _one(self)))
-        return torch.where(self.observed, each, 0.0).sum(1)
+        each = torch.logdet(self.kinds) + self.errors.shape[-1] * (1 + LOG_2PI)
+        return torch.where(self.observed, each[self.place], 0.0).sum(1)
 
     @property
     def squares(self) -> Tensor:
         """Normalised squares e_tᵀ V_t⁻¹ e_t, ``(N, T)``, zero where nothing is observed."""
-        return (self.errors * torch.linalg.solve(self.covariances, self.errors)).sum(-1)
+        factor, identity = torch.linalg.cholesky(self.kinds), _identity(self.kinds)
+        white = torch.linalg.solve_triangular(factor, identity, upper=False)[self.place]
+        return (white @ self.errors[..., None]).square().sum((-1, -2))
 
     @property
     def log_likelihood(self) -> Tensor:
@@ -54,86 +73,133 @@ class Innovations(NamedTuple):
         return -0.5 * (self.log_determinants + self.squares.sum(1) - size * steps)
 
 
-def _one(found: Innovations) -> Tensor:
-    return torch.ones((), dtype=found.errors.dtype)
-
-
 class Smoothed(NamedTuple):
-    """The posterior as a chain from its end: ``mean``, ``gains``, ``covariance`` given z_{t+1}."""
+    """The posterior as a chain from its end: ``mean``, ``gains``, and L of Cov = L Lᵀ given
+    z_{t+1}, ``scale``; with the ``innovations`` met on the way.
+    """
 
     mean: Tensor
     gains: Tensor
-    covariance: Tensor
+    scale: Tensor
+    innovations: Innovations
 
 
-def _filtered(system: LinearSystem, x: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and covariances of p(z_t | x_1, …, x_t), ``(N, T, H)`` and ``(N, T, H, H)``.
+class Filtered(NamedTuple):
+    """Means of z_t ``before`` x_t is seen and ``after``, ``(N, T, H)``; covariances likewise, those
+    that differ, ``predicted`` and ``updated``, ``(M, H, H)``, and ``place``, ``(N, T)``.
+    """
 
-    An element of the scan is p(z_t | x_t, z_{t−1}) = N(A z + b, C) with the likelihood of z_{t−1},
-    exp(η'z − ½ z'Jz) (Särkkä & García-Fernández, 2021).
+    before: Tensor
+    after: Tensor
+    predicted: Tensor
+    updated: Tensor
+    place: Tensor
+    observed: Tensor
+
+
+def _identity(like: Tensor) -> Tensor:
+    return torch.eye(like.shape[-1], dtype=like.dtype)
+
+
+def _updated(system: LinearSystem, seen: Tensor) -> Tensor:
+    """Covariances of p(z_t | x_1, …, x_t), ``(U, L, H, H)``, for steps ``seen``, ``(U, L)``.
+
+    An element of the scan is the covariance C of p(z_t | x_t, z_{t−1}), whose mean has the slope A,
+    with the precision J of the likelihood of z_{t−1} (Särkkä & García-Fernández, 2021).
     """
     A, C = system.transition, system.weights
-    size, steps = A.shape[0], x.shape[1]
-    identity = torch.eye(size, dtype=x.dtype)
-    first, prior = torch.zeros(steps, 1, 1, dtype=x.dtype), system.transition_covariance
+    identity, size = _identity(A), A.shape[0]
+    first = torch.zeros(seen.shape[1], 1, 1, dtype=A.dtype)
     first[0] = 1.0
-    prior = first * system.initial_covariance + (1 - first) * prior  # (T, H, H)
-    offset = first[:, 0] * system.initial_mean  # (T, H)
-    seen = observed[..., None, None]
-    spread = C @ prior @ C.mT + system.noise_covariance
-    gain = torch.linalg.solve(spread, C @ prior).mT * seen  # (N, T, H, D)
-    new = torch.where(observed[..., None], x - system.mean, 0.0) - offset @ C.T
-    kept = identity - gain @ C
+    prior = first * system.initial_covariance + (1 - first) * system.transition_covariance
     after = (1 - first) * A
-    b = offset + (gain @ new[..., None])[..., 0]
+    spread = C @ prior @ C.mT + system.noise_covariance
+    gain = torch.linalg.solve(spread, C @ prior).mT * seen[..., None, None]  # (U, L, H, D)
+    heard = torch.linalg.solve(spread, C @ after).mT * seen[..., None, None]
+    kept = identity - gain @ C
     noise = kept @ prior @ kept.mT + gain @ system.noise_covariance @ gain.mT
-    heard = torch.linalg.solve(spread, C @ after).mT * seen
-    eta = (heard @ new[..., None])[..., 0]
-    elements = (kept @ after, b, noise, eta, heard @ C @ after)
+    elements = (kept @ after, noise, heard @ C @ after)
 
     def combine(earlier: Elements, later: Elements) -> Elements:
-        (A1, b1, C1, e1, J1), (A2, b2, C2, e2, J2) = earlier, later
+        (A1, C1, J1), (A2, C2, J2) = earlier, later
         M = torch.linalg.solve(identity + C1 @ J2, torch.cat([A1, C1], -1))
-        through, spread = A2 @ M[..., :size], M[..., size:]
-        back = M[..., :size].mT  # A1ᵀ (I + J2 C1)⁻¹
-        shift = (spread @ (e2 - (J2 @ b1[..., None])[..., 0])[..., None])[..., 0]
-        b = (A2 @ (b1 + shift)[..., None])[..., 0] + b2
-        e = (back @ (e2 - (J2 @ b1[..., None])[..., 0])[..., None])[..., 0] + e1
-        return through, b, A2 @ spread @ A2.mT + C2, e, back @ J2 @ A1 + J1
+        through, spread = M[..., :size], M[..., size:]
+        return A2 @ through, A2 @ spread @ A2.mT + C2, through.mT @ J2 @ A1 + J1
 
-    _, means, covariances, _, _ = scan(combine, elements)
-    return means, (covariances + covariances.mT) / 2
+    _, covariances, _ = scan(combine, elements)
+    return (covariances + covariances.mT) / 2
 
 
-def _predicted(system: LinearSystem, means: Tensor, covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """Means and covariances of p(z_t | x_1, …, x_{t−1}) from those of p(z_t | x_1, …, x_t)."""
-    A, points = system.transition, len(means)
-    mean = torch.cat([system.initial_mean.expand(points, 1, -1), means[:, :-1] @ A.T], 1)
-    later = A @ covariances[:, :-1] @ A.T + system.transition_covariance
-    first = system.initial_covariance.expand(points, 1, *A.shape)
-    return mean, torch.cat([first, later], 1)
+def _expected(system: LinearSystem, observed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Covariances predicted and updated, ``(M, H, H)``, and which are whose, ``(N, T)``.
+
+    What comes after the end of a sequence counts as observed: it is of no meaning.
+    """
+    steps = observed.shape[1]
+    patterns, which = torch.unique(observed | ~steps_of(observed), dim=0, return_inverse=True)
+    missing = torch.nonzero(~patterns.all(0))
+    begin = int(missing.max()) + 1 if len(missing) else 0
+    count = min(steps, begin + _FIRST) if readable(system.transition) else steps
+    updated = _updated(system, patterns[:, :count])
+    while count < steps and not _settled(updated[:, begin:]):
+        count = min(steps, begin + 2 * (count - begin))
+        updated = _updated(system, patterns[:, :count])
+    first = system.initial_covariance.expand(len(patterns), 1, -1, -1)
+    predicted = torch.cat([first, _ahead(system, updated[:, :-1])], 1)
+    place = which[:, None] * count + torch.arange(steps).clamp(max=count - 1)
+    return predicted.flatten(0, 1), updated.flatten(0, 1), place
+
+
+def _settled(covariances: Tensor) -> bool:
+    found = covariances.detach()
+    middle, end = found[:, found.shape[1] // 2], found[:, -1]
+    return bool((middle - end).abs().max() <= _SETTLED * end.abs().max())
+
+
+def _ahead(system: LinearSystem, covariances: Tensor) -> Tensor:
+    """Covariances of z_{t+1} where those of z_t are these."""
+    A = system.transition
+    return A @ covariances @ A.mT + system.transition_covariance
+
+
+def _filtered(system: LinearSystem, x: Tensor) -> Filtered:
+    observed = ~x.isnan().any(-1)
+    A, C = system.transition, system.weights
+    predicted, updated, place = _expected(system, observed)
+    spread = C @ predicted @ C.mT + system.noise_covariance
+    gain = torch.linalg.solve(spread, C @ predicted).mT[place] * observed[..., None, None]
+    start = torch.zeros_like(x[:, :, :1]) @ A.new_zeros(1, len(A))
+    start[:, 0] = system.initial_mean
+    new = torch.where(observed[..., None], x - system.mean, 0.0) - start @ C.mT
+    inputs = start + (gain @ new[..., None])[..., 0]
+    after = recursion(A - gain @ (C @ A), inputs)
+    before = torch.cat([start[:, :1], after[:, :-1] @ A.mT], 1)
+    return Filtered(before, after, predicted, updated, place, observed)
+
+
+def _innovations(system: LinearSystem, x: Tensor, found: Filtered) -> Innovations:
+    C, seen = system.weights, found.observed
+    errors = torch.where(seen[..., None], x - system.mean - found.before @ C.mT, 0.0)
+    kinds = C @ found.predicted @ C.mT + system.noise_covariance
+    return Innovations(errors, kinds, found.place, seen)
 
 
 def innovations(system: LinearSystem, x: Tensor) -> Innovations:
     """Kalman's filter: what is new in every observation, and how much was to be expected."""
-    observed = ~x.isnan().any(-1)
-    mean, covariance = _predicted(system, *_filtered(system, x, observed))
-    C = system.weights
-    errors = torch.where(observed[..., None], x - system.mean - mean @ C.T, 0.0)
-    return Innovations(errors, C @ covariance @ C.T + system.noise_covariance, observed)
+    return _innovations(system, x, _filtered(system, x))
 
 
 def smoothed(system: LinearSystem, x: Tensor) -> Smoothed:
     """The smoother of Rauch, Tung and Striebel: p(z_1, …, z_T | x) as a chain from its end."""
-    observed = ~x.isnan().any(-1)
-    means, covariances = _filtered(system, x, observed)
-    ahead, spread = (part[:, 1:] for part in _predicted(system, means, covariances))
-    gains = torch.linalg.solve(spread, system.transition @ covariances[:, :-1]).mT
-    gains = gains * steps_of(observed)[:, 1:, None, None]
-    last = torch.zeros_like(covariances[:, :1])
-    every = torch.cat([gains, last], 1)
-    kept = torch.eye(means.shape[-1], dtype=x.dtype) - every @ system.transition
-    given = kept @ covariances @ kept.mT + every @ system.transition_covariance @ every.mT
-    back = (gains @ ahead[..., None])[..., 0]
-    constants = means - torch.cat([back, torch.zeros_like(means[:, :1])], 1)
-    return Smoothed(backwards(gains, constants, given)[0], gains, given)
+    found, A = _filtered(system, x), system.transition
+    P, place = found.updated, found.place
+    gain = torch.linalg.solve(_ahead(system, P), A @ P).mT
+    kept = _identity(A) - gain @ A
+    given = kept @ P @ kept.mT + gain @ system.transition_covariance @ gain.mT
+    goes_on = torch.cat([steps_of(found.observed)[:, 1:], torch.zeros_like(place[:, :1]) > 0], 1)
+    maps = gain[place] * goes_on[..., None, None]
+    ahead = torch.cat([found.before[:, 1:], torch.zeros_like(found.before[:, :1])], 1)
+    mean = recursion(maps, found.after - (maps @ ahead[..., None])[..., 0], reverse=True)
+    factors = torch.linalg.cholesky(torch.cat([given, P]))
+    scale = factors[torch.where(goes_on, place, place + len(P))]
+    return Smoothed(mean, maps[:, :-1], scale, _innovations(system, x, found))

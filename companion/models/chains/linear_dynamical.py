@@ -11,7 +11,13 @@ from torch import Tensor
 from companion.families import FullGaussian
 from companion.models.chains.base import SequenceModel
 from companion.models.chains.gaussian import GaussianChain
-from companion.models.chains.kalman import Innovations, LinearSystem, innovations, smoothed
+from companion.models.chains.kalman import (
+    Innovations,
+    LinearSystem,
+    Smoothed,
+    innovations,
+    smoothed,
+)
 from companion.models.chains.residuals import (
     PARTS,
     Homoscedastic,
@@ -20,7 +26,7 @@ from companion.models.chains.residuals import (
     from_covariance,
     product,
 )
-from companion.models.chains.sequences import as_sequences
+from companion.models.chains.sequences import as_sequences, rows_of
 from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Nodes, Variational
@@ -145,7 +151,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         def closed_form(p: Parameters, q: Variational, x: Tensor) -> Tensor:
             chain, system = self._chain(q), self.system(p)
             steps = part.steps(chain)
-            second = (part.second(system, chain, x) * steps[..., None, None]).sum(1)
+            second = part.second(system, chain, x)
             return expected_log_prob(part.covariance(system), second, steps.sum(1))
 
         def marginal(q: Variational) -> Nodes:
@@ -158,8 +164,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
 
     def posterior(self, parameters: Parameters, x: Tensor) -> GaussianChain:
         """The exact posterior p(z_1, …, z_T | x) of every sequence, by Kalman's filter and RTS."""
-        mean, gains, covariance = smoothed(self.system(parameters), x)
-        return GaussianChain(mean, gains, torch.linalg.cholesky(covariance), ~x.isnan().any(-1))
+        return _chain(smoothed(self.system(parameters), x))
 
     def innovations(self, parameters: Parameters, x: Tensor) -> Innovations:
         """Errors of the filter's predictions and the covariances V_t that it expects of them."""
@@ -191,23 +196,26 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         cross = _sum(now * after, before) + (now[..., None] * X.mT).sum((0, 1))
         square = _sum(now * before, before) + (now[..., None] * S[:, :-1]).sum((0, 1))
         A = torch.linalg.solve(square, cross.mT).mT
-        z, rows = mean[seen], x[seen]
+        z, rows = rows_of(mean, seen), rows_of(x, seen)
         z_mean, x_mean = z.mean(0), rows.mean(0)
-        spread = (z - z_mean).mT @ (z - z_mean) + S[seen].sum(0)
+        spread = (z - z_mean).mT @ (z - z_mean) + rows_of(S, seen).sum(0)
         C = torch.linalg.solve(spread, (z - z_mean).mT @ (rows - x_mean)).mT
         d, first = x_mean - C @ z_mean, mean[:, 0].mean(0)
         none = torch.empty(0, dtype=x.dtype)
         system = LinearSystem(first, none, A, none, C, d, none)
         found = {"transition": A, "weights": C, "mean": d, "initial_mean": first}
         for name, part in zip(self._covariances, PARTS.values(), strict=True):
-            steps = part.steps(q)
-            second = (part.second(system, q, x) * steps[..., None, None]).sum((0, 1))
-            found |= from_covariance(name, second / steps.sum())
+            second = part.second(system, q, x).sum(0)
+            found |= from_covariance(name, second / part.steps(q).sum())
         return found
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        before = self.log_likelihood(parameters, x)
-        return before, self.m_step(self.posterior(parameters, x), x)
+        found = smoothed(self.system(parameters), x)
+        return found.innovations.log_likelihood.mean(), self.m_step(_chain(found), x)
+
+
+def _chain(found: Smoothed) -> GaussianChain:
+    return GaussianChain(found.mean, found.gains, found.scale, found.innovations.observed)
 
 
 def _sum(left: Tensor, right: Tensor) -> Tensor:

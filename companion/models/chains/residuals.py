@@ -51,8 +51,8 @@ class Homoscedastic(Factor):
 
 class Part(NamedTuple):
     """A Gaussian conditional and its residual r_t: ``mean(system, z)``, ``(P, H)`` → ``(P, ·)``,
-    and ``covariance(system)``; ``steps(q)``, ``(N, T)``, where it occurs; and
-    ``second(system, q, x)``, E_q[r_t r_tᵀ] for every t.
+    and ``covariance(system)``; ``steps(q)``, ``(N, T)``, 1 where it occurs; and
+    ``second(system, q, x)``, Σ_t E_q[r_t r_tᵀ] over these, ``(N, ·, ·)``.
     """
 
     mean: Callable[[LinearSystem, Tensor], Tensor]
@@ -63,26 +63,33 @@ class Part(NamedTuple):
 
 def _first(system: LinearSystem, q: GaussianChain, x: Tensor) -> Tensor:
     """r = z_1 − m."""
-    return _outer(q.mean[:, :1] - system.initial_mean) + q.moments.steps[:, :1]
+    one = q.within[:, :1]
+    return _outer(one, q.mean[:, :1] - system.initial_mean) + _sum(one, q.moments.steps[:, :1])
 
 
 def _moved(system: LinearSystem, q: GaussianChain, x: Tensor) -> Tensor:
     """r = z_{t+1} − A z_t."""
-    A, (S, X) = system.transition, q.moments
-    mixed = A @ X
-    spread = S[:, 1:] - mixed - mixed.mT + A @ S[:, :-1] @ A.mT
-    return _outer(q.mean[:, 1:] - q.mean[:, :-1] @ A.mT) + spread
+    A, (S, X), now = system.transition, q.moments, q.within[:, 1:]
+    mixed = A @ _sum(now, X)
+    spread = _sum(now, S[:, 1:]) - mixed - mixed.mT + A @ _sum(now, S[:, :-1]) @ A.mT
+    return _outer(now, q.mean[:, 1:] - q.mean[:, :-1] @ A.mT) + spread
 
 
 def _seen(system: LinearSystem, q: GaussianChain, x: Tensor) -> Tensor:
     """r = x_t − C z_t − d, where x_t is observed."""
-    C = system.weights
+    C, seen = system.weights, _observed(q)
     error = torch.where(x.isnan(), 0.0, x - system.mean) - q.mean @ C.mT
-    return _outer(error) + C @ q.moments.steps @ C.mT
+    return _outer(seen, error) + C @ _sum(seen, q.moments.steps) @ C.mT
 
 
-def _outer(r: Tensor) -> Tensor:
-    return r[..., :, None] * r[..., None, :]
+def _sum(steps: Tensor, matrices: Tensor) -> Tensor:
+    """Σ_t of the ``matrices``, ``(N, T, H, H)``, at these ``steps``, ``(N, T)``."""
+    return (steps[:, None] @ matrices.flatten(2)).unflatten(-1, matrices.shape[2:])[:, 0]
+
+
+def _outer(steps: Tensor, r: Tensor) -> Tensor:
+    """Σ_t r_t r_tᵀ, ``(N, ·, ·)``."""
+    return (steps[..., None] * r).mT @ r
 
 
 def _observed(q: GaussianChain) -> Tensor:

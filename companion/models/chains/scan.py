@@ -9,7 +9,7 @@ from torch import Tensor
 
 from companion.support.checks import readable
 
-__all__ = ["Elements", "log_product", "messages", "scan"]
+__all__ = ["Elements", "log_product", "messages", "recursion", "scan"]
 
 #: A sum of products of at most one each: what underflowed in it is below its round-off.
 _SMALL = 1e-250
@@ -42,6 +42,27 @@ def scan(
     even = combine(before, tuple(e[:, 2::2] for e in elements))
     even = tuple(torch.cat([e[:, :1], later], 1) for e, later in zip(elements, even, strict=True))
     return tuple(map(_alternating, even, odd))
+
+
+def recursion(maps: Tensor, inputs: Tensor, reverse: bool = False) -> Tensor:
+    """h_t = F_t h_{t−1} + g_t from h_0 = 0, ``(N, T, ...)``, by odd–even reduction.
+
+    ``inputs`` g are vectors ``(N, T, H)``, or matrices ``(N, T, H, H)`` for
+    h_t = F_t h_{t−1} F_tᵀ + g_t. ``maps`` F are ``(N, T, H, H)``, or ``(1, T, H, H)``, the same for
+    all sequences. ``reverse=True``: of h_{t+1}, from the end.
+    """
+    if reverse:
+        return recursion(maps.flip(1), inputs.flip(1)).flip(1)
+    if (length := inputs.shape[1]) < 2:
+        return inputs
+    two = maps[:, 1::2] @ maps[:, 0:-1:2]
+    odd = recursion(two, _moved(maps[:, 1::2], inputs[:, 0:-1:2]) + inputs[:, 1::2])
+    even = _moved(maps[:, 2::2], odd[:, : (length - 1) // 2]) + inputs[:, 2::2]
+    return _alternating(torch.cat([inputs[:, :1], even], 1), odd)
+
+
+def _moved(maps: Tensor, h: Tensor) -> Tensor:
+    return maps @ h @ maps.mT if h.dim() == maps.dim() else (maps @ h[..., None])[..., 0]
 
 
 def log_product(a: Tensor, b: Tensor) -> Tensor:

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from companion.support.checks import as_numbers
 
-__all__ = ["as_sequences", "check_observed", "padded", "steps_of", "truth_values"]
+__all__ = [
+    "as_sequences",
+    "check_observed",
+    "padded",
+    "rows_of",
+    "steps_of",
+    "truth_values",
+]
 
 
 def padded(sequences: Sequence[Any], mask: Sequence[Any] | None = None) -> Tensor:
@@ -104,6 +111,11 @@ def as_sequences(x: Any, columns: int | None = None) -> Tensor:
 def steps_of(observed: Tensor) -> Tensor:
     """Which steps belong to a sequence, ``(N, T)``: those up to its last observation."""
     return observed.flip(1).cummax(1).values.flip(1) if observed.numel() else observed
+
+
+def rows_of(values: Tensor, seen: Tensor) -> Tensor:
+    """The ``values``, ``(N, T, ...)``, at the steps that are ``seen``, one after the other."""
+    return values.flatten(0, 1) if bool(seen.all()) else values[seen]
 
 
 def check_observed(observed: Tensor | None, x: Tensor) -> None:

@@ -11,6 +11,7 @@ import torch
 from scipy import special, stats
 
 from companion import datasets, entropy_sum, families, fit, models, verify
+from companion.models.chains import kalman
 from companion.models.chains.counts import expected_counts
 from companion.models.chains.scan import log_product, scan
 from tests.cases import draw, generator, names, point
@@ -260,13 +261,14 @@ def test_elbo_and_likelihood_of_a_linear_system_by_dense_gaussians(name):
         assert report.entropy_sum == pytest.approx(-0.5 * log_determinants, rel=1e-12)
 
 
-def test_the_filter_is_a_loop_over_time():
-    """Kalman's recursion as it is written in textbooks, in NumPy, with missing steps."""
+@pytest.mark.parametrize(("steps", "gaps"), [(40, 40), (400, 30)])
+def test_the_filter_is_a_loop_over_time(steps, gaps):
+    """Kalman's recursion as it is written in textbooks, in NumPy, with steps missing early."""
     model = models.LinearDynamical(2, 3)
     g = generator("filter")
     parameters = model.initial_parameters(g)
-    seen = torch.rand(40, generator=g) > 0.3
-    x = models.padded([draw(40, 2, g=g)], [seen])
+    seen = (torch.rand(steps, generator=g) > 0.3) | (torch.arange(steps) >= gaps)
+    x = models.padded([draw(steps, 2, g=g)], [seen])
     m, P, A, Q, C, d, R = (t.numpy() for t in model.system(parameters))
     found = model.innovations(parameters, x)
     for t, row in enumerate(x[0].numpy()):
@@ -278,6 +280,30 @@ def test_the_filter_is_a_loop_over_time():
             gain = P @ C.T @ np.linalg.inv(V)
             m, P = m + gain @ error, P - gain @ V @ gain.T
         m, P = A @ m, A @ P @ A.T + Q
+
+
+def test_covariances_that_have_settled_change_neither_value_nor_slope(monkeypatch):
+    """Of sequences of unequal lengths, one with a gap, against all steps one after the other."""
+    model, g = models.LinearDynamical(2, 2), generator("settled")
+    parameters, seen = model.initial_parameters(g), torch.ones(3, 300, dtype=torch.bool)
+    # The filter forgets its start slowly.
+    parameters["transition"] = torch.tensor([[0.7, 0.5], [-0.5, 0.7]]).double()
+    parameters["noise_log_diagonal"] += 2
+    seen[1, 20:50], seen[2, 200:] = False, False
+    x = torch.where(seen[..., None], draw(3, 300, 2, g=g), torch.nan)
+
+    def likelihood(at):
+        return model.log_likelihood(at, x)
+
+    slopes, value = torch.func.grad_and_value(likelihood)(parameters)
+    report = verify(model, parameters, None, x)
+    assert report.elbo == pytest.approx(float(value), rel=1e-13)
+    monkeypatch.setattr(kalman, "_SETTLED", -1.0)
+    expected, slow = torch.func.grad_and_value(likelihood)(parameters)
+    torch.testing.assert_close(value, slow, rtol=1e-13, atol=0)
+    for name in parameters:
+        torch.testing.assert_close(slopes[name], expected[name], rtol=1e-11, atol=1e-11)
+    assert report.gap == pytest.approx(verify(model, parameters, None, x).gap, rel=1e-12)
 
 
 def test_likelihoods_are_those_of_statsmodels():
