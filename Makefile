@@ -26,7 +26,7 @@ $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock setup-grading book pdf chapter course grade \
+.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock setup-grading book pdf epub chapter course grade \
 	test test-setup test-slurm sweep bench \
 	mutants faults serve reference lint lock clean
 
@@ -85,6 +85,9 @@ book: setup ## execute every chapter, check every claim, build the site (CHAPTER
 
 pdf: setup-pdf ## print the built book as one PDF, check its pages, link it from the site (Chromium)
 	@"$(RUN)" -m workflow.pdf
+
+epub: setup-pdf ## write the built book for e-readers, formulas as MathML, and link it from the site (Chromium)
+	@"$(RUN)" -m workflow.epub
 
 test: setup-test lint ## check style and types, then run every test and doctest (ORDER=seed: shuffled; SHORT=1: the quick ones)
 	@OMP_NUM_THREADS=1 "$(RUN)" -m pytest --numprocesses auto --dist worksteal \

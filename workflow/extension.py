@@ -31,6 +31,7 @@ def setup(app):
     app.connect("html-page-context", about_the_page)
     app.connect("doctree-read", further.fold)
     app.connect("doctree-read", number_animations)
+    app.connect("doctree-read", tabulate_parameters)
     return {"parallel_read_safe": True}
 
 
@@ -66,6 +67,28 @@ def number_animations(app, doctree):
         figure += nodes.raw("", parts[1], format="html")
         figure += nodes.caption("", "", caption)
         found.replace_self(figure)
+
+
+def tabulate_parameters(app, doctree):
+    """Make a table of a function's parameters: name and type, and what it is."""
+    for field in list(doctree.findall(nodes.field)):
+        body = field[-1]
+        items = body[0] if len(body) and isinstance(body[0], nodes.bullet_list) else [body]
+        if field[0].astext() != "Parameters" or not all(len(item) for item in items):
+            continue
+        rows = nodes.tbody()
+        for item in items:
+            named, *rest = item.children
+            words = [child.astext() for child in named]
+            end = words.index(" – ") if " – " in words else len(words)
+            kind = [child.deepcopy() for child in named[2 : max(end - 1, 2)]]
+            said = nodes.paragraph("", "", *(child.deepcopy() for child in named[end + 1 :]))
+            name = [nodes.paragraph("", "", named[0].deepcopy())]
+            name += [nodes.paragraph("", "", *kind)] if kind else []
+            rows += nodes.row("", nodes.entry("", *name), nodes.entry("", said, *rest))
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=w) for w in (30, 70)), rows, cols=2)
+        body.children = []
+        body += nodes.table("", group, classes=["companion-parameters"])
 
 
 def about_the_page(app, pagename, templatename, context, doctree):

@@ -23,11 +23,17 @@ SEARCH = re.compile(
 DESIGN = re.compile(
     r"\s*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?"
 )
+#: A formula in a line with the punctuation behind it, and a solution's link with a space inside.
+FORMULA = re.compile(
+    r'(<span class="math notranslate nohighlight">[^<]*</span>(?:[.,;:)’”]|’s)+(?!\w))'
+)
+SOLUTION = re.compile(r"(Solution to)(<a\b[^>]*>) ")
 ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></script>')
 
 
 def finish(page, name):
     """One page of HTML as it is published; ``name`` is its path below the site."""
+    page = SOLUTION.sub(r"\1 \2", FORMULA.sub(r'<span class="companion-whole">\1</span>', page))
     page = accessible(page)
     page = ICON_SCRIPT.sub("", page)
     if ' class="sd-' not in page:

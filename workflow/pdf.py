@@ -94,24 +94,46 @@ def make(site, root, output):
 
 
 @contextmanager
-def printer(site):
-    """A function from HTML to PDF, which refuses a page with anything cut on it."""
+def browser():
+    """Chromium, started for this."""
     from playwright.sync_api import sync_playwright
 
     path = find_chromium()
     if path is None:
         raise Problem(
-            "The PDF is printed by Chromium, which is not installed: install it (Debian: sudo "
+            "The book is read by Chromium, which is not installed: install it (Debian: sudo "
             "apt-get install chromium), or name one with CHROMIUM=/path/to/chromium."
         )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield functools.partial(_print, browser, site)
-        browser.close()
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
 
 
-def _print(browser, site, text):
-    page = browser.new_page(viewport={"width": 658, "height": 980})
+@contextmanager
+def printer(site):
+    """A function from HTML to PDF, which refuses a page with anything cut on it."""
+    with browser() as started:
+        yield functools.partial(_print, started, site)
+
+
+@contextmanager
+def reader(site):
+    """A function from HTML and a script to what the script finds on the page, formulas set."""
+
+    def read(text, script):
+        page, lost = _opened_page(started, site, text)
+        if lost:
+            raise Problem(f"{lost[0]} is missing, which the book shows.")
+        return page.evaluate(script)
+
+    with browser() as started:
+        yield read
+
+
+def _opened_page(started, site, text):
+    """The page that shows ``text``, as on paper, and what of it is not in the site's folder."""
+    page = started.new_page(viewport={"width": 658, "height": 980})
     page.set_default_timeout(600_000)
     page.emulate_media(media="print")
 
@@ -131,6 +153,11 @@ def _print(browser, site, text):
     page.on("response", lambda r: lost.extend([r.url.removeprefix(ORIGIN)] * (r.status >= 400)))
     page.goto(ORIGIN)
     page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+    return page, lost
+
+
+def _print(started, site, text):
+    page, lost = _opened_page(started, site, text)
     errors = page.evaluate("() => !!window.MathJax?.startup") and page.evaluate(SPOKEN)
     page.evaluate(FIT, SMALLEST)
     found = [f"{name} is missing" for name in lost] + page.evaluate(CUT)
@@ -187,14 +214,14 @@ def _document(path):
     return _opened(path, path.stat().st_mtime_ns)
 
 
-def publish(site, made, pages):
-    """Put the PDF among the site's pages and link it below each of them."""
-    shutil.copyfile(made, site / NAME)
+def publish(site, made, words):
+    """Put an edition of the book among the site's pages and link it below each of them."""
+    shutil.copyfile(made, site / made.name)
     for path in site.rglob("*.html"):
         text = path.read_text("utf-8")
         up = "../" * (len(path.relative_to(site).parts) - 1)
-        link = f"<a href='{up}{NAME}'>The book as PDF ({pages} pages)</a>. "
-        if FOOTER in text and f"/{NAME}'" not in text and f"='{NAME}'" not in text:
+        link = f"<a href='{up}{made.name}'>{words}</a>. "
+        if FOOTER in text and f"'{up}{made.name}'" not in text:
             path.write_text(text.replace(FOOTER, FOOTER + link, 1), "utf-8")
     record = unsealed(site / "build.json")
     if record:
@@ -208,7 +235,7 @@ def main():
         site, output = project.site(), project.build / NAME
         start = time.monotonic()
         pages = make(site, project.root, output)
-        publish(site, output, pages)
+        publish(site, output, f"The book as PDF ({pages} pages)")
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """The recorded experiments: what is read is what the files hold, and they are whole."""
 
 import json
+import re
 from importlib.resources import files
 
 import numpy as np
@@ -34,6 +35,8 @@ def test_cases_are_named_by_what_sets_them_apart():
 
 def test_tables_say_how_many_seeds_there_are():
     text = str(full_size.overview(EXPERIMENTS))
+    shown = full_size.overview(EXPERIMENTS)._repr_html_()
+    assert not re.search(r"\de[+-]\d|[ (>]-\d", shown)  # numbers for readers
     assert "10 of 10" in text and "100 of 100" in text
     rows = dict(full_size.differences("digits"))
     one = full_size.measured("digits")["as published"]

@@ -91,10 +91,11 @@ def test_empty_pages_and_words_in_the_margin_are_seen(book, tmp_path):
 def test_pages_link_to_the_pdf_once_it_is_there(book, tmp_path):
     page = book / "notebooks" / "two.html"
     page.write_text(page.read_text() + "<p class='companion-footer'>Version 1.</p>")
-    made = tmp_path / "made.pdf"
+    made = tmp_path / "made" / "book.pdf"
+    made.parent.mkdir()
     made.write_bytes(b"%PDF")
     for _ in range(2):
-        pdf.publish(book, made, 12)
+        pdf.publish(book, made, "The book as PDF (12 pages)")
     assert page.read_text().count("<a href='../book.pdf'>The book as PDF (12 pages)</a>") == 1
     assert (book / "book.pdf").read_bytes() == b"%PDF"
 

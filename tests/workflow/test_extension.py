@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 
+from bs4 import BeautifulSoup
+
 PAGE = """\
 Title
 =====
@@ -23,6 +25,45 @@ Title
 
    Another drawing.
 """
+
+
+FUNCTIONS = """\
+Title
+=====
+
+.. py:function:: f(a, b)
+
+   :param a: What it *is*.
+   :type a: int | None
+   :param b: Another.
+
+.. py:function:: g(c)
+
+   :param c: Alone.
+   :type c: str
+   :raises ValueError: At times.
+"""
+
+
+def test_parameters_stand_in_a_table_of_names_types_and_words(tmp_path):
+    (tmp_path / "index.rst").write_text(FUNCTIONS)
+    (tmp_path / "conf.py").write_text(
+        "extensions = ['sphinx.ext.autodoc', 'workflow.extension']\nproject = 'B'\n"
+    )
+    command = ["-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+    subprocess.run([sys.executable, *command], check=True)
+    page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
+    rows = [
+        [[p.get_text() for p in cell.select("p")] for cell in row.select("td")]
+        for row in page.select("table.companion-parameters tr")
+    ]
+    assert rows == [
+        [["a", "int | None"], ["What it is."]],
+        [["b"], ["Another."]],
+        [["c", "str"], ["Alone."]],
+    ]
+    assert "is" in [em.get_text() for em in page.select("td em")]
+    assert "ValueError" in page.get_text()
 
 
 def test_animations_are_numbered_as_other_figures_are(tmp_path):

@@ -343,6 +343,20 @@ def test_pages_load_no_more_than_they_need_and_name_each_place_once():
     assert "searchindex" in finish(PAGE, "search.html")
 
 
+def test_punctuation_stays_with_its_formula_and_a_link_begins_with_a_word():
+    from workflow.finish import finish
+
+    formula = '<span class="math notranslate nohighlight">\\(a\\)</span>'
+    kept = f'<span class="companion-whole">{formula}{{}}</span>'
+    given = (
+        f"{formula}, {formula}’s. {formula} b {formula}-c {formula}). Solution to<a> E"
+    )
+    assert finish(given, "one.html") == (
+        f"{kept.format(',')} {kept.format('’s.')} {formula} b {formula}-c {kept.format(').')} "
+        "Solution to <a>E"
+    )
+
+
 def test_only_the_icons_that_pages_show_are_kept(tmp_path):
     from importlib.util import find_spec
 

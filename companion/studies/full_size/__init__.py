@@ -107,8 +107,8 @@ def overview(experiments: Mapping[str, str]) -> Table:
                     f"{len(one.seeds)} of {one.planned}",
                     float(np.median(one.elbo[:, -1])),
                     f"{one.elbo[:, -1].std(ddof=1):.2f}" if len(one.seeds) > 1 else "",
-                    f"{middle:.3f} ({low:.3f} … {high:.3f})",
-                    f"{100 * float(np.median(one.relative)):.2g} %",
+                    f"{middle:.3f} ({low:.3f} … {high:.3f})".replace("-", "−"),
+                    f"{float(f'{100 * np.median(one.relative):.2g}'):g} %",
                 )
             )
     heads = ("experiment", "case", "seeds", "ELBO, median", "its deviation")
