@@ -180,10 +180,12 @@ def _letter(style, letter):
 
 def _once(image):
     """An image whose ids stand once: Matplotlib gives equal pictures in one figure the same."""
-    seen: set[bytes] = set()
-    return re.sub(
-        rb' id="image\w+"', lambda m: b"" if m[0] in seen else seen.add(m[0]) or m[0], image
-    )
+    first, *others = re.split(rb'( id="image\w+")', image)
+    kept, seen = first, set()
+    for name, rest in zip(others[::2], others[1::2], strict=True):
+        kept += rest if name in seen else name + rest
+        seen.add(name)
+    return kept
 
 
 def _image(source, images):

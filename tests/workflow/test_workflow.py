@@ -348,9 +348,7 @@ def test_punctuation_stays_with_its_formula_and_a_link_begins_with_a_word():
 
     formula = '<span class="math notranslate nohighlight">\\(a\\)</span>'
     kept = f'<span class="companion-whole">{formula}{{}}</span>'
-    given = (
-        f"{formula}, {formula}’s. {formula} b {formula}-c {formula}). Solution to<a> E"
-    )
+    given = f"{formula}, {formula}’s. {formula} b {formula}-c {formula}). Solution to<a> E"
     assert finish(given, "one.html") == (
         f"{kept.format(',')} {kept.format('’s.')} {formula} b {formula}-c {kept.format(').')} "
         "Solution to <a>E"
