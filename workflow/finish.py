@@ -27,6 +27,8 @@ DESIGN = re.compile(
 FORMULA = re.compile(
     r'(<span class="math notranslate nohighlight">[^<]*</span>(?:[.,;:)’”]|’s)+(?!\w))'
 )
+#: Names in code, which break behind a dot or an underscore rather than inside a word.
+NAME = re.compile(r'(?<=<span class="pre">)[\w.]{12,}(?=</span>)')
 SOLUTION = re.compile(r"(Solution to)(<a\b[^>]*>) ")
 ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></script>')
 
@@ -34,6 +36,7 @@ ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></sc
 def finish(page, name):
     """One page of HTML as it is published; ``name`` is its path below the site."""
     page = SOLUTION.sub(r"\1 \2", FORMULA.sub(r'<span class="companion-whole">\1</span>', page))
+    page = NAME.sub(lambda name: re.sub(r"([._])(?=\w)", r"\1<wbr>", name[0]), page)
     page = accessible(page)
     page = ICON_SCRIPT.sub("", page)
     if ' class="sd-' not in page:

@@ -355,6 +355,16 @@ def test_punctuation_stays_with_its_formula_and_a_link_begins_with_a_word():
     )
 
 
+def test_long_names_in_code_break_between_their_words():
+    from workflow.finish import finish
+
+    code = '<code class="literal"><span class="pre">{}</span></code>'
+    assert finish(code.format("models.Model.gap_of"), "one.html") == code.format(
+        "models.<wbr>Model.<wbr>gap_<wbr>of"
+    )
+    assert finish(code.format("x.mean_of"), "one.html") == code.format("x.mean_of")
+
+
 def test_only_the_icons_that_pages_show_are_kept(tmp_path):
     from importlib.util import find_spec
 
