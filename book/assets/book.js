@@ -3,6 +3,7 @@
 (() => {
   const SMALLEST = 0.78;
   const fit = () => {
+    const smallest = document.querySelector(".companion-start") ? 0.6 : SMALLEST;  // the first page
     const formulas = [...document.querySelectorAll('mjx-container[display="true"]')];
     formulas.forEach(formula => {  // MathJax has matched the size to the text around
       formula.style.fontSize = formula.dataset.size ??= formula.style.fontSize;
@@ -12,7 +13,7 @@
       return drawn ? formula.clientWidth / (drawn.getBoundingClientRect().width + 1) : 1;
     });
     formulas.forEach((formula, i) => {
-      if (shares[i] < 1 && shares[i] >= SMALLEST) {
+      if (shares[i] < 1 && shares[i] >= smallest) {
         const size = parseFloat(getComputedStyle(formula).fontSize);
         formula.style.fontSize = `${Math.floor(size * shares[i] * 9.9) / 10}px`;
       }

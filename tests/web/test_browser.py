@@ -159,6 +159,12 @@ def test_the_first_screen_says_what_is_proved_by_whom_and_where_to_begin(
     for what in (said, *doors, picture):
         box = what.bounding_box()
         assert box["y"] + box["height"] <= size["height"] and box["x"] >= 0
+    page.evaluate("() => MathJax.startup.promise.then(() => 0)")
+    page.wait_for_function(  # all three entropies are seen without scrolling
+        """() => [document.querySelector('mjx-container[display="true"]')].every(
+          formula => formula.querySelector("mjx-math").getBoundingClientRect().width
+            <= formula.clientWidth + 1)"""
+    )
     page.close()
 
 
