@@ -74,7 +74,7 @@ def test_a_deleted_chapter_leaves_words_behind_and_the_rest_is_rendered(made, mo
     monkeypatch.setattr(stage.pages, "generate", lambda *given: {})
     stage.stage(project)
     page = (made.build / "stage" / "index.md").read_text()
-    assert "[](notebooks/one.ipynb), then Chapter 2 and *two*,\nwhich has *its-lemma*" in page
+    assert "[](notebooks/one.ipynb), then *two* and *two*,\nwhich has *its-lemma*" in page
     assert "{prf:ref}`own-lemma` is ours" in page
     assert "| one | 5 |" in page and "| two |" not in page
     assert "of-two" not in page and "Both" not in page and "There are 2." in page
