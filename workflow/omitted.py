@@ -75,7 +75,7 @@ def _without(text, gone, labels):
 
 
 def asking(text, known):
-    """A page without cards, rows of tables, entries and paragraphs that ask for what is gone.
+    """A page without cards, buttons, rows, entries and paragraphs that ask for what is gone.
 
     ``known`` are the names that it may ask for: of chapters, values and figures.
 
@@ -89,7 +89,8 @@ def asking(text, known):
 
     blocks, text = [], CARD.sub(kept_card, text)
     for block in text.split("\n\n"):
-        parts = re.split(r"\n(?=\||- |\d+\. )", block)
+        buttons = block.startswith(":::{div}")  # each stands on a line
+        parts = re.split(r"\n" if buttons else r"\n(?=\||- |\d+\. )", block)
         kept = [p for p in parts if all(name in known for _, name in ASKS.findall(p))]
         blocks += ["\n".join(kept)] if kept else []
     return "\n\n".join(blocks).rstrip("\n") + "\n"
