@@ -1,0 +1,1 @@
+"""Streams of superimposed digits: data, learning, and entropies of their switches."""
