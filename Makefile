@@ -130,8 +130,9 @@ grade: setup ## score the notebooks in SUBMISSIONS for the assignment of CHAPTER
 sweep: setup ## train over the settings and seeds of a grid (GRID=file.yaml); resumes
 	@"$(RUN)" -m workflow.sweep "$$GRID"
 
-bench: setup-bench ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1)
-	@"$(RUN)" -m benchmarks --rows "$$ROWS" --official "$$OFFICIAL" $(if $(QUICK),--quick)
+bench: setup-bench ## measure side by side with other packages (ROWS=word, OFFICIAL=path, QUICK=1; UNMEASURED=1, MINUTES=30)
+	@"$(RUN)" -m benchmarks --rows "$$ROWS" --official "$$OFFICIAL" $(if $(QUICK),--quick) \
+		$(if $(UNMEASURED),--unmeasured) $(if $(MINUTES),--minutes "$$MINUTES")
 
 mutants: setup-test ## plant mistakes in the package and see that tests notice each (BOOK=1: claims of chapters)
 	@"$(RUN)" -m tests.mutation.$(if $(BOOK),chapters,run)

@@ -1,14 +1,15 @@
-"""Measure the rows of the table: `python -m benchmarks [--rows WORD] [--official PATH] [--quick]`.
+"""Measure the rows of the table: `python -m benchmarks [--rows WORD] [--unmeasured] [--minutes M]`.
 
-Each row runs in a process of its own with one thread. A row whose results differ from its peer's,
-or that fails, is said to have done so, and the command ends with status 1; a row whose peer is not
-there is left out with the reason.
+Each row runs in a process of its own with one thread, and is written as it ends. A row whose
+results differ from its peer's, or that fails, is said to have done so, and the command ends with
+status 1; a row whose peer is not there is left out with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -36,19 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Problem as problem:
         print(problem, file=sys.stderr)
         return 2
+    if options.unmeasured:
+        chosen = results.unmeasured(chosen, results.read(path))
     new: dict[str, dict[str, Any]] = {}
+    end = time.monotonic() + 60 * options.minutes
     try:
         for number, row in enumerate(chosen, 1):
+            if time.monotonic() >= end:
+                print(f"The time is over: {len(chosen) - number + 1} rows are left.")
+                break
             print(f"[{number}/{len(chosen)}] {row.name}: {row.title}", flush=True)
             new[row.name] = run(row, setting)
+            results.save(path, results.merge(ROWS, results.read(path), {row.name: new[row.name]}))
             print("\n".join(f"    {line}" for line in said(row, new[row.name])), flush=True)
     except KeyboardInterrupt:
         print("\nStopped. What was measured is kept.", file=sys.stderr)
         return 130
-    finally:
-        if new or options.refresh:
-            results.save(path, results.merge(ROWS, results.read(path), new))
-            print(f"The results are in {path}")
+    if options.refresh:
+        results.save(path, results.merge(ROWS, results.read(path), {}))
+    print(f"The results are in {path}")
     wrong = [n for n, made in new.items() if made["status"] in ("failed", "differs")]
     if wrong:
         print(f"Failed or with differing results: {', '.join(wrong)}", file=sys.stderr)
@@ -61,6 +68,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rows", default="", metavar="WORD", help="only rows whose name contains WORD")
     add("--official", type=_folder, metavar="PATH", help=f"a checkout of {official.REPOSITORY}")
     add("--quick", action="store_true", help="small sizes, for tests; the book's results stay")
+    quiet = (
+        f"only rows that no run at a load below {results.QUIET} has measured, most telling first"
+    )
+    add("--unmeasured", action="store_true", help=quiet)
+    add("--minutes", type=float, default=math.inf, metavar="M", help="begin no row after M minutes")
     add("--output", type=Path, help="file of results (default: benchmarks/results.json)")
     add("--refresh", action="store_true", help="measure nothing, renew the words of every row")
     return parser.parse_args(arguments)

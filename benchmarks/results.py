@@ -9,9 +9,13 @@ from typing import Any
 from benchmarks.harness import HOME, Row
 from workflow.project import dump, load, write
 
-__all__ = ["RESULTS", "merge", "read", "save"]
+__all__ = ["QUIET", "RESULTS", "merge", "read", "save", "unmeasured"]
 
 RESULTS = HOME / "benchmarks" / "results.json"
+
+
+#: Above this load, what else the machine did is in the numbers too.
+QUIET = 0.5
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -42,6 +46,24 @@ def merge(
 
 def _measured(measurement: Mapping[str, Any] | None) -> bool:
     return measurement is not None and measurement["status"] != "left out"
+
+
+def unmeasured(rows: Sequence[Row], entries: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The ``rows`` that no run on a quiet machine has measured.
+
+    Races between equals come first, in the order of the page, and among them what was never
+    measured; rows against code that does more come last.
+    """
+    made = {entry["name"]: entry.get("measurement") or {} for entry in entries}
+
+    def load(row: Row) -> float:
+        found = made.get(row.name, {})
+        return (
+            found.get("load", float("inf")) if found.get("status") == "measured" else float("inf")
+        )
+
+    left = [row for row in rows if load(row) >= QUIET]
+    return sorted(left, key=lambda row: (bool(row.differs), load(row) < float("inf")))
 
 
 def save(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -32,11 +32,14 @@ RERUN = """
 make bench
 make bench OFFICIAL=path/to/ELBO-Entropies-AISTATS23
 make bench ROWS=mixture
+make bench UNMEASURED=1 MINUTES=30
 make bench QUICK=1
 ```
 
 `ROWS` measures only the rows with this word in their names; the others keep what was measured
-before. `QUICK=1` takes small sizes, to see that everything runs, and leaves these results alone.
+before. `UNMEASURED=1` measures those that no run on an otherwise idle machine has measured, the
+most telling first, and `MINUTES` begins no row after so long; each row is written as it ends.
+`QUICK=1` takes small sizes, to see that everything runs, and leaves these results alone.
 
 `OFFICIAL` names a clone of
 [the papers' own code](https://github.com/Learning-with-Entropies/ELBO-Entropies-AISTATS23), without

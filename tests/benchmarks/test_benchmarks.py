@@ -239,6 +239,38 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch, tmp_path, capsys):
     assert "What was measured is kept" in capsys.readouterr().err
 
 
+def test_each_row_is_written_as_it_ends_and_none_begins_after_the_time(
+    monkeypatch, tmp_path, capsys
+):
+    output, now = tmp_path / "results.json", iter([0.0, 59.0, 61.0])
+
+    def run(row, setting):
+        assert row.name == "a"
+        return {**measured().to_json(), "date": "today"}
+
+    monkeypatch.setattr("benchmarks.rows.ROWS", (row("a"), row("b")))
+    monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(command.time, "monotonic", lambda: next(now))
+    saved = []
+    monkeypatch.setattr(command.results, "save", lambda path, entries: saved.append(entries))
+    assert command.main(["--minutes", "1", "--output", str(output)]) == 0
+    assert [[e["measurement"]["status"] for e in each] for each in saved] == [
+        ["measured", "left out"]
+    ]
+    assert "The time is over: 1 rows are left." in capsys.readouterr().out
+
+
+def test_what_a_busy_machine_measured_is_measured_again_after_what_none_did():
+    rows = [row("done"), row("more", differs="It does more."), row("busy"), row("new"), row("bad")]
+    entries = [
+        {"name": "done", "measurement": {"status": "measured", "load": 0.1}},
+        {"name": "busy", "measurement": {"status": "measured", "load": 0.5}},
+        {"name": "bad", "measurement": {"status": "failed", "load": 0.1}},
+    ]
+    left = results.unmeasured(rows, entries)
+    assert [one.name for one in left] == ["new", "bad", "busy", "more"]
+
+
 def test_a_child_passes_on_why_it_left_a_row_out(monkeypatch, tmp_path):
     from benchmarks import child
 
