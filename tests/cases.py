@@ -8,6 +8,7 @@ of a case are drawn when it is first asked for.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -203,10 +204,17 @@ def names(*fragments: str) -> list[str]:
 #: ``@every_case`` runs a test with ``name`` = each case of the registry.
 every_case = pytest.mark.parametrize("name", names())
 
-#: ``@every_model`` runs it once for each model of the registry, with the first of its q.
-every_model = pytest.mark.parametrize(
-    "name", list({name.partition("/")[0]: name for name in reversed(names())}.values())
-)
+
+def in_turn(chosen: Iterable[str]) -> list[str]:
+    """One case of each model among those; the kinds of q that it has come in turn."""
+    kinds: dict[str, list[str]] = {}
+    for name in chosen:
+        kinds.setdefault(name.partition("/")[0], []).append(name)
+    return [each[number % len(each)] for number, each in enumerate(kinds.values())]
+
+
+#: ``@every_model`` runs it once for each model: for what every q shares with all of its kind.
+every_model = pytest.mark.parametrize("name", in_turn(names()))
 
 
 def some_cases(*fragments: str) -> pytest.MarkDecorator:
@@ -222,6 +230,7 @@ __all__ = [
     "every_case",
     "every_model",
     "generator",
+    "in_turn",
     "names",
     "perturbed",
     "point",

@@ -9,7 +9,7 @@ from companion import entropy_sum, models
 from companion.models.enumerated import Enumerated
 from companion.models.linear_decoder import LinearDecoder
 from companion.models.scaled import ScaledLatents
-from tests.cases import every_case, every_model, generator, point, some_cases
+from tests.cases import every_model, generator, point, some_cases
 
 CONTINUOUS = ("ppca", "factoranalysis", "vae", "sparse-coding")
 
@@ -25,7 +25,7 @@ def test_shapes_are_those_of_drawn_parameters_in_their_order(name):
     assert model.shapes == {key: tuple(value.shape) for key, value in parameters.items()}
 
 
-@every_case
+@every_model
 def test_tensors_have_names_in_words(name):
     """``weights`` and ``bias``, alone or at the end of ``<layer>.…``."""
     _, parameters, q, _ = point(name)

@@ -14,7 +14,7 @@ from companion.theory.factors import factor_identities
 from companion.theory.objective import curvature
 from tests.cases import draw, generator
 
-OFFSETS = (0.0, 2e3, 1e4, 1.7e9)
+OFFSETS = (2e3, 1.7e9)
 COVARIANCES = ("spherical", "diagonal", "full", "tied")
 
 

@@ -1,10 +1,9 @@
-"""Tempered densities and ELBOs: normalisation by quadrature, slopes, concavity, refusals."""
+"""Tempered ELBOs: slopes, concavity, refusals; that p_t is normalised is in test_registry.py."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from scipy import integrate
 
 from companion import elbo, families, models, verify
 from companion.studies.temperature.tempering import (
@@ -14,53 +13,7 @@ from companion.studies.temperature.tempering import (
     tempered_log_prob,
     tempering_slopes,
 )
-from tests.cases import FAMILIES, draw, generator, names, point
-
-SUPPORTS = {
-    families.Beta: (0, 1),
-    families.VonMises: (-torch.pi, torch.pi),
-    families.Gamma: (0, float("inf")),
-    families.Exponential: (0, float("inf")),
-    families.LogNormal: (0, float("inf")),
-    families.InverseGaussian: (0, float("inf")),
-    families.GammaFixedShape: (0, float("inf")),
-    families.Laplace: (-float("inf"), float("inf")),
-    families.StudentT: (-float("inf"), float("inf")),
-}
-#: Moderate parameters, for which p and p_t have no pole at the border of the support.
-CONTINUOUS = [family for family in FAMILIES if type(family) in SUPPORTS]
-COUNTS = [
-    family for family in FAMILIES if isinstance(family, families.Poisson | families.Geometric)
-]
-
-
-def one_dimensional(family):
-    theta = [torch.tensor([0.4], dtype=torch.float64) for _ in family.coordinates]
-    return family.from_coordinates(*theta)
-
-
-@pytest.mark.parametrize("t", (0.7, 1.6))
-@pytest.mark.parametrize("family", CONTINUOUS, ids=lambda family: type(family).__name__)
-def test_tempered_densities_integrate_to_one_and_are_powers(family, t):
-    natural = one_dimensional(family)
-
-    def density(value):
-        x = torch.tensor([value], dtype=torch.float64)
-        return float(tempered_log_prob(family, x, natural, t).exp())
-
-    low, high = SUPPORTS[type(family)]
-    middle = 0.4 if low != 0 else 0.5
-    total = sum(integrate.quad(density, *ends)[0] for ends in ((low, middle), (middle, high)))
-    assert total == pytest.approx(1, abs=1e-7)
-
-
-@pytest.mark.parametrize("t", (0.7, 1.6))
-@pytest.mark.parametrize("family", COUNTS, ids=lambda family: type(family).__name__)
-def test_tempered_counts_sum_to_one(family, t):
-    natural = one_dimensional(family)
-    counts = torch.arange(400, dtype=torch.float64)[:, None]
-    total = tempered_log_prob(family, counts, natural, t).exp().sum()
-    assert float(total) == pytest.approx(1, abs=1e-12)
+from tests.cases import FAMILIES, draw, generator, in_turn, names, point
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: type(family).__name__)
@@ -79,7 +32,7 @@ def test_the_derivative_at_one_is_the_density_plus_the_pseudo_entropy(family):
 TEMPERED = [n for n in names() if "samples" not in n and not n.startswith("process-inducing")]
 
 
-@pytest.mark.parametrize("name", TEMPERED)
+@pytest.mark.parametrize("name", in_turn(TEMPERED))
 def test_the_slope_of_the_tempered_elbo_is_the_gap(name):
     model, parameters, q, x = point(name)[:4]
     report = verify(model, parameters, q, x)

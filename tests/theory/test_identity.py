@@ -17,7 +17,7 @@ from companion.theory.elbo import expectation, expected_log_probs
 from companion.theory.identity import full_direction
 from companion.theory.variational import Amortized, Gaussian, MeanFieldBernoulli, Tabulated
 from tests import cases
-from tests.cases import every_case, names, point, some_cases
+from tests.cases import every_case, every_model, in_turn, names, point, some_cases
 
 LIMIT = 1e-12
 
@@ -36,7 +36,7 @@ def test_the_identity_holds_far_from_any_optimum(name):
     assert report.relative_residual == report.residual / (1 + abs(report.elbo))
 
 
-@every_case
+@every_model
 def test_the_pseudo_form_holds_for_every_model(name):
     model, parameters, q, x = point(name)
     report = report_of(name)
@@ -45,7 +45,7 @@ def test_the_pseudo_form_holds_for_every_model(name):
     assert float(pseudo.total) == pytest.approx(report.entropy_sum, rel=1e-13, abs=1e-13)
 
 
-@every_case
+@every_model
 def test_the_certificate_bounds_the_gap_and_the_blocks_add_up_to_the_slope(name):
     report = report_of(name)
     assert report.certificate >= abs(report.gap) * (1 - 1e-12)
@@ -55,7 +55,7 @@ def test_the_certificate_bounds_the_gap_and_the_blocks_add_up_to_the_slope(name)
     assert math.fsum(report.blocks.values()) == pytest.approx(report.slope, rel=1e-14)
 
 
-@every_case
+@every_model
 def test_one_jacobian_vector_product_says_the_same(name):
     model, parameters, q, x = point(name)
     v = full_direction(model, parameters, q)
@@ -88,7 +88,7 @@ def test_the_slope_is_the_derivative_of_the_elbo_along_v(name):
     assert difference == pytest.approx(report.gap, abs=1e-8 * (1 + abs(report.elbo)))
 
 
-@every_case
+@every_model
 def test_the_true_form_is_the_sum_of_the_named_terms(name):
     terms = entropy_sum(*point(name))
     hidden = sum(terms.hidden.values(), torch.zeros(()))
@@ -125,7 +125,7 @@ MIXED = [f"{kind}-fixed-0-hidden" for kind in ("vae-known", "bernoulli-vae", "ca
 MIXED += ["linear-dynamical-stationary", "process-inducing"]
 
 
-@pytest.mark.parametrize("name", [n for n in names() if not n.startswith(tuple(MIXED))])
+@pytest.mark.parametrize("name", in_turn(n for n in names() if not n.startswith(tuple(MIXED))))
 def test_every_factor_has_an_identity_of_its_own(name):
     """E log p_k − E log base + E pseudo-entropy_k = ⟨∇ELBO, v_k⟩ for each factor k of the model."""
     model, parameters, q, x = point(name)
@@ -184,7 +184,7 @@ def _rows(q, x, rows):
     return Tabulated(q.states, q.logits[rows]), x[rows]
 
 
-@every_case
+@every_model
 def test_mini_batches_average_to_the_whole(name):
     model, parameters, q, x = point(name)
     whole = report_of(name)
@@ -217,7 +217,7 @@ def test_reversing_any_block_of_v_is_noticed(name):
         assert flat or abs(value) > 1e-6, f"block {block} is too small here to notice its sign"
 
 
-@every_case
+@every_model
 def test_given_direction_replaces_v_and_the_inputs_stay_as_they_are(name):
     model, parameters, q, x = point(name)
     before = {k: t.clone() for k, t in (parameters | {"x": x} | q.parameters).items()}

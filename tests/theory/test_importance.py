@@ -13,14 +13,14 @@ from companion import elbo, iwae_bound, iwae_entropy_sum, models, variational, v
 from companion.theory.identity import full_direction
 from companion.theory.importance import with_samples
 from companion.theory.variational import Amortized, Gaussian
-from tests.cases import draw, generator, names, point, some_cases
+from tests.cases import draw, generator, in_turn, names, point, some_cases
 
 #: All cases with a Gaussian q, whatever its rule: the samples replace it.
 GAUSSIAN = [name for name in names() if isinstance(point(name).q, Gaussian | Amortized)]
 
 
 @pytest.mark.parametrize("count", [1, 3, 40])
-@pytest.mark.parametrize("name", GAUSSIAN)
+@pytest.mark.parametrize("name", in_turn(GAUSSIAN))
 def test_the_identity_of_four_entropies_holds_at_random(name, count):
     model, parameters, q, x = point(name)
     report = verify(model, parameters, q, x, samples=count)

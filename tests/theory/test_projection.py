@@ -13,7 +13,7 @@ from companion.support import tree
 from companion.theory.factors import factor_identities
 from companion.theory.identity import full_direction
 from companion.theory.projection import _blocks, _entries
-from tests.cases import D, H, draw, every_case, generator, point, some_cases
+from tests.cases import D, H, draw, every_model, generator, in_turn, names, point
 
 
 def gaps_by_block(model, parameters, q, x):
@@ -25,7 +25,7 @@ def gaps_by_block(model, parameters, q, x):
     return gaps
 
 
-@every_case
+@every_model
 def test_projection_closes_the_gap_of_every_factor_and_the_elbo_never_falls(name):
     model, parameters, q, x = point(name)
     before = verify(model, parameters, q, x)
@@ -48,7 +48,7 @@ def test_projection_closes_the_gap_of_every_factor_and_the_elbo_never_falls(name
         assert after.elbo > before.elbo
 
 
-@every_case
+@every_model
 def test_blocks_add_up_to_v_and_each_has_an_identity_of_its_own(name):
     model, parameters, q, x = point(name)
     blocks = gap_blocks(model, parameters, q, x)
@@ -67,7 +67,10 @@ def test_blocks_add_up_to_v_and_each_has_an_identity_of_its_own(name):
         assert abs(slopes[factor] - gap) <= 1e-12 * scale
 
 
-@some_cases("vae-pixel", "vae-head", "analysis-learnable", "mixture-diagonal", "sparse-coding-l")
+ENTRYWISE = ("vae-pixel", "vae-head", "analysis-learnable", "mixture-diagonal", "sparse-coding-l")
+
+
+@pytest.mark.parametrize("name", in_turn(names(*ENTRYWISE)))
 def test_every_single_scale_is_at_its_best(name):
     model, parameters, q, x = point(name)
     moved, moved_q = project(model, parameters, q, x)

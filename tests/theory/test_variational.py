@@ -18,7 +18,7 @@ from tests.cases import (
     H,
     N,
     draw,
-    every_case,
+    every_model,
     generator,
     names,
     perturbed,
@@ -27,7 +27,7 @@ from tests.cases import (
 )
 
 
-@every_case
+@every_model
 def test_weights_sum_to_one_and_there_is_one_entropy_for_each_data_point(name):
     _, _, q, x = point(name)
     nodes = q.nodes()
@@ -38,7 +38,7 @@ def test_weights_sum_to_one_and_there_is_one_entropy_for_each_data_point(name):
     assert nodes.z.shape[-2] == nodes.weights.shape[-1]
 
 
-@every_case
+@every_model
 def test_with_parameters_keeps_the_kind_of_q(name):
     q = point(name).q
     again = q.with_parameters(q.parameters)

@@ -5,9 +5,11 @@ import re
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.web import sizes
+
 pytestmark = pytest.mark.web
 
-WIDE, PHONE = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
+WIDE, PHONE = sizes.SCREEN, {"width": 390, "height": 844}
 # Of the theme's own markup, not ours to mend: its search button and its skip link.
 KNOWN = {"label-content-name-mismatch", "region"}
 UNRENDERED = """() => {
@@ -48,10 +50,17 @@ WHOLE = (
 SHARES = 8
 
 
-def visit(browser, base, name, context=None):
-    """One sentence for each thing wrong with one page."""
-    found = []
-    page = browser.new_page(viewport=WIDE, color_scheme="light")
+def visit(window, base, name, context=None, site=None):
+    """One sentence for each thing wrong with one page, which is opened once for all of them.
+
+    ``window`` is a browser, or a context of one, whose pages share what they load; ``site`` the
+    folder of the files, where sizes of chapters count too.
+    """
+    found, loaded = [], []
+    page = window.new_page()
+    page.set_viewport_size(WIDE)
+    page.emulate_media(color_scheme="light")
+    page.on("response", lambda response: loaded.append(response.url.removeprefix(base)))
     page.on("console", lambda m: m.type == "error" and found.append(f"console: {m.text}"))
     page.on("pageerror", lambda error: found.append(f"script: {error}"))
     page.on("requestfailed", lambda request: found.append(f"failed: {request.url}"))
@@ -67,6 +76,7 @@ def visit(browser, base, name, context=None):
     if page.evaluate("() => !!window.MathJax"):
         page.wait_for_function("() => MathJax.startup && MathJax.startup.promise")
         page.evaluate("() => MathJax.startup.promise")
+    shown = sizes.screens(page)
     found += [f"formula not rendered: {text}" for text in page.evaluate(UNRENDERED)]
     for error in page.locator("mjx-merror").all():
         found.append(f"formula in error: {error.get_attribute('title') or error.inner_text()}")
@@ -89,6 +99,11 @@ def visit(browser, base, name, context=None):
     page.set_viewport_size(PHONE)
     if (wide := page.evaluate(OVERFLOW)) > 0:
         found.append(f"wider than a phone by {wide} px")
+    if site and name.startswith("notebooks/"):
+        page.set_viewport_size(WIDE)
+        page.evaluate(sizes.OPEN)
+        found += sizes.too_long(name, shown, sizes.screens(page))
+        found += sizes.too_heavy(site, name, loaded)
     page.close()
     return [f"{name}: {fault}" for fault in dict.fromkeys(found)]
 
@@ -99,10 +114,11 @@ def test_every_page_is_without_faults(site, serve, browser, share):
     pages = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html"))]
     assert len(pages) > 15
     assert all(any(name.startswith(start) for name in pages) for start in WHOLE)
-    faults = []
+    window, faults = browser.new_context(), []
     for name in pages[share::SHARES]:
         context = None if name.startswith(WHOLE) else ALIKE
-        faults += visit(browser, base, name, context)
+        faults += visit(window, base, name, context, site)
+    window.close()
     assert faults == []
 
 

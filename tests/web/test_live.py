@@ -213,26 +213,3 @@ def test_without_scripts_and_on_paper_the_picture_stays(site, serve, browser):
     page.emulate_media(media="print")
     assert still.is_visible() and not page.locator(".companion-handle").is_visible()
     page.close()
-
-
-def test_pages_stay_light(site, serve, browser):
-    """Bytes that a chapter loads, whole and compressed; live figures on their pages only."""
-    import gzip
-
-    base = serve(site)
-    for path in sorted((site / "notebooks").glob("*.html")):
-        page, loaded = browser.new_page(), []
-        page.on("response", lambda response, loaded=loaded: loaded.append(response.url))
-        page.goto(base + f"notebooks/{path.name}")
-        page.evaluate("() => MathJax.startup.promise")
-        page.close()
-        names = {url.removeprefix(base).split("?")[0].split("#")[0] for url in loaded}
-        # Pictures of clouds of points come on top of this.
-        names = {name for name in names if not name.endswith(".png")}
-        files = [(site / name).read_bytes() for name in names if (site / name).is_file()]
-        whole, packed = sum(map(len, files)), sum(len(gzip.compress(f, 6)) for f in files)
-        # A chapter with an animation carries its frames.
-        limits = (3.2e6, 1.2e6) if "companion-animation" in path.read_text() else (2.8e6, 0.8e6)
-        assert whole <= limits[0] and packed <= limits[1], (path.name, whole, packed)
-        assert ("_static/live.js" in names) == ("companion-live" in path.read_text("utf-8"))
-    assert len(gzip.compress((site / "_static" / "live.js").read_bytes())) < 60_000

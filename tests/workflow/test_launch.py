@@ -35,7 +35,7 @@ print("SAID", companion.__file__, len(failed))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def branch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("branch")
     launch.branch(Project(), folder)
