@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ def lines(name: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
+@cache
 def pins(name: str) -> dict[str, Requirement]:
     """A lock as {name: requirement}, hashes left out."""
     found = [Requirement(line.partition(" --hash")[0]) for line in lines(name)]
