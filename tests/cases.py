@@ -92,7 +92,7 @@ def label(model: Model) -> str:
     if isinstance(model, models.HiddenMarkov):
         return f"hidden-markov-{type(model.emission.family).__name__.lower()}"
     if isinstance(model, models.LinearDynamical):
-        return f"linear-dynamical-{model.initial}"
+        return f"linear-dynamical-{model.initial_type}"
     if isinstance(model, models.GaussianProcess):
         return "process-exact" if model.inducing is None else "process-inducing"
     if isinstance(model, models.BoltzmannMachine):
@@ -104,7 +104,7 @@ def label(model: Model) -> str:
         return f"hierarchical-{prior}"
     kind = SHORT.get(type(model), type(model).__name__.lower())
     if isinstance(model, models.GaussianVAE):
-        kind += "-known" if model.noise == "fixed" else f"-{model.noise}"
+        kind += "-known" if model.noise_type == "fixed" else f"-{model.noise_type}"
     if isinstance(model, ScaledLatents):
         kind += "-learnable" if model.learnable_prior else "-fixed"
     return f"{kind}-{len(model.hidden)}-hidden" if isinstance(model, Decoder) else kind

@@ -171,7 +171,7 @@ def nearest_direction(
 
     >>> from companion import datasets, models, verify
     >>> draws, x = torch.Generator().manual_seed(0), datasets.pca_ring(50)
-    >>> vae, encoder = models.GaussianVAE(10, 2, (4,), noise="head"), models.Encoder(10, 2)
+    >>> vae, encoder = models.GaussianVAE(10, 2, (4,), noise_type="head"), models.Encoder(10, 2)
     >>> parameters, q = vae.initial_parameters(draws), encoder.initial_parameters(draws)
     >>> q = encoder.posterior(q, x)
     >>> v = nearest_direction(vae, parameters, q)

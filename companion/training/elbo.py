@@ -81,7 +81,7 @@ def expected_batch_elbo(
     latents = q.gaussian()
     mean, std = latents.mean, latents.scale
     z, weights = latents.nodes()
-    constant = model.noise in ("scalar", "pixel")
+    constant = model.noise_type in ("scalar", "pixel")
     errors = _expanded if constant and z.shape[-2] >= MANY else _errors
     error, logs = errors(model, parameters, x, z, weights)
     if "noise" in profile:
@@ -99,7 +99,7 @@ def _errors(
 ) -> tuple[Tensor, Tensor]:
     """Means over data and z, ``(D,)`` each: (x − μ(z))²/σ²(z) and log σ²(z)."""
     centre, variance = model.moments(parameters, z)
-    constant = model.noise in ("scalar", "pixel")
+    constant = model.noise_type in ("scalar", "pixel")
     squares = (x[:, None] - centre) ** 2
     error = (weights[:, None] * (squares if constant else squares / variance)).sum(-2).mean(0)
     if constant:
@@ -127,7 +127,7 @@ def _expanded(
 
 def _pooled(model: GaussianVAE, error: Tensor) -> Tensor:
     """Scaled errors, averaged over the observables that share a variance."""
-    return error.mean().expand(error.shape) if model.noise == "scalar" else error
+    return error.mean().expand(error.shape) if model.noise_type == "scalar" else error
 
 
 def with_best_variances(
@@ -154,8 +154,8 @@ def with_best_variances(
     z, weights = q.nodes()
     if "noise" in profile:
         best = _pooled(model, _errors(model, parameters, x, z, weights)[0]).log()
-        name = "log_variance.bias" if model.noise == "head" else "log_variance"
-        result[name] = parameters[name] + (best[0] if model.noise == "scalar" else best)
+        name = "log_variance.bias" if model.noise_type == "head" else "log_variance"
+        result[name] = parameters[name] + (best[0] if model.noise_type == "scalar" else best)
     if "prior" in profile:
         moment = (weights[:, None] * z**2).sum(-2).mean(0)
         result["prior_log_variance"] = moment.log()

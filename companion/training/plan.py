@@ -103,4 +103,4 @@ class Plan(Guarded):
         if "prior" in self.profile and not learnable_prior:
             raise ValueError('profile="prior" needs learnable_prior=True')
         if "noise" in self.profile and noise == "softplus":
-            raise ValueError('profile="noise" has no closed form for noise="softplus"')
+            raise ValueError('profile="noise" has no closed form for noise_type="softplus"')

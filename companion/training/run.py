@@ -76,7 +76,7 @@ def train_vae(
         | {f"q.{k}": v for k, v in encoder.initial_parameters(draws).items()}
         for draws in generators
     ]
-    exact = not model.hidden and model.noise in ("scalar", "pixel")
+    exact = not model.hidden and model.noise_type in ("scalar", "pixel")
     points = data.shape[-2]
     rules = tuple(
         cubature(model.latent) if exact else samples(points, nodes, model.latent, draws)
@@ -164,11 +164,11 @@ def _check(model: GaussianVAE, encoder: Encoder, seeds: tuple[int, ...], plan: P
             f"encoder must have the model's sizes, observed={model.observed} and "
             f"latent={model.latent}: got {encoder.observed} and {encoder.latent}"
         )
-    if model.noise == "fixed":
+    if model.noise_type == "fixed":
         raise ValueError('noise must be learned to be trained here: got "fixed"; use fit.adam')
     if not seeds:
         raise ValueError("seeds must name at least one seed: got none")
-    plan.check_profile(model.noise, model.learnable_prior)
+    plan.check_profile(model.noise_type, model.learnable_prior)
 
 
 def _data(model: GaussianVAE, x: Any, count: int) -> Tensor:

@@ -43,7 +43,7 @@ def calls(monkeypatch):
 
 def linear_vae():
     g = generator("checked once")
-    model, encoder = models.GaussianVAE(4, 1, noise="scalar"), models.Encoder(4, 1)
+    model, encoder = models.GaussianVAE(4, 1, noise_type="scalar"), models.Encoder(4, 1)
     x = draw(30, 4, g=g)
     q = encoder.posterior(encoder.initial_parameters(g), x)
     return model, model.initial_parameters(g), q, x

@@ -378,7 +378,7 @@ def problem_free_q():
 
 def problem_linear_vae():
     g = generator("linear vae to learn")
-    model = models.GaussianVAE(4, 1, noise="scalar")
+    model = models.GaussianVAE(4, 1, noise_type="scalar")
     x = draw(40, 1, g=g) @ draw(1, 4, g=g) + 0.4 * draw(40, 4, g=g)
     encoder = models.Encoder(4, 1)
     q = encoder.posterior(encoder.initial_parameters(g), x)

@@ -90,7 +90,7 @@ def test_mixtures_of_gaussians_and_their_em(covariance, offset):
 @pytest.mark.parametrize("noise", ["scalar", "pixel", "head", "fixed"])
 def test_vaes(noise, offset):
     variance = 0.5 if noise == "fixed" else None
-    vae = models.GaussianVAE(4, 2, (5,), noise=noise, variance=variance)
+    vae = models.GaussianVAE(4, 2, (5,), noise_type=noise, variance=variance)
     encoder = models.Encoder(4, 2)
     parameters = vae.initial_parameters(generator("vae"))
     parameters["mean.bias"] = parameters["mean.bias"] + offset

@@ -47,7 +47,7 @@ def test_no_model_and_no_family_of_mixtures_is_left_out():
     assert {type(mixture.family) for mixture in mixtures} == set(map(type, families.EVERY_FAMILY))
     gaussian = [e.model for e in ENTRIES if type(e.model) is models.GaussianMixture]
     assert {m.covariance_type for m in gaussian} == {"spherical", "diagonal", "full", "tied"}
-    noises = {(e.model.noise, e.model.learnable_prior) for e in chosen(*VAES)}
+    noises = {(e.model.noise_type, e.model.learnable_prior) for e in chosen(*VAES)}
     assert len(noises) == 8, "VAE-0 to VAE-3, with fixed and with learned priors"
 
 

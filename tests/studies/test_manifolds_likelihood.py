@@ -46,7 +46,7 @@ def test_likelihood_and_posterior_of_a_linear_decoder_are_exact(learnable):
 
 @pytest.mark.parametrize("noise", ("scalar", "head", "softplus"))
 def test_elbo_and_divergence_add_up_to_the_likelihood(noise):
-    model = models.GaussianVAE(3, 2, (4,), noise=noise)
+    model = models.GaussianVAE(3, 2, (4,), noise_type=noise)
     p = model.initial_parameters(torch.Generator().manual_seed(5))
     q = some_q()
     fine = variational.Gaussian(q.mean, q.scale, variational.gauss_hermite(2, 40))

@@ -128,8 +128,8 @@ def test_bad_arguments_are_named(x):
         batch_bias(*point, sizes=[41], draws=2, profile=("noise",))
     with pytest.raises(ValueError, match="profile must name variances"):
         batch_bias(*point, sizes=[4], draws=2, profile=())
-    head = models.GaussianVAE(13, 2, noise="head")
-    with pytest.raises(ValueError, match="noise=\"scalar\" here: got 'head'"):
+    head = models.GaussianVAE(13, 2, noise_type="head")
+    with pytest.raises(ValueError, match="noise_type=\"scalar\" here: got 'head'"):
         batch_bias(head, *point[1:], sizes=[4], draws=2, profile=("noise",))
     model, encoder, own, phi = vae()
     with pytest.raises(ValueError, match="rate must be positive"):

@@ -127,7 +127,7 @@ def test_v_of_every_row_of_the_catalogue_is_that_of_its_proofs(entry):
 
 
 def test_the_covariance_of_a_stationary_start_is_that_of_the_code():
-    model = models.LinearDynamical(observed=1, latent=2, initial="stationary")
+    model = models.LinearDynamical(observed=1, latent=2, initial_type="stationary")
     parameters = model.initial_parameters(torch.Generator().manual_seed(1))
     system, z = model.system(parameters), torch.tensor([0.7, -1.3], dtype=torch.float64)
     below, diagonal = (parameters[f"transition_{n}"] for n in ("cholesky", "log_diagonal"))

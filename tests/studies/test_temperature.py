@@ -45,7 +45,7 @@ def test_the_slope_of_the_tempered_elbo_is_the_gap(name):
 def test_it_needs_no_criterion():
     """A softplus head has no direction v; the slope in t is the gap all the same."""
     g = generator("softplus tempering")
-    model = models.GaussianVAE(4, 2, (3,), noise="softplus")
+    model = models.GaussianVAE(4, 2, (3,), noise_type="softplus")
     parameters = model.initial_parameters(g)
     x = draw(6, 4, g=g)
     q = models.Encoder(4, 2).posterior(models.Encoder(4, 2).initial_parameters(g), x)

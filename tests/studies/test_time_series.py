@@ -18,7 +18,7 @@ def test_a_local_level_is_one_gaussian():
 
 
 def test_a_stationary_system_is_one_gaussian():
-    model = models.LinearDynamical(1, 1, initial="stationary")
+    model = models.LinearDynamical(1, 1, initial_type="stationary")
     parameters = model.initial_parameters(torch.Generator().manual_seed(3))
     mean, covariance = joint_normal(model.system(parameters), 5)
     wanted = multivariate_normal(mean, covariance).logpdf(X[0, :, 0].numpy())

@@ -266,7 +266,10 @@ def test_a_direction_that_does_not_fit_is_named(change, sentence):
             "covariance_type must be one of spherical, diagonal, full, tied: got 'diag'",
         ),
         (lambda: models.GaussianVAE(4, 0), "latent must be a positive integer: got 0"),
-        (lambda: models.GaussianVAE(4, 2, noise="tanh"), r"noise must be one of .*: got 'tanh'"),
+        (
+            lambda: models.GaussianVAE(4, 2, noise_type="tanh"),
+            r"noise_type must be one of .*: got 'tanh'",
+        ),
         (lambda: models.GaussianVAE(4, 2, 8), "hidden must be a tuple of layer sizes.*: got 8"),
         (
             lambda: models.GaussianVAE(4, 2, (8, 0)),

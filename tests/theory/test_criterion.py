@@ -202,7 +202,7 @@ def test_a_uniform_prior_without_parameters_passes():
 @pytest.mark.parametrize("hidden", ((), (3,)), ids=str)
 def test_the_softplus_vae_of_the_package_fails(hidden):
     g = generator("softplus vae")
-    model = models.GaussianVAE(D, H, hidden, noise="softplus")
+    model = models.GaussianVAE(D, H, hidden, noise_type="softplus")
     parameters = perturbed(model.initial_parameters(g), g)
     result = check_criterion(model.factors[-1].natural, parameters, draw(400, H, g=g))
     assert result.verdict == "fail" and result.residual > 1e-4
@@ -288,7 +288,7 @@ def test_the_gauge_does_not_excuse_a_real_failure():
 
 
 def test_the_log_variance_alone_is_found():
-    model = models.GaussianVAE(D, H, (3,), noise="head")
+    model = models.GaussianVAE(D, H, (3,), noise_type="head")
     g = generator("subsets")
     parameters = perturbed(model.initial_parameters(g), g)
     found = sufficient_subsets(model.factors[-1].natural, parameters, draw(200, H, g=g), largest=2)

@@ -164,10 +164,10 @@ def decode(p, model, z):
     for i in range(len(model.hidden)):
         layer = np.tanh(p[f"hidden{i}.weights"] @ layer + p[f"hidden{i}.bias"])
     mean = p["mean.weights"] @ layer + p["mean.bias"]
-    if model.noise in ("head", "softplus"):
-        head = "log_variance" if model.noise == "head" else "std"
+    if model.noise_type in ("head", "softplus"):
+        head = "log_variance" if model.noise_type == "head" else "std"
         output = p[f"{head}.weights"] @ layer + p[f"{head}.bias"]
-        return mean, np.exp(output) if model.noise == "head" else np.logaddexp(0, output) ** 2
+        return mean, np.exp(output) if model.noise_type == "head" else np.logaddexp(0, output) ** 2
     return mean, np.broadcast_to(np.exp(p["log_variance"]), mean.shape)
 
 

@@ -41,7 +41,7 @@ def ppca(learnable_prior=False):
 
 def vae_with_variance_head():
     g = generator()
-    model = models.GaussianVAE(observed=4, latent=2, hidden=(5,), noise="head")
+    model = models.GaussianVAE(observed=4, latent=2, hidden=(5,), noise_type="head")
     _, _, q, x = ppca()
     return model, model.initial_parameters(g), q, x
 
@@ -83,7 +83,7 @@ def test_the_terms_are_those_of_a_sum_written_out():
 
 
 def test_a_model_without_a_gap_direction_is_refused():
-    model = models.GaussianVAE(observed=4, latent=2, noise="softplus")
+    model = models.GaussianVAE(observed=4, latent=2, noise_type="softplus")
     _, _, q, x = ppca()
     with pytest.raises(ValueError, match="has no gap direction"):
         factor_identities(model, model.initial_parameters(generator()), q, x)

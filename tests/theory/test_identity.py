@@ -244,7 +244,7 @@ def test_other_data_than_the_model_assumes_make_no_difference():
 def test_without_a_direction_nothing_is_claimed():
     """The softplus head misses the criterion: gap yes, slope no, and any v we offer is wrong."""
     g = cases.generator("softplus")
-    model = models.GaussianVAE(4, 2, (3,), noise="softplus")
+    model = models.GaussianVAE(4, 2, (3,), noise_type="softplus")
     parameters = cases.perturbed(model.initial_parameters(g), g)
     x = cases.draw(6, 4, g=g)
     q = Gaussian(cases.draw(6, 2, g=g), cases.draw(6, 2, g=g).exp())
@@ -252,10 +252,10 @@ def test_without_a_direction_nothing_is_claimed():
     assert math.isfinite(report.gap) and math.isfinite(report.gradient_norm)
     assert math.isnan(report.slope) and math.isnan(report.residual)
     assert math.isnan(report.certificate) and report.blocks == {}
-    with pytest.raises(ValueError, match='noise="softplus" has no gap direction'):
+    with pytest.raises(ValueError, match='noise_type="softplus" has no gap direction'):
         model.gap_direction(parameters)
     renamed = {name.replace("std", "log_variance"): value for name, value in parameters.items()}
-    like_a_head = models.GaussianVAE(4, 2, (3,), noise="head").gap_direction(renamed)
+    like_a_head = models.GaussianVAE(4, 2, (3,), noise_type="head").gap_direction(renamed)
     own = {name.replace("log_variance", "std"): value for name, value in like_a_head.items()}
     v = tree.merge(own, q.rescaling(model.latent_rescaling))
     assert verify(model, parameters, q, x, v).relative_residual > 1e-3

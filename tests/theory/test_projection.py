@@ -187,7 +187,7 @@ def test_a_readers_rescaled_prior_is_one_block():
 
 def test_projection_of_an_untrained_vae_on_other_data():
     """A hundred-fold wrong scale: many damped steps, the same end."""
-    model = models.GaussianVAE(D, H, (5,), noise="scalar")
+    model = models.GaussianVAE(D, H, (5,), noise_type="scalar")
     for seed in range(3):
         g = generator(f"untrained {seed}")
         parameters = model.initial_parameters(g)
@@ -249,8 +249,8 @@ def test_projection_says_when_it_runs_out_of_steps():
 
 def test_projection_needs_a_direction():
     g = generator("softplus")
-    model = models.GaussianVAE(D, H, (3,), noise="softplus")
+    model = models.GaussianVAE(D, H, (3,), noise_type="softplus")
     parameters, x = model.initial_parameters(g), draw(5, D, g=g)
     q = variational.Gaussian(draw(5, H, g=g), draw(5, H, g=g).exp())
-    with pytest.raises(ValueError, match='noise="softplus" has no gap direction'):
+    with pytest.raises(ValueError, match='noise_type="softplus" has no gap direction'):
         project(model, parameters, q, x)

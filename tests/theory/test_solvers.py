@@ -10,7 +10,7 @@ from tests.cases import generator
 
 def large(noise: str = "scalar") -> tuple[models.GaussianVAE, dict, torch.Tensor]:
     g = generator(f"large decoder, {noise}")
-    model = models.GaussianVAE(observed=16, latent=4, hidden=(32, 32), noise=noise)
+    model = models.GaussianVAE(observed=16, latent=4, hidden=(32, 32), noise_type=noise)
     parameters = model.initial_parameters(g)
     parameters = {
         k: v + 0.1 * torch.randn(v.shape, generator=g, dtype=v.dtype) for k, v in parameters.items()

@@ -349,7 +349,7 @@ def test_what_cannot_be_trained_is_refused(x):
         train_vae(model, encoder, x, [0], Plan(profile=("prior",)))
     with pytest.raises(ValueError, match="no closed form"):
         train_vae(vae("softplus")[0], encoder, x, [0], Plan(profile=("noise",)))
-    fixed = models.GaussianVAE(13, 2, noise="fixed", variance=1.0)
+    fixed = models.GaussianVAE(13, 2, noise_type="fixed", variance=1.0)
     with pytest.raises(ValueError, match="noise must be learned"):
         train_vae(fixed, models.Encoder(13, 2), x, [0])
     with pytest.raises(ValueError, match="nodes must be"):

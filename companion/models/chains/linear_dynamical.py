@@ -47,10 +47,10 @@ class LinearDynamical(SequenceModel[GaussianChain]):
     Parameters, shared over time: ``transition`` A, ``(H, H)``, ``weights`` C, ``(D, H)``, ``mean``
     d, ``(D,)``, and the Cholesky factors of Q and R, below and on the diagonal:
     ``transition_cholesky`` ``(H, H)``, ``transition_log_diagonal`` ``(H,)``, ``noise_cholesky``
-    ``(D, D)``, ``noise_log_diagonal`` ``(D,)``. With ``initial="free"`` also ``initial_mean`` m and
-    ``initial_cholesky``, ``initial_log_diagonal`` of P, which one sequence alone can't tell; with
-    ``initial="stationary"`` z_1 has the law that z_t tends to, m = 0 and P = A P Aᵀ + Q; then A is
-    kept stable by learning ``contraction`` B, ``(H, H)``, in its place, A = B L⁻ᵀ with
+    ``(D, D)``, ``noise_log_diagonal`` ``(D,)``. With ``initial_type="free"`` also ``initial_mean``
+    m and ``initial_cholesky``, ``initial_log_diagonal`` of P, which one sequence alone can't tell;
+    with ``initial_type="stationary"`` z_1 has the law that z_t tends to, m = 0 and P = A P Aᵀ + Q;
+    then A is kept stable by learning ``contraction`` B, ``(H, H)``, in its place, A = B L⁻ᵀ with
     L Lᵀ = I + BᵀB, whose singular values are below 1: in some basis of the latents, every stable A
     is such a one.
 
@@ -62,14 +62,14 @@ class LinearDynamical(SequenceModel[GaussianChain]):
     Source: Kalman (1960) for the filter, Shumway & Stoffer (1982) for EM; this companion for the
     entropy sum.
 
-    >>> model = LinearDynamical(observed=2, latent=1, initial="stationary")
+    >>> model = LinearDynamical(observed=2, latent=1, initial_type="stationary")
     >>> sorted(model.shapes)[:3]
     ['contraction', 'mean', 'noise_cholesky']
     """
 
     observed: int
     latent: int
-    initial: Initial = "free"
+    initial_type: Initial = "free"
 
     kind = GaussianChain
     take_any = (
@@ -80,13 +80,13 @@ class LinearDynamical(SequenceModel[GaussianChain]):
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         positive_integer(self.latent, "latent")
-        one_of(self.initial, "initial", Initial)
+        one_of(self.initial_type, "initial_type", Initial)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         D, H = self.observed, self.latent
         shapes: dict[str, tuple[int, ...]] = {"weights": (D, H), "mean": (D,)}
-        if self.initial == "free":
+        if self.initial_type == "free":
             shapes |= {"transition": (H, H), "initial_mean": (H,)}
         else:
             shapes["contraction"] = (H, H)
@@ -97,7 +97,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
 
     @property
     def _covariances(self) -> tuple[str, ...]:
-        free = ("initial",) if self.initial == "free" else ()
+        free = ("initial",) if self.initial_type == "free" else ()
         return (*free, "transition", "noise")
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -108,7 +108,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
                 drawn[name] = 0.3 * torch.tril(drawn[name], -1)
             if name.endswith("log_diagonal"):
                 drawn[name] = 0.3 * drawn[name]
-        if self.initial == "free":
+        if self.initial_type == "free":
             A = drawn["transition"]
             drawn["transition"] = 0.9 * A / torch.linalg.matrix_norm(A, 2)
         return drawn
@@ -124,7 +124,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
     def system(self, parameters: Parameters) -> LinearSystem:
         """The matrices of the model."""
         Q, size = product(parameters, "transition"), self.latent
-        if self.initial == "free":
+        if self.initial_type == "free":
             A, mean = parameters["transition"], parameters["initial_mean"]
             spread = product(parameters, "initial")
         else:
@@ -185,10 +185,10 @@ class LinearDynamical(SequenceModel[GaussianChain]):
             For a single sequence or a stationary start, where there is none in closed form, or if a
             covariance becomes singular.
         """
-        if self.initial == "stationary" or len(x) < 2:
+        if self.initial_type == "stationary" or len(x) < 2:
             raise ValueError(
-                f'm_step needs initial="free" and two sequences or more: got initial='
-                f"{self.initial!r} and {len(x)}; learn with fit.lbfgs and fit.newton"
+                f'm_step needs initial_type="free" and two sequences or more: got initial_type='
+                f"{self.initial_type!r} and {len(x)}; learn with fit.lbfgs and fit.newton"
             )
         (S, X), mean = q.moments, q.mean
         now, seen = q.within[:, 1:, None], ~x.isnan().any(-1)

@@ -24,8 +24,8 @@ class GaussianVAE(Decoder):
     """z ~ N(0, I) or N(0, diag e^λ), x | z ~ N(μ(z), σ²) with a network μ.
 
     Its parameters are ``hidden0``, ``hidden1``, …, ``mean``, each with ``.weights`` and ``.bias``,
-    those of the noise, and with ``learnable_prior=True`` ``prior_log_variance`` λ ``(H,)``. The
-    noise is
+    those of the noise, and with ``learnable_prior=True`` ``prior_log_variance`` λ ``(H,)``. Its
+    ``noise_type`` is
 
     * ``"scalar"``: one learnable variance, ``log_variance`` ``()`` (VAE-1, VAE-2)
     * ``"pixel"``: one for every observable, ``log_variance`` ``(D,)``
@@ -47,18 +47,18 @@ class GaussianVAE(Decoder):
         D and H.
     hidden
         Sizes of the decoder's hidden layers, ``()`` for a linear decoder.
-    noise
+    noise_type
         One of the above.
     learnable_prior
         Whether the prior's variances are learned, or 1.
     variance
-        σ² for ``noise="fixed"``, and only then.
+        σ² for ``noise_type="fixed"``, and only then.
     activation
         Of the hidden layers, ``"tanh"`` or ``"relu"``.
 
     Source: Damm et al. (arXiv:2010.14860), Theorems 1 to 3.
 
-    >>> vae = GaussianVAE(observed=4, latent=2, hidden=(8,), noise="head")
+    >>> vae = GaussianVAE(observed=4, latent=2, hidden=(8,), noise_type="head")
     >>> sorted(vae.initial_parameters(torch.Generator().manual_seed(0)))[:2]
     ['hidden0.bias', 'hidden0.weights']
     """
@@ -66,35 +66,35 @@ class GaussianVAE(Decoder):
     observed: int
     latent: int
     hidden: tuple[int, ...] = ()
-    noise: Noise = "scalar"
+    noise_type: Noise = "scalar"
     learnable_prior: bool = False
     variance: float | None = None
     activation: Activation = "tanh"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of(self.noise, "noise", Noise)
-        if (self.variance is None) == (self.noise == "fixed"):
+        one_of(self.noise_type, "noise_type", Noise)
+        if (self.variance is None) == (self.noise_type == "fixed"):
             raise ValueError(
-                'variance must be given for noise="fixed", and only then: got '
-                f"variance={self.variance!r} with noise={self.noise!r}"
+                'variance must be given for noise_type="fixed", and only then: got '
+                f"variance={self.variance!r} with noise_type={self.noise_type!r}"
             )
         if self.variance is not None:
             GaussianMean(self.variance)  # says so if it is not positive
 
     @property
     def has_gap_direction(self) -> bool:
-        return self.noise != "softplus"
+        return self.noise_type != "softplus"
 
     @property
     def heads(self) -> tuple[str, ...]:
         noise = {"head": ("log_variance",), "softplus": ("std",)}
-        return ("mean", *noise.get(self.noise, ()))
+        return ("mean", *noise.get(self.noise_type, ()))
 
     @property
     def observable_shapes(self) -> dict[str, tuple[int, ...]]:
         noise = {"scalar": (), "pixel": (self.observed,)}
-        own = {"log_variance": noise[self.noise]} if self.noise in noise else {}
+        own = {"log_variance": noise[self.noise_type]} if self.noise_type in noise else {}
         return super().observable_shapes | own
 
     def moments(self, parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,7 @@ class GaussianVAE(Decoder):
             return mean, torch.full_like(mean[..., :1], self.variance)
         if not noise:
             return mean, parameters["log_variance"].exp()
-        return mean, noise[0].exp() if self.noise == "head" else softplus(noise[0]) ** 2
+        return mean, noise[0].exp() if self.noise_type == "head" else softplus(noise[0]) ** 2
 
     def decode(self, parameters: Parameters, z: Tensor) -> Tensor:
         """The mean μ(z) of x given z, ``(..., H)`` → ``(..., D)``."""
@@ -121,11 +121,12 @@ class GaussianVAE(Decoder):
             return self.prior, Factor(
                 "observable", known, lambda p, z: known.natural_parameters(self.decode(p, z))
             )
-        family = SphericalGaussian() if self.noise == "scalar" else DiagonalGaussian()
+        family = SphericalGaussian() if self.noise_type == "scalar" else DiagonalGaussian()
 
         def located(parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
             mean, variance = self.moments(parameters, z)
-            return mean, variance.expand(mean.shape[:-1]) if self.noise == "scalar" else variance
+            one = self.noise_type == "scalar"
+            return mean, variance.expand(mean.shape[:-1]) if one else variance
 
         return self.prior, Factor.gaussian("observable", family, located)
 
@@ -135,14 +136,14 @@ class GaussianVAE(Decoder):
         Raises
         ------
         ValueError
-            For ``noise="softplus"``, which has none.
+            For ``noise_type="softplus"``, which has none.
         """
         if not self.has_gap_direction:
             raise ValueError(
-                'noise="softplus" has no gap direction: no step of the parameters rescales the '
-                'standard deviation softplus(a); use noise="head" (a log-variance head)'
+                'noise_type="softplus" has no gap direction: no step of the parameters rescales '
+                'the standard deviation softplus(a); use noise_type="head" (a log-variance head)'
             )
-        if self.noise == "fixed":
+        if self.noise_type == "fixed":
             return self.tempered(parameters, "mean")
-        name = "log_variance.bias" if self.noise == "head" else "log_variance"
+        name = "log_variance.bias" if self.noise_type == "head" else "log_variance"
         return {name: -torch.ones_like(parameters[name])}

@@ -24,7 +24,7 @@ class StudentTVAE(Decoder):
     """z ~ N(0, I) or N(0, diag e^λ), x_d | z ~ t_ν(m_d(z), s) with a network m.
 
     Its parameters are ``hidden0``, ``hidden1``, …, ``location``, each with ``.weights`` and
-    ``.bias``, ``log_scale`` log s and ``log_dof`` log ν, each ``()`` for ``noise="scalar"`` and
+    ``.bias``, ``log_scale`` log s and ``log_dof`` log ν, each ``()`` for ``noise_type="scalar"``,
     ``(D,)`` for ``"pixel"``, and with ``learnable_prior=True`` ``prior_log_variance`` λ ``(H,)``.
 
     No exponential family, but closed under tempering if both ν and s are learned: v is
@@ -36,7 +36,7 @@ class StudentTVAE(Decoder):
     ----------
     observed, latent, hidden, learnable_prior, activation
         As for :class:`GaussianVAE`.
-    noise
+    noise_type
         One s and ν for all observables, or one for each.
 
     Source: this companion, from the tempering of Student t variables.
@@ -51,13 +51,13 @@ class StudentTVAE(Decoder):
     observed: int
     latent: int
     hidden: tuple[int, ...] = ()
-    noise: Shared = "scalar"
+    noise_type: Shared = "scalar"
     learnable_prior: bool = False
     activation: Activation = "tanh"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of(self.noise, "noise", Shared)
+        one_of(self.noise_type, "noise_type", Shared)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class StudentTVAE(Decoder):
 
     @property
     def observable_shapes(self) -> Shapes:
-        shape = () if self.noise == "scalar" else (self.observed,)
+        shape = () if self.noise_type == "scalar" else (self.observed,)
         return super().observable_shapes | {"log_scale": shape, "log_dof": shape}
 
     @property

@@ -87,8 +87,8 @@ def batch_bias(
 
     Source: this companion.
     """
-    if model.noise != "scalar":
-        raise ValueError(f'model must have noise="scalar" here: got {model.noise!r}')
+    if model.noise_type != "scalar":
+        raise ValueError(f'model must have noise_type="scalar" here: got {model.noise_type!r}')
     x = model.check(parameters, x).detach()
     profiled_names(parameters, profile)
     positive_integer(draws, "draws")

@@ -92,7 +92,7 @@ def known_noise(
     """
     generator = torch.Generator().manual_seed(seed)
     size = x.shape[-1]
-    model = GaussianVAE(size, 1, hidden, noise="fixed", variance=variance)
+    model = GaussianVAE(size, 1, hidden, noise_type="fixed", variance=variance)
     encoder = Encoder(size, 1)
     start = model.initial_parameters(generator)
     rule = gauss_hermite(1, 20)

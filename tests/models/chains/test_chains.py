@@ -414,7 +414,7 @@ def test_bad_models_and_distributions_are_named():
         models.HiddenMarkov(models.GaussianMixture(1, 0))
     with pytest.raises(ValueError, match="latent must be a positive integer: got 0"):
         models.LinearDynamical(1, 0)
-    with pytest.raises(ValueError, match="initial must be one of"):
+    with pytest.raises(ValueError, match="initial_type must be one of"):
         models.LinearDynamical(1, 1, "diffuse")
     with pytest.raises(ValueError, match=r"first and pairs must have shapes \(N, K\)"):
         models.MarkovChain(torch.zeros(2, 3), torch.zeros(2, 4, 3, 2))
@@ -444,7 +444,7 @@ def test_bad_models_and_distributions_are_named():
 def test_what_em_can_not_learn_is_named():
     flow = (datasets.nile()[None] - 900) / 150
     for model, count in ((SYSTEM, 1), (models.LinearDynamical(1, 1, "stationary"), 2)):
-        with pytest.raises(ValueError, match='m_step needs initial="free" and two sequences'):
+        with pytest.raises(ValueError, match='m_step needs initial_type="free" and two sequences'):
             fit.em(model, model.initial_parameters(), flow.expand(count, -1, -1))
     steady = torch.ones(3, 5, 1).double()
     with pytest.raises(ValueError, match="covariance must be positive definite"):

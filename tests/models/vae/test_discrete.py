@@ -168,11 +168,11 @@ def test_vae_probabilities():
 
 def test_vae_says_what_is_wrong():
     for variance, noise in ((None, "fixed"), (0.5, "scalar")):
-        with pytest.raises(ValueError, match='variance must be given for noise="fixed"'):
-            models.GaussianVAE(4, 2, noise=noise, variance=variance)
+        with pytest.raises(ValueError, match='variance must be given for noise_type="fixed"'):
+            models.GaussianVAE(4, 2, noise_type=noise, variance=variance)
     for variance in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match="variance must be a positive number"):
-            models.GaussianVAE(4, 2, noise="fixed", variance=variance)
+            models.GaussianVAE(4, 2, noise_type="fixed", variance=variance)
     for wrong in (dict(variables=0), dict(categories=0), dict(latent=0)):
         arguments = dict(variables=2, categories=3, latent=1) | wrong
         with pytest.raises(ValueError, match="must be a positive integer: got 0"):

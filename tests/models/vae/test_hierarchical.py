@@ -213,7 +213,7 @@ def test_other_families_in_the_lowest_layer():
     heavy = models.HierarchicalVAE((models.StudentTVAE(D, 3), models.StudentTVAE(3, 2)))
     own, q = state(heavy)
     assert verify(heavy, own, q, q.x).relative_residual <= 1e-12
-    softplus = models.GaussianVAE(D, 3, noise="softplus"), models.GaussianVAE(3, 2)
+    softplus = models.GaussianVAE(D, 3, noise_type="softplus"), models.GaussianVAE(3, 2)
     assert not models.HierarchicalVAE(softplus).has_gap_direction
 
 

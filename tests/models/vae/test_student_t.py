@@ -86,5 +86,5 @@ def test_projection_reaches_the_equality():
 
 
 def test_noises_that_are_none():
-    with pytest.raises(ValueError, match="noise must be one of scalar, pixel"):
-        models.StudentTVAE(D, 1, noise="head")
+    with pytest.raises(ValueError, match="noise_type must be one of scalar, pixel"):
+        models.StudentTVAE(D, 1, noise_type="head")
