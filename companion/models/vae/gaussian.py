@@ -124,9 +124,8 @@ class GaussianVAE(Decoder):
         family = SphericalGaussian() if self.noise_type == "scalar" else DiagonalGaussian()
 
         def located(parameters: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
-            mean, variance = self.moments(parameters, z)
-            one = self.noise_type == "scalar"
-            return mean, variance.expand(mean.shape[:-1]) if one else variance
+            mean, noise = self.moments(parameters, z)
+            return mean, noise.expand(mean.shape[:-1]) if self.noise_type == "scalar" else noise
 
         return self.prior, Factor.gaussian("observable", family, located)
 
