@@ -43,7 +43,7 @@ OVERFLOW = "() => document.documentElement.scrollWidth - window.innerWidth"
 
 # What looks alike on all pages and takes axe most of its time: highlighted code and formulas.
 ALIKE = {"exclude": [[".highlight"], ["mjx-container"]]}
-# They are looked at on these pages, which stand for the others of their kind.
+# They are looked at on these pages, which stand for the others of their kind, in their turn.
 WHOLE = (
     *("index.html", "notation.html", "rerun.html", "notebooks/is-my-elbo-right."),
     *("api/check.", "api/learn."),
@@ -135,9 +135,9 @@ def test_every_page_is_without_faults(site, serve, browser, share, closely, requ
     assert all(any(name.startswith(start) for name in pages) for start in WHOLE)
     window, faults = browser.new_context(), []
     for name in pages[share::SHARES]:
-        context = None if name.startswith(WHOLE) else ALIKE
         order = request.config.getoption("--order")
         schemes = ("light", "dark") if closely else seen_by_axe(name, order)
+        context = None if name.startswith(WHOLE) and "dark" in schemes else ALIKE
         faults += visit(window, base, name, context, site, schemes)
     window.close()
     assert faults == []
