@@ -174,7 +174,7 @@ class Model(Guarded, ABC):
         if expected is None:
             check_tensors(parameters, "parameters")
         else:
-            check_names(parameters, expected, repr(self))
+            check_names(parameters, expected, type(self).__name__)
 
     def checked(
         self, parameters: Parameters, q: Variational | None, x: Any
