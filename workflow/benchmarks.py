@@ -5,6 +5,7 @@ from html import escape
 from workflow.project import load
 
 RESULTS = "benchmarks/results.json"
+GROWTH = "benchmarks/growth.json"
 HEAD = "<th>Status</th><th>What, and its target</th><th>Measured</th>"
 INTRODUCTION = """\
 # Benchmarks
@@ -54,7 +55,52 @@ rates are those of the published experiments.
 def pages(project):
     """The page by its name; none where nothing was measured."""
     entries = (load(project.root / RESULTS) or {}).get("rows")
-    return {"benchmarks.md": page(entries)} if entries else {}
+    grown = load(project.root / GROWTH)
+    return {"benchmarks.md": page(entries) + (growth(grown) if grown else "")} if entries else {}
+
+
+def growth(found):
+    """How time and memory grow: a row for each curve and side, with its exponent."""
+    rows = []
+    for curve in found["curves"]:
+        sizes, letter = curve["sizes"], curve["letter"]
+        for name, side in curve["sides"].items():
+            each, most = side["seconds"], side["megabytes"][-1]
+            span = f"{letter} from {_size(sizes[0])} to {_size(sizes[-1])}"
+            taken = f"{duration(each[0])} to {duration(each[-1])}"
+            fits = ""
+            if letter in "NT" and most > 50:
+                fits = f"{letter} ≈ {number(MEGABYTES * sizes[-1] / most)}"
+            power = f"{letter}<sup>{side['exponent']:.1f}</sup>"
+            work = f"{escape(curve['work'])}, {escape(name)}"
+            cells = [span, taken, power, f"{number(max(most, 0))} MB", fits]
+            rest = "".join(f"<td>{cell}</td>" for cell in cells)
+            rows.append(f'<tr><th scope="row">{work}</th>{rest}</tr>')
+    versions = ", ".join(f"{name} {value}" for name, value in found["versions"].items())
+    missing = "".join(f"{escape(each)}; " for each in found["missing"])
+    return GROWS.format(rows="".join(rows), **{**found, "versions": versions, "missing": missing})
+
+
+MEGABYTES = 24 * 1024**3 / 1e6
+GROWS = """
+## How it grows
+
+Time of the processor, the best of three calls with one thread, and the memory that a call adds at
+its peak, at the largest size. The exponent is a least-squares slope of logarithms over the largest
+three sizes; small ones cost what calls cost. What fits into 24 GiB is extrapolated in proportion
+from the largest size, where its memory is large enough to tell. What is held fixed is the default
+in `benchmarks/growth.py`; `python -m benchmarks.growth` measures again.
+
+<div class="companion-claims" tabindex="0"><table>
+<thead><tr><th>Work</th><th>Sizes</th><th>Time</th><th>Grows as</th><th>Memory</th>
+<th>24 GiB hold</th></tr></thead>
+<tbody>{rows}</tbody></table></div>
+
+On {date}: {processor}, load average {load} at the start, which disturbs short times; {versions}.
+
+Not measured yet: {missing}curves against seeds and parameters, of VAEs, and from where a GPU or a
+cluster pays.
+"""
 
 
 def page(entries):

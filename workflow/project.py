@@ -224,7 +224,7 @@ class Project:
         names = ("book", "companion", "_config.yml", "_toc.yml")
         measured = (
             *("reference/claims.json", "reference/papers.yml", "reference/faults.json"),
-            "benchmarks/results.json",
+            *("benchmarks/results.json", "benchmarks/growth.json"),
         )
         parts = [self.lock, *(digest(self.root / name) for name in (*names, *measured))]
         return "\n".join([digest(HOME / "workflow"), repository_address(self.root) or "", *parts])

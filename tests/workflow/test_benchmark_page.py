@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from workflow.benchmarks import duration, number, page, pages
+from workflow.benchmarks import duration, growth, number, page, pages
 from workflow.project import HOME, Project
 
 TARGET = {"quantity": "ratio", "words": "times as fast", "at_least": 4.0, "at_most": None}
@@ -122,3 +122,16 @@ def test_the_page_is_made_of_the_committed_results_and_its_targets_are_all_there
     assert made.count("<tr><td>") == sum(len(row["targets"]) for row in rows)
     assert set(re.findall(r"#benchmark-([a-z0-9-]+)", made)) == {row["name"] for row in rows}
     assert pages(Project(tmp_path)) == {}
+
+
+def test_growth_has_a_row_for_each_side_and_says_what_fits():
+    sides = {
+        "ours": {"seconds": [1.0, 4.0], "megabytes": [10.0, 257.69803776], "exponent": 1.0},
+        "a <peer>": {"seconds": [1.0, 16.0], "megabytes": [1.0, 2.0], "exponent": 2.04},
+    }
+    curve = {"work": "Some work", "letter": "N", "sizes": [10, 40], "sides": sides}
+    about = {"date": "2026-01-02", "processor": "A Processor", "load": 7.5, "versions": {"x": "1"}}
+    text = growth({**about, "curves": [curve], "missing": ["More work, against D"]})
+    assert text.count('<tr><th scope="row">Some work') == 2 and "a &lt;peer&gt;" in text
+    assert "N<sup>2.0</sup>" in text and "Not measured yet: More work, against D; " in text
+    assert "N ≈ " in text and text.count("N ≈ ") == 1 and "load average 7.5" in text
