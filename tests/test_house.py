@@ -162,7 +162,7 @@ LIMITS = {
     # 5 lines: whether a decision may depend on numbers, as within gradients it may.
     # 2 lines: latents of which only a part is rescaled.
     # 8 lines: a rate of rescaling for each latent, and Gaussian factors in hidden layers.
-    "the paper: support, families/base, theory": (2671, ("support", "families/base.py", "theory")),
+    "the paper: support, families/base, theory": (2672, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
     # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
     # 2,200 lines are readers' own VAEs and Pyro programs: 40 kinds of mistakes, each by its name.
@@ -178,7 +178,7 @@ LIMITS = {
     # covariances settle.
     # 207 lines are streams with switches, and the q that they need.
     # 312 lines are hierarchical VAEs, their q in layers, and Student t noise.
-    "the core: all but studies": (12331, tuple(room for room in ROOMS if room != "studies")),
+    "the core: all but studies": (12335, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
     # 310 lines more: beside the core's, what reads the published experiments at their own size.
@@ -193,7 +193,8 @@ LIMITS = {
     # 18 lines: their rows, in the one table and among the proofs.
     # 46 lines: their rows of the catalogue, and their layers one by one in symbols.
     # 79 lines: superimposed digits, learning that is watched, and entropies of switches two ways.
-    "the package": (17312, ROOMS),
+    # 175 lines are deeper models: stretched layers, what they know, and volumes.
+    "the package": (17491, ROOMS),
 }
 #: 260, and an example for each function of the methods of learning and each Gaussian.
 LONGEST_FILE = 276

@@ -88,7 +88,8 @@ def check_names(
     if set(tensors) != set(shapes):
         missing, unknown = set(shapes) - set(tensors), set(tensors) - set(shapes)
         raise ValueError(
-            f"parameters must be exactly {sorted(shapes)} for {whose}: missing {sorted(missing)}, "
+            f"parameters must be exactly {sorted(shapes)} for {whose}: missing "
+            f"{sorted(missing) if set(shapes) - missing else 'all of them'}, "
             f"unknown {sorted(unknown, key=str)}"
         )
     check_tensors(tensors, "parameters", shapes)

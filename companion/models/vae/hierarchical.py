@@ -16,12 +16,12 @@ from companion.models.vae.student_t import StudentTVAE
 from companion.support.checks import positive_integer
 from companion.theory.model import Factor, Model, Parameters
 
-__all__ = ["HierarchicalVAE"]
+__all__ = ["HierarchicalVAE", "own_parameters"]
 
 _PRIOR = "prior_log_variance"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HierarchicalVAE(Model):
     """p(z_L) … p(z_1 | z_2) p(x | z_1): ``layers`` are p(x | z_1), p(z_1 | z_2), …, p(z_L) last.
 
@@ -64,6 +64,10 @@ class HierarchicalVAE(Model):
                 raise ValueError(
                     f"layers[{k - 1}] must not have a learnable prior: its prior is layers[{k}]"
                 )
+
+    def __repr__(self) -> str:
+        sizes = self.observed, *self.latents
+        return f"{type(self).__name__} of sizes {', '.join(map(str, sizes))}"
 
     @property
     def observed(self) -> int:  # type: ignore[override]
@@ -125,7 +129,7 @@ class HierarchicalVAE(Model):
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         v = {name: torch.zeros_like(value) for name, value in parameters.items()}
         for k, layer in enumerate(self.layers):
-            own, top = _own(k, parameters), layer is self.layers[-1]
+            own, top = own_parameters(k, parameters), layer is self.layers[-1]
             moved = layer.gap_direction if top else layer.observable_direction
             v |= _joined(k, moved(own))
         return v
@@ -134,7 +138,7 @@ class HierarchicalVAE(Model):
         """Of a rescaling of z_L: −rate times the weights that read it."""
         top, last = len(self.layers) - 1, self.layers[-1]
         rates = rate if rate.dim() == 0 else rate[-last.latent :]
-        return _joined(top, last.absorption(_own(top, parameters), rates))
+        return _joined(top, last.absorption(own_parameters(top, parameters), rates))
 
     @property
     def factors(self) -> tuple[Factor, ...]:
@@ -152,7 +156,7 @@ class HierarchicalVAE(Model):
         located, natural = factor.located, factor.natural
 
         def given(function: Any) -> Any:
-            return lambda p, z: function(_own(k, p), self.split(z)[k])
+            return lambda p, z: function(own_parameters(k, p), self.split(z)[k])
 
         return replace(
             factor,
@@ -190,7 +194,7 @@ def _joined(k: int, own: Parameters) -> dict[str, Tensor]:
     return dict(zip(_named(k, own), own.values(), strict=True))
 
 
-def _own(k: int, parameters: Parameters) -> dict[str, Tensor]:
+def own_parameters(k: int, parameters: Parameters) -> dict[str, Tensor]:
     """The inverse: layer k's parameters by their own names, the prior's with the top layer's."""
     prefix = f"z{k}." if k else ""
     kept = {

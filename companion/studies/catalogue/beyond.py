@@ -20,7 +20,7 @@ from companion.studies.catalogue.entry import Entry
 
 __all__ = ["beyond"]
 
-_DEEPER = "vaes-three-entropies"
+_DEEPER = "deeper-models"
 _DIFFUSION = "diffusion-models"
 _PROCESS = "gaussian-processes"
 _STREAMS = "multi-stream"

@@ -1,0 +1,1 @@
+"""Deeper models: layers and their entropies, outliers, and volumes of typical sets."""
