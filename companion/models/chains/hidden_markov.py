@@ -203,7 +203,7 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
         }
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        prior, moves, emitted = self._logs(parameters, x)
+        prior, moves, emitted = (each.detach() for each in self._logs(parameters, x))
         if moves.min() < math.log(RAREST):
             q = self.posterior(parameters, x)
             return q.marginals.log_partition.mean(), self.m_step(q, x)
