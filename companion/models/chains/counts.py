@@ -37,7 +37,7 @@ def expected_counts(prior: Tensor, A: Tensor, emitted: Tensor, within: Tensor) -
     Parameters
     ----------
     prior, A
-        Probabilities of z_1, ``(K,)``, and of z_{t+1} given z_t, ``(K, K)``.
+        log p(z_1), ``(K,)``, and the probabilities of z_{t+1} given z_t, ``(K, K)``.
     emitted
         log p(x_t | z_t), zero where nothing is observed, ``(N, T, K)``.
     within
@@ -46,6 +46,8 @@ def expected_counts(prior: Tensor, A: Tensor, emitted: Tensor, within: Tensor) -
     points, steps, states = emitted.shape
     size = math.isqrt(steps - 1) // 2 + 1
     count = -(-steps // size)
+    # A state that the prior all but excludes may be the only one that explains x_1.
+    emitted = torch.cat([emitted[:, :1] + prior, emitted[:, 1:]], 1)
     highest = emitted.amax(-1, keepdim=True)
 
     def blocks(values: Tensor, fill: float) -> Tensor:
@@ -64,9 +66,9 @@ def expected_counts(prior: Tensor, A: Tensor, emitted: Tensor, within: Tensor) -
             through = _scaled(through)
     (until,) = scan(_product, (through,))
     (since,) = scan(_product, (through,), reverse=True)
-    start, end = prior.expand(points, 1, states), torch.ones_like(e[0][:, :1])
-    expected = torch.cat([start, _row_scaled(prior @ until[:, :-1])], 1)
-    later = torch.cat([_row_scaled(since[:, 1:].sum(-1)), end], 1)
+    ends = torch.ones_like(e[0][:, :1])
+    expected = torch.cat([ends, _row_scaled(until[:, :-1].sum(-2))], 1)
+    later = torch.cat([_row_scaled(since[:, 1:].sum(-1)), ends], 1)
     known, scales = torch.empty_like(e), torch.empty_like(e[..., :1])
     coming, back = torch.empty_like(e), torch.empty_like(e)
     ones, at = A.new_ones(states, 1), list(zip(e, known, scales, coming, back, strict=True))

@@ -208,5 +208,5 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
             q = self.posterior(parameters, x)
             return q.marginals.log_partition.mean(), self.m_step(q, x)
         within = steps_of(~x.isnan().any(-1)).to(x.dtype)
-        found = expected_counts(prior.exp(), moves.exp(), emitted, within)
+        found = expected_counts(prior, moves.exp(), emitted, within)
         return found.log_likelihood.mean(), self._updated(found.steps, found.moves, x)

@@ -16,8 +16,9 @@ from companion.models.chains.sequences import steps_of
 from companion.models.linear_decoder import LOG_2PI
 from companion.support.checks import readable
 
-#: Covariances have settled if half of their steps changed them by no more than this: as they tend
-#: to their limit geometrically, the other half has left nothing.
+#: Covariances have settled if half of their steps changed them by no more than this, in units of
+#: the standard deviations: as they tend to their limit geometrically, the other half has left
+#: nothing.
 _SETTLED = 1e-13
 #: How many steps are tried first.
 _FIRST = 32
@@ -153,7 +154,9 @@ def _expected(system: LinearSystem, observed: Tensor) -> tuple[Tensor, Tensor, T
 def _settled(covariances: Tensor) -> bool:
     found = covariances.detach()
     middle, end = found[:, found.shape[1] // 2], found[:, -1]
-    return bool((middle - end).abs().max() <= _SETTLED * end.abs().max())
+    variance = end.diagonal(dim1=-2, dim2=-1)
+    size = (variance[..., :, None] * variance[..., None, :]).sqrt()
+    return bool(((middle - end).abs() <= _SETTLED * size).all())
 
 
 def _ahead(system: LinearSystem, covariances: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from companion.models.chains.residuals import (
     product,
 )
 from companion.models.chains.sequences import as_sequences, rows_of
+from companion.models.scaled import check_logs
 from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Nodes, Variational
@@ -159,6 +160,10 @@ class LinearDynamical(SequenceModel[GaussianChain]):
 
         return Homoscedastic(name, family, natural, None, closed_form, marginal)
 
+    def check_parameters(self, parameters: Parameters) -> None:
+        super().check_parameters(parameters)
+        check_logs(parameters, [f"{name}_log_diagonal" for name in self._covariances])
+
     def check_data(self, x: Any) -> Tensor:
         return as_sequences(x, self.observed)
 
@@ -182,8 +187,8 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         Raises
         ------
         ValueError
-            For a single sequence or a stationary start, where there is none in closed form, or if a
-            covariance becomes singular.
+            For a single sequence or a stationary start, where there is none in closed form, for
+            sequences of a single step, or if a covariance becomes singular.
         """
         if self.initial_type == "stationary" or len(x) < 2:
             raise ValueError(
@@ -192,6 +197,11 @@ class LinearDynamical(SequenceModel[GaussianChain]):
             )
         (S, X), mean = q.moments, q.mean
         now, seen = q.within[:, 1:, None], ~x.isnan().any(-1)
+        if not bool(now.any()):
+            raise ValueError(
+                "x must have a sequence of two steps or more, as the transition is learned from "
+                f"pairs of them: got {len(x)} of one step"
+            )
         before, after = mean[:, :-1], mean[:, 1:]
         cross = _sum(now * after, before) + (now[..., None] * X.mT).sum((0, 1))
         square = _sum(now * before, before) + (now[..., None] * S[:, :-1]).sum((0, 1))

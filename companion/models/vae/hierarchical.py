@@ -119,7 +119,8 @@ class HierarchicalVAE(Model):
 
     def check(self, parameters: Parameters, x: Any) -> Tensor:
         data = super().check(parameters, x)
-        check_logs(parameters, self.log_scales)
+        logs = [name for name in self.shapes if "log_" in name and ".weights" not in name]
+        check_logs(parameters, logs)
         return data
 
     def split(self, z: Tensor) -> tuple[Tensor, ...]:
@@ -129,7 +130,7 @@ class HierarchicalVAE(Model):
     def gap_direction(self, parameters: Parameters) -> dict[str, Tensor]:
         v = {name: torch.zeros_like(value) for name, value in parameters.items()}
         for k, layer in enumerate(self.layers):
-            own, top = own_parameters(k, parameters), layer is self.layers[-1]
+            own, top = own_parameters(k, parameters), k == len(self.layers) - 1
             moved = layer.gap_direction if top else layer.observable_direction
             v |= _joined(k, moved(own))
         return v

@@ -108,11 +108,25 @@ def test_counts_of_em_are_sums_of_the_posterior_s_marginals(lengths):
     parameters = model.initial_parameters(g)
     prior, moves, emitted = model._logs(parameters, x)
     q = model.posterior(parameters, x)
-    found = expected_counts(prior.exp(), moves.exp(), emitted, q.within)
+    found = expected_counts(prior, moves.exp(), emitted, q.within)
     expected = q.marginals
     torch.testing.assert_close(found.steps, expected.steps, rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(found.moves, expected.pairs.sum((0, 1)), rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(found.log_likelihood, expected.log_partition, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("excluded", [-300.0, -745.0, -2000.0])
+def test_counts_where_the_prior_excludes_what_explains_the_first_observation(excluded):
+    """One of the two states has no probability before, the other none after x_1 is seen."""
+    model, parameters, _ = two_states()
+    given = {"prior_logits": torch.tensor([excluded, 0.0]).double()}
+    given |= {"log_rates": torch.tensor([[7.0], [0.0]]).double()}
+    parameters, x = parameters | given, models.padded([[1000.0, 1.0, 2.0, 1000.0, 0.0]])
+    value, after = model.em_step(parameters, x)
+    q = model.posterior(parameters, x)
+    torch.testing.assert_close(value, q.marginals.log_partition.mean(), rtol=1e-12, atol=0)
+    for name, expected in model.m_step(q, x).items():
+        torch.testing.assert_close(after[name], expected, rtol=1e-11, atol=1e-11)
 
 
 def test_em_goes_by_logarithms_where_a_state_is_never_entered():
@@ -306,6 +320,29 @@ def test_covariances_that_have_settled_change_neither_value_nor_slope(monkeypatc
     assert report.gap == pytest.approx(verify(model, parameters, None, x).gap, rel=1e-12)
 
 
+def test_latents_in_units_far_apart_have_the_likelihood_of_two_systems():
+    """The latent with the large unit forgets at once, the other one slowly."""
+    units, g = torch.tensor([1e6, 1.0]).double(), generator("units")
+    parameters = {
+        "transition": torch.tensor([0.0, 0.99]).double(),
+        "transition_log_diagonal": units.log() + torch.tensor([1.0, 0.01]).double().log(),
+        "initial_log_diagonal": units.log(),
+        "noise_log_diagonal": units.log() + torch.tensor([1.0, 0.1]).double().log(),
+    }
+    x = units * draw(3, 200, 2, g=g)
+
+    def likelihood(of):
+        size = len(of)
+        own = {k: v[of] for k, v in parameters.items()}
+        zeros, none = torch.zeros(size, dtype=x.dtype), torch.zeros(size, size, dtype=x.dtype)
+        own |= {f"{k}_cholesky": none for k in ("transition", "initial", "noise")}
+        own |= {"transition": own["transition"].diag(), "weights": none + torch.eye(size)}
+        own |= {"mean": zeros, "initial_mean": zeros}
+        return float(models.LinearDynamical(size, size).log_likelihood(own, x[..., of]))
+
+    assert likelihood([0, 1]) == pytest.approx(likelihood([0]) + likelihood([1]), rel=1e-12)
+
+
 def test_likelihoods_are_those_of_statsmodels():
     """statsmodels 0.15's ``loglike``, all steps known and with 1891–1910 and 1931–1950 missing."""
     model = models.LinearDynamical(1, 2)
@@ -324,6 +361,16 @@ def test_likelihoods_are_those_of_statsmodels():
     seen = ~(((years >= 20) & (years < 40)) | ((years >= 60) & (years < 80)))
     x = models.padded([flow], [seen])
     assert float(model.log_likelihood(parameters, x)) == pytest.approx(-87.7386502774, rel=1e-7)
+
+
+def test_systems_that_can_not_be_learned_or_computed_say_why():
+    model, g = models.LinearDynamical(2, 2), generator("refused")
+    parameters, x = model.initial_parameters(g), draw(9, 3, 2, g=g)
+    with pytest.raises(ValueError, match="x must have a sequence of two steps or more"):
+        model.em_step(parameters, x[:, :1])
+    large = {"noise_log_diagonal": torch.full((2,), -400.0, dtype=torch.float64)}
+    with pytest.raises(ValueError, match=r"'noise_log_diagonal'. must lie between -300 and 300"):
+        model.log_likelihood(parameters | large, x)
 
 
 def test_em_climbs_and_every_m_step_gives_equality():

@@ -213,8 +213,17 @@ def test_other_families_in_the_lowest_layer():
     heavy = models.HierarchicalVAE((models.StudentTVAE(D, 3), models.StudentTVAE(3, 2)))
     own, q = state(heavy)
     assert verify(heavy, own, q, q.x).relative_residual <= 1e-12
+    with pytest.raises(ValueError, match=r"'z1.log_dof'. must lie between"):
+        elbo(heavy, own | {"z1.log_dof": own["z1.log_dof"] + 1000}, q, q.x)
     softplus = models.GaussianVAE(D, 3, noise_type="softplus"), models.GaussianVAE(3, 2)
     assert not models.HierarchicalVAE(softplus).has_gap_direction
+
+
+def test_one_decoder_may_stand_in_two_layers():
+    one = models.GaussianVAE(D, D, (3,))
+    model = models.HierarchicalVAE((one, one))
+    own, q = state(model)
+    assert verify(model, own, q, q.x).relative_residual <= 1e-12
 
 
 A, B = models.GaussianVAE(D, 3), models.GaussianVAE(3, 2, learnable_prior=True)
