@@ -84,6 +84,21 @@ def test_histograms_have_a_panel_for_each_column_and_a_line_for_the_sum():
     np.testing.assert_allclose([bar.get_height() for bar in figure.axes[0].patches], [1 / 3, 2 / 3])
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_legend_of_histograms_stands_outside_the_panels(columns):
+    density = np.array([[0.2, 0.1], [0.3, 0.4]])
+    figure = figures.mixture_histograms(
+        [[0.0, 1.0]] * columns, [[0, 1]] * columns, [density] * columns, names="ab"[:columns]
+    )
+    assert [panel.get_legend() for panel in figure.axes] == [None] * columns
+    (below,) = figure.legends
+    names = [text.get_text() for text in below.get_texts()]
+    assert sorted(names) == ["component 1", "component 2", "data", "mixture"]
+    figure.draw_without_rendering()
+    bottom = min(panel.get_tightbbox().y0 for panel in figure.axes)
+    assert below.get_window_extent().y1 <= bottom
+
+
 def test_a_logarithmic_axis_ends_below_the_smallest_density():
     density = np.array([[0.2, 0.2], [0.01, 0.01]])
     figure = figures.mixture_histograms([[0.0, 1.0]], [[0, 1]], [density], names=("a",), log=True)

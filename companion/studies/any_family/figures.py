@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from companion.book import charts
+from companion.book import charts, display
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +28,8 @@ def mixture_histograms(
     log: bool = False,
 ) -> Figure:
     """One panel for each data column: its histogram, the components, and their sum.
+
+    The legend stands below, where it covers no curve.
 
     Parameters
     ----------
@@ -68,4 +70,8 @@ def mixture_histograms(
     if log:
         for axes, density in zip(figure.axes, densities, strict=True):
             axes.set(yscale="log", ylim=(0.5 * np.asarray(density).sum(1).min(), None))
+    if len(data) == 1 and (inside := figure.axes[0].get_legend()):
+        inside.remove()
+        with display.style():
+            figure.legend(loc="outside lower center", ncols=3)
     return figure
