@@ -6,9 +6,7 @@ SCREEN = {"width": 1300, "height": 900}
 SHOWN, OPENED = 15, 25
 #: Chapters whose open folds are longer: solutions and sections for the few, which stand there once.
 LONGER = {
-    "discrete-data-vaes": 26,
-    "mixtures-of-any-family": 26,
-    "temperature": 27,
+    "temperature": 26,
     "verification-experiments": 31,
 }
 OPEN = """() => {
