@@ -11,6 +11,7 @@ from companion.studies.diffusion.chains import (
     best_spherical,
     clouds,
     cosine,
+    denoising,
     eight_log_density,
     normal_data,
     sampled_elbo,
@@ -60,3 +61,16 @@ def test_clouds_are_the_points():
     figure = clouds({"a": first, "b": second})
     assert [axes.get_title() for axes in figure.axes] == ["a", "b"]
     np.testing.assert_allclose(figure.axes[1].lines[0].get_xydata(), second)
+
+
+def test_an_animation_goes_from_the_first_noise_to_the_draws():
+    path, x = draw(5, 6, 2, g=generator("path")), draw(4, 2, g=generator("x"))
+    for steps, told in ((path, [0, 2, 4]), (path[:4], [1, 3])):
+        frames = 0
+        for figure, step in zip(denoising(steps, x), told, strict=True):
+            (axes,) = figure.axes
+            assert axes.get_title() == f"{step} of {len(steps) - 1} steps"
+            np.testing.assert_allclose(axes.lines[1].get_xydata(), steps[step])
+            frames += 1
+        np.testing.assert_allclose(axes.lines[0].get_xydata(), x)
+        assert frames == len(told)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "best_spherical",
     "clouds",
     "cosine",
+    "denoising",
     "eight_log_density",
     "normal_data",
     "sampled_elbo",
@@ -154,3 +155,24 @@ def clouds(points: Mapping[str, Any], size: float = 2.6) -> Figure:
             axes.plot(cloud[:, 0], cloud[:, 1], ".", color=COLOURS[0], markersize=2, alpha=0.6)
             axes.set_aspect("equal")
     return figure
+
+
+def denoising(path: Tensor, data: Any) -> Iterator[Figure]:
+    """Draws on their way from noise, ``(T + 1, N, 2)``, a frame for every second step.
+
+    Behind them the ``data`` in grey, which they come to lie on; the first 500 of both are drawn.
+    """
+    near = np.asarray(data)[:500]
+    with panels([""], xlabel="", ylabel="", size=(3.6, 3.6)) as (figure, (axes,)):
+        axes.plot(near[:, 0], near[:, 1], ".", color="#bbbbbb", markersize=5)
+        (cloud,) = axes.plot([], [], ".", color=COLOURS[0], markersize=2)
+        limit = 1.1 * float(path[:, :500].abs().max())
+        axes.set(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
+
+    def frames() -> Iterator[Figure]:
+        for step in range(len(path) % 2 == 0, len(path), 2):
+            cloud.set_data(*path[step, :500].T.numpy())
+            axes.set_title(f"{step} of {len(path) - 1} steps")
+            yield figure
+
+    return frames()
