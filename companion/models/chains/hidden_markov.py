@@ -14,7 +14,7 @@ from companion.families import Categorical
 from companion.models.chains.base import SequenceModel
 from companion.models.chains.counts import RAREST, expected_counts
 from companion.models.chains.markov import MarkovChain
-from companion.models.chains.sequences import as_sequences, rows_of, steps_of
+from companion.models.chains.sequences import as_sequences, check_observed, rows_of, steps_of
 from companion.models.mixtures.base import Mixture
 from companion.theory.model import Factor, Parameters, normal_draws
 
@@ -190,8 +190,10 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
         Raises
         ------
         ValueError
-            For a family without a closed-form M-step, or a state that dies or collapses.
+            For a family without a closed-form M-step, a q made for other missing steps than those
+            of x, or a state that dies or collapses.
         """
+        check_observed(q.observed, x)
         return self._updated(q.marginals.steps, q.marginals.pairs.sum((0, 1)), x)
 
     def _updated(self, steps: Tensor, moves: Tensor, x: Tensor) -> dict[str, Tensor]:

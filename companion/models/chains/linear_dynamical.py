@@ -26,7 +26,7 @@ from companion.models.chains.residuals import (
     from_covariance,
     product,
 )
-from companion.models.chains.sequences import as_sequences, rows_of
+from companion.models.chains.sequences import as_sequences, check_observed, rows_of
 from companion.models.scaled import check_logs
 from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
@@ -188,13 +188,15 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         ------
         ValueError
             For a single sequence or a stationary start, where there is none in closed form, for
-            sequences of a single step, or if a covariance becomes singular.
+            sequences of a single step, for a q made for other missing steps than those of x, or if
+            a covariance becomes singular.
         """
         if self.initial_type == "stationary" or len(x) < 2:
             raise ValueError(
                 f'm_step needs initial_type="free" and two sequences or more: got initial_type='
                 f"{self.initial_type!r} and {len(x)}; learn with fit.lbfgs and fit.newton"
             )
+        check_observed(q.observed, x)
         (S, X), mean = q.moments, q.mean
         now, seen = q.within[:, 1:, None], ~x.isnan().any(-1)
         if not bool(now.any()):

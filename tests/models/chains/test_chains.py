@@ -373,6 +373,17 @@ def test_systems_that_can_not_be_learned_or_computed_say_why():
         model.log_likelihood(parameters | large, x)
 
 
+def test_an_m_step_needs_a_q_that_knows_what_is_missing():
+    g = generator("missing in an M-step")
+    x, system = draw(9, 5, 2, g=g), models.LinearDynamical(2, 2)
+    states = models.HiddenMarkov(models.GaussianMixture(2, 3, "diagonal"))
+    for model in (system, states):
+        q = model.posterior(model.initial_parameters(g), x)
+        for other in (x.index_fill(1, torch.tensor([2]), torch.nan), x[:, :4]):
+            with pytest.raises(ValueError, match="q must know which steps of x are observed"):
+                model.m_step(q, other)
+
+
 def test_em_climbs_and_every_m_step_gives_equality():
     model, g = models.LinearDynamical(2, 2), generator("em of a system")
     x = models.padded([draw(T, 2, g=g).cumsum(0) / 3 for T in (30, 25, 20, 28)])
