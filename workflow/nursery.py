@@ -40,12 +40,19 @@ def nursery(chapters, path, settings, log):
         return
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="companion-") as folder, log.open("w") as said:
-        os.environ[SOCKET] = str(Path(folder, "kernels"))
-        command = [sys.executable, "-P", "-m", "workflow.nursery", os.environ[SOCKET]]
+        path_of_socket = str(Path(folder, "kernels"))
         environment = os.environ | settings
         environment[progress.DRIVER] = str(os.getpid())
         environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
-        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
+        with socket.socket(socket.AF_UNIX) as listener:  # from now on chapters may ask
+            listener.bind(path_of_socket)
+            listener.listen()
+            number = listener.fileno()
+            command = [sys.executable, "-P", "-m", "workflow.nursery", folder, str(number)]
+            process = subprocess.Popen(
+                command, env=environment, stdout=said, stderr=said, pass_fds=[number]
+            )
+        os.environ[SOCKET] = path_of_socket
         try:
             yield
         finally:
@@ -54,15 +61,13 @@ def nursery(chapters, path, settings, log):
             del os.environ[SOCKET]
 
 
-def serve(path):
-    """Fork a kernel for each that asks, as long as the driver lives."""
+def serve(folder, number):
+    """Fork a kernel for each that asks at this open socket, as long as the driver lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the driver, and the driver us
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the kernels
     progress.hold_lock()
     driver = int(os.environ[progress.DRIVER])
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
+    with socket.socket(fileno=int(number)) as listener:
         for name in LIBRARIES:
             with contextlib.suppress(ImportError):  # as in a book with fewer libraries
                 importlib.import_module(name)
@@ -78,7 +83,7 @@ def serve(path):
                 for file in outputs:
                     os.close(file)
                 connection.close()
-    shutil.rmtree(Path(path).parent)  # a killed driver could not
+    shutil.rmtree(folder)  # a killed driver could not
 
 
 def _become_kernel(connection, outputs, arguments, folder, environment):
@@ -107,4 +112,4 @@ def _become_kernel(connection, outputs, arguments, folder, environment):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])

@@ -12,6 +12,7 @@ import re
 from workflow.project import load
 
 LINK = re.compile(r"\[([^\]\n]*)\]\((?:[\w./-]*/)?([\w-]+)\.(?:ipynb|html)(#[\w-]*)?\)")
+NUMBER = re.compile(r"^(?:Chapter \d+$|\d+\. )")
 REFERENCE = re.compile(r"\{(?:prf:ref|ref|numref|eq)\}`(?:[^`<]*<)?([\w-]+)>?`")
 LABEL = re.compile(r"^:label:[ \t]*(\S+)|^\(([\w-]+)\)=", re.M)
 CARD = re.compile(r"^:::\{grid-item-card\}.*?^:::\n\n?", re.M | re.S)
@@ -59,13 +60,22 @@ def _without(text, gone, labels):
 
     >>> _without("See [](a-b.ipynb), [it](c.ipynb), {prf:ref}`x`.", {"a-b": "a b"}, set())
     'See *a b*, [it](c.ipynb), *x*.'
+    >>> _without("[Chapter 7](a-b.ipynb), or [7. All of it](a-b.ipynb).", {"a-b": "a b"}, set())
+    '*a b*, or All of it.'
     """
-    text = LINK.sub(lambda m: m[0] if m[2] not in gone else m[1] or f"*{gone[m[2]]}*", text)
+
+    def words(link):
+        if link[2] not in gone:
+            return link[0]
+        # A number that nothing has, or that another chapter has by now, says nothing.
+        return NUMBER.sub("", link[1]) or f"*{gone[link[2]]}*"
+
+    text = LINK.sub(words, text)
     return REFERENCE.sub(lambda m: m[0] if m[1] in labels else f"*{m[1]}*", text)
 
 
 def asking(text, known):
-    """A page without cards, rows of tables, entries and paragraphs that ask for what is gone.
+    """A page without cards, buttons, rows, entries and paragraphs that ask for what is gone.
 
     ``known`` are the names that it may ask for: of chapters, values and figures.
 
@@ -79,7 +89,8 @@ def asking(text, known):
 
     blocks, text = [], CARD.sub(kept_card, text)
     for block in text.split("\n\n"):
-        parts = re.split(r"\n(?=\||- |\d+\. )", block)
+        buttons = block.startswith(":::{div}")  # each stands on a line
+        parts = re.split(r"\n" if buttons else r"\n(?=\||- |\d+\. )", block)
         kept = [p for p in parts if all(name in known for _, name in ASKS.findall(p))]
         blocks += ["\n".join(kept)] if kept else []
     return "\n\n".join(blocks).rstrip("\n") + "\n"

@@ -106,9 +106,10 @@ class Joint(Factor):
 
 @dataclass(frozen=True)
 class BoltzmannMachine(BeliefNet):
-    """p(x, z) = exp(b·x + c·z + xᵀWz + Σ_{i<j} x_i U_ij x_j + Σ_{h<k} z_h V_hk z_k)/Z, all binary.
+    """Binary units, undirected: p(x, z) = exp(b·x + c·z + xᵀWz + xᵀUx + zᵀVz)/Z.
 
-    A ``restricted`` machine has no U and no V. Z is a sum over all states of the smaller side of a
+    U and V have entries above the diagonal only, Σ_{i<j} x_i U_ij x_j; a ``restricted`` machine
+    has no U and no V. Z is a sum over all states of the smaller side of a
     restricted machine, at most 2¹⁶, or over those of all units together.
 
     Parameters: ``weights`` W ``(D, H)``, ``bias`` b ``(D,)``, ``latent.bias`` c ``(H,)``; of a

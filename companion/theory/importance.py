@@ -100,7 +100,8 @@ def iwae_entropy_sum(
 ) -> EntropySum:
     """S_K: four entropies, all under the normalised weights ω_nk of the samples.
 
-    S_K = (1/N) Σ_n Σ_k ω_nk (−log q_n(z_nk)) − (1/N) Σ_n (log K − H[ω_n])/(1 − α)
+    S_K = (1/N) Σ_n Σ_k ω_nk (−log q_n(z_nk))
+          − (1/N) Σ_n (log K − H[ω_n])/(1 − α)
           − H[p(z)] − (1/N) Σ_n Σ_k ω_nk H[p(x | z_nk)].
 
     The second, never negative for α < 1, is what reweighting costs: zero for equal weights, log K

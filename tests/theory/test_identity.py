@@ -112,7 +112,7 @@ def _on_prior(name: str, model) -> bool:
         return True
     scales = ["log_scale", "log_variance", "log_variance.bias", "logits.weights", "logits.bias"]
     scales += ["log_dof"]
-    if getattr(model, "noise", "") == "fixed":
+    if getattr(model, "noise_type", "") == "fixed":
         scales += ["mean.weights", "mean.bias"]
     rescaled = bool(torch.as_tensor(model.latent_rescaling).any())
     return name.startswith("q.") or (rescaled and name not in scales)
