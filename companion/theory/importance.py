@@ -100,12 +100,11 @@ def iwae_entropy_sum(
 ) -> EntropySum:
     """S_K: four entropies, all under the normalised weights ω_nk of the samples.
 
-    S_K = (1/N) Σ_n Σ_k ω_nk (−log q_n(z_nk))
-          − (1/N) Σ_n (log K − H[ω_n])/(1 − α)
-          − H[p(z)] − (1/N) Σ_n Σ_k ω_nk H[p(x | z_nk)].
+    S_K = (1/N) Σ_n Σ_k ω_nk (−log q_n(z_nk) − H[p(x | z_nk)]) − H[p(z)] − R, where
+    R = (1/N) Σ_n (log K − H[ω_n])/(1 − α) is the cost of reweighting.
 
-    The second, never negative for α < 1, is what reweighting costs: zero for equal weights, log K
-    if one sample takes all. F_K − S_K = ⟨∇F_K, v⟩ at any parameters, with the v of the ELBO.
+    For α < 1 it is never negative: zero for equal weights, log K if one sample takes all.
+    F_K − S_K = ⟨∇F_K, v⟩ at any parameters, with the v of the ELBO.
 
     Parameters
     ----------
