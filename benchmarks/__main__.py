@@ -48,7 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 break
             print(f"[{number}/{len(chosen)}] {row.name}: {row.title}", flush=True)
             new[row.name] = run(row, setting)
-            results.save(path, results.merge(ROWS, results.read(path), {row.name: new[row.name]}))
+            made = (
+                new[row.name]
+                if options.output or options.quick
+                else results.published(new[row.name])
+            )
+            results.save(path, results.merge(ROWS, results.read(path), {row.name: made}))
             print("\n".join(f"    {line}" for line in said(row, new[row.name])), flush=True)
     except KeyboardInterrupt:
         print("\nStopped. What was measured is kept.", file=sys.stderr)
@@ -68,9 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--rows", default="", metavar="WORD", help="only rows whose name contains WORD")
     add("--official", type=_folder, metavar="PATH", help=f"a checkout of {official.REPOSITORY}")
     add("--quick", action="store_true", help="small sizes, for tests; the book's results stay")
-    quiet = (
-        f"only rows that no run at a load below {results.QUIET} has measured, most telling first"
-    )
+    quiet = f"only rows never measured while others kept fewer than {results.QUIET} cores busy"
     add("--unmeasured", action="store_true", help=quiet)
     add("--minutes", type=float, default=math.inf, metavar="M", help="begin no row after M minutes")
     add("--output", type=Path, help="file of results (default: benchmarks/results.json)")

@@ -165,11 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(point(work, argument, int(size))))
         return 0
     curves: list[Mapping[str, Any]] = []
+    others = machine.Others()
     about = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": machine.versions(("torch", "numpy", "scikit-learn")),
         "processor": machine.processor(),
-        "load": round(os.getloadavg()[0], 2),
     }
     for work, letter, argument, sizes in CURVES:
         chosen = sizes[:2] if options.quick else sizes
@@ -184,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }
         )
         missing = [f"{(w.__doc__ or '').rstrip('.')}, against {a}" for w, a, *_ in CURVES]
+        about["others"] = round(others.cores(), 2)
         kept = {**about, "curves": curves, "missing": missing[len(curves) :]}
         write(options.output, dump(kept))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from benchmarks.harness import HOME, Row
 from workflow.project import dump, load, write
 
-__all__ = ["QUIET", "RESULTS", "merge", "read", "save", "unmeasured"]
+__all__ = ["QUIET", "RESULTS", "merge", "published", "read", "save", "unmeasured"]
 
 RESULTS = HOME / "benchmarks" / "results.json"
 
 
-#: Above this load, what else the machine did is in the numbers too.
+#: Where others keep this many cores busy, what they do is in the numbers too.
 QUIET = 0.5
 
 
@@ -44,6 +45,14 @@ def merge(
     return entries
 
 
+def published(measurement: dict[str, Any]) -> dict[str, Any]:
+    """What the book shows of a measurement: that it was disturbed, where it was."""
+    others = measurement.get("others", 0.0)
+    if others < QUIET:
+        return measurement
+    return {"status": "left out", "reason": f"others kept {others} cores busy meanwhile"}
+
+
 def _measured(measurement: Mapping[str, Any] | None) -> bool:
     return measurement is not None and measurement["status"] != "left out"
 
@@ -56,14 +65,12 @@ def unmeasured(rows: Sequence[Row], entries: Sequence[Mapping[str, Any]]) -> lis
     """
     made = {entry["name"]: entry.get("measurement") or {} for entry in entries}
 
-    def load(row: Row) -> float:
+    def others(row: Row) -> float:
         found = made.get(row.name, {})
-        return (
-            found.get("load", float("inf")) if found.get("status") == "measured" else float("inf")
-        )
+        return found.get("others", math.inf) if found.get("status") == "measured" else math.inf
 
-    left = [row for row in rows if load(row) >= QUIET]
-    return sorted(left, key=lambda row: (bool(row.differs), load(row) < float("inf")))
+    left = [row for row in rows if others(row) >= QUIET]
+    return sorted(left, key=lambda row: (bool(row.differs), others(row) < math.inf))
 
 
 def save(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:

@@ -61,6 +61,8 @@ def pages(project):
 
 def growth(found):
     """How time and memory grow: a row for each curve and side, with its exponent."""
+    if not found["curves"]:
+        return "\n## How it grows\n\nNot measured yet on a quiet machine.\n"
     rows = []
     for curve in found["curves"]:
         sizes, letter = curve["sizes"], curve["letter"]
@@ -96,7 +98,7 @@ in `benchmarks/growth.py`; `python -m benchmarks.growth` measures again.
 <th>24 GiB hold</th></tr></thead>
 <tbody>{rows}</tbody></table></div>
 
-On {date}: {processor}, load average {load} at the start, which disturbs short times; {versions}.
+On {date}: {processor}, others kept {others:.1f} cores busy meanwhile; {versions}.
 
 Not measured yet: {missing}curves against seeds and parameters, of VAEs, and from where a GPU or a
 cluster pays.
@@ -213,8 +215,8 @@ def section(entry):
         text.append(f"- {_check(check)}\n")
     versions = ", ".join(f"{name} {value}" for name, value in made["versions"].items())
     text.append(
-        f"- On {made['date']}: {made['processor']}, {made['cores']} cores, load average "
-        f"{made['load']:.1f} at the start; {versions}.\n"
+        f"- On {made['date']}: {made['processor']}, {made['cores']} cores, others kept "
+        f"{made['others']:.1f} busy meanwhile; {versions}.\n"
     )
     return "".join([*text, f"- What limits it: {entry['limits']}\n"])
 

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -263,12 +264,32 @@ def test_each_row_is_written_as_it_ends_and_none_begins_after_the_time(
 def test_what_a_busy_machine_measured_is_measured_again_after_what_none_did():
     rows = [row("done"), row("more", differs="It does more."), row("busy"), row("new"), row("bad")]
     entries = [
-        {"name": "done", "measurement": {"status": "measured", "load": 0.1}},
-        {"name": "busy", "measurement": {"status": "measured", "load": 0.5}},
-        {"name": "bad", "measurement": {"status": "failed", "load": 0.1}},
+        {"name": "done", "measurement": {"status": "measured", "others": 0.1}},
+        {"name": "busy", "measurement": {"status": "measured", "others": 0.5}},
+        {"name": "bad", "measurement": {"status": "failed", "others": 0.1}},
     ]
     left = results.unmeasured(rows, entries)
     assert [one.name for one in left] == ["new", "bad", "busy", "more"]
+
+
+def test_what_others_disturbed_is_not_published():
+    quiet, busy = {"status": "measured", "others": 0.49}, {"status": "measured", "others": 0.5}
+    assert results.published(quiet) is quiet
+    said = {"status": "left out", "reason": "others kept 0.5 cores busy meanwhile"}
+    assert results.published(busy) == said
+
+
+def test_others_are_told_from_ones_own_work(monkeypatch):
+    """Ten seconds of two cores: 5 of our own, 3 of our children, 2 and 1 of others, 9 idle."""
+    cores = namedtuple("cores", "user nice system idle iowait guest")
+    looks = iter([cores(50, 1, 7, 90, 2, 5), cores(57, 2, 10, 98, 3, 6)])
+    own = iter([(1.0, 1.0, 0.0, 0.0, 100.0), (5.0, 2.0, 2.0, 1.0, 110.0)])
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr(machine.psutil, "cpu_times", lambda: next(looks))
+    monkeypatch.setattr(machine.os, "times", lambda: next(own))
+    monkeypatch.setattr(machine.time, "monotonic", lambda: next(clock))
+    # A guest's second stands in user too.
+    assert machine.Others().cores() == pytest.approx((11 - 8) / 10)
 
 
 def test_a_child_passes_on_why_it_left_a_row_out(monkeypatch, tmp_path):

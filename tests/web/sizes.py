@@ -1,5 +1,6 @@
 """How long a chapter is on a screen, shut and with every fold open, and how many bytes it loads."""
 
+import functools
 import gzip
 
 SCREEN = {"width": 1300, "height": 900}
@@ -31,6 +32,13 @@ def too_long(name, shown, opened):
         yield f"opens to {opened:.1f} screens: at most {limit}"
 
 
+@functools.cache
+def weight(path):
+    """Bytes of a file, and compressed."""
+    content = path.read_bytes()
+    return len(content), len(gzip.compress(content, 6))
+
+
 def too_heavy(site, name, loaded):
     """A sentence where a chapter loads too many bytes, whole or compressed, or a script in vain.
 
@@ -38,8 +46,8 @@ def too_heavy(site, name, loaded):
     """
     names = {address.split("?")[0].split("#")[0] for address in loaded}
     paths = [site / each for each in names if not each.endswith(".png")]
-    files = [path.read_bytes() for path in paths if path.is_file()]
-    whole, packed = sum(map(len, files)), sum(len(gzip.compress(f, 6)) for f in files)
+    weights = [weight(path) for path in paths if path.is_file()]
+    whole, packed = sum(w for w, _ in weights), sum(p for _, p in weights)
     text = (site / name).read_text("utf-8")
     # A chapter with an animation carries its frames.
     limits = (3.2e6, 1.2e6) if "companion-animation" in text else (2.8e6, 0.8e6)

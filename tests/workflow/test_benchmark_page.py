@@ -39,7 +39,7 @@ MADE = {
     "versions": {"python": "3.11.1"},
     "processor": "A Processor",
     "cores": 2,
-    "load": 0.5,
+    "others": 0.3,
 }
 
 
@@ -60,7 +60,7 @@ def test_a_target_that_is_met_shows_value_range_and_circumstances():
         "2026-01-02",
     ):
         assert words in text
-    assert "log-likelihood: -1.5 ≈ -1.5" in text and "load average 0.5" in text
+    assert "log-likelihood: -1.5 ≈ -1.5" in text and "others kept 0.3 busy" in text
 
 
 def test_rows_whose_work_differs_stand_apart_and_missed_targets_first():
@@ -130,8 +130,13 @@ def test_growth_has_a_row_for_each_side_and_says_what_fits():
         "a <peer>": {"seconds": [1.0, 16.0], "megabytes": [1.0, 2.0], "exponent": 2.04},
     }
     curve = {"work": "Some work", "letter": "N", "sizes": [10, 40], "sides": sides}
-    about = {"date": "2026-01-02", "processor": "A Processor", "load": 7.5, "versions": {"x": "1"}}
+    about = {
+        "date": "2026-01-02",
+        "processor": "A Processor",
+        "others": 0.2,
+        "versions": {"x": "1"},
+    }
     text = growth({**about, "curves": [curve], "missing": ["More work, against D"]})
     assert text.count('<tr><th scope="row">Some work') == 2 and "a &lt;peer&gt;" in text
     assert "N<sup>2.0</sup>" in text and "Not measured yet: More work, against D; " in text
-    assert "N ≈ " in text and text.count("N ≈ ") == 1 and "load average 7.5" in text
+    assert "N ≈ " in text and text.count("N ≈ ") == 1 and "others kept 0.2 cores" in text
