@@ -162,7 +162,8 @@ LIMITS = {
     # 5 lines: whether a decision may depend on numbers, as within gradients it may.
     # 2 lines: latents of which only a part is rescaled.
     # 8 lines: a rate of rescaling for each latent, and Gaussian factors in hidden layers.
-    "the paper: support, families/base, theory": (2672, ("support", "families/base.py", "theory")),
+    # 3 lines: the M-step, declared for every model.
+    "the paper: support, families/base, theory": (2675, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
     # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
     # 2,200 lines are readers' own VAEs and Pyro programs: 40 kinds of mistakes, each by its name.
@@ -179,7 +180,8 @@ LIMITS = {
     # 207 lines are streams with switches, and the q that they need.
     # 312 lines are hierarchical VAEs, their q in layers, and Student t noise.
     # 15 lines: first states that the prior excludes, latents in units far apart, what is refused.
-    "the core: all but studies": (12350, tuple(room for room in ROOMS if room != "studies")),
+    # 12 lines: one signature of the M-step, and a q that does not fit it.
+    "the core: all but studies": (12362, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
     # 310 lines more: beside the core's, what reads the published experiments at their own size.
@@ -198,7 +200,7 @@ LIMITS = {
     # 15 lines: those of the core for chains and layers at their limits.
     # 4 lines put the legend of a single histogram below its curves.
     # 14 lines: noise on its way to the data, frame by frame.
-    "the package": (17524, ROOMS),
+    "the package": (17536, ROOMS),
 }
 #: 260, and an example for each function of the methods of learning and each Gaussian.
 LONGEST_FILE = 276

@@ -66,7 +66,7 @@ def conforming(value: Any, hint: Any, name: str, finite: bool = True) -> Any:
         if origin in _KINDS:
             what, taken = _KINDS[origin]
         elif isinstance(origin, type) and origin not in _NOT_CHECKED_HERE:
-            what, taken = f"a {origin.__name__}", origin
+            what, taken = vars(origin).get("told", f"a {origin.__name__}"), origin
         else:
             return value
         if taken is not type(None):

@@ -124,6 +124,21 @@ class Model(Guarded, ABC):
         hint = ": pass a variational distribution from companion.theory.variational"
         raise self._without("posterior", hint)
 
+    def m_step(self, parameters: Parameters, q: Variational | None, x: Tensor) -> dict[str, Tensor]:
+        """The parameters that maximise the ELBO for a given q, where they have a closed form.
+
+        After it the ELBO of this *same* q equals the entropy sum, unless v moves q too. What is in
+        closed form does not depend on ``parameters``, what is found in steps starts from them, and
+        ``q=None`` is the exact posterior at them: then this is a step of EM.
+
+        Raises
+        ------
+        ValueError
+            For a model without such a step or a q of another kind than it needs, or if a part of
+            the model dies or collapses: it has no data left, or no variance.
+        """
+        raise self._without("M-step", ": learn with fit.lbfgs and fit.newton")
+
     def decode(self, parameters: Parameters, z: Tensor) -> Tensor:
         """The mean E[x | z] for all z, ``(P, H)`` → ``(P, D)``."""
         raise self._without("mean of x given z")
@@ -207,8 +222,8 @@ class Model(Guarded, ABC):
         """
         if not isinstance(q, Variational):
             raise ValueError(
-                "q must be a distribution of companion.variational, or None for the exact "
-                f"posterior: got {type(q).__name__}"
+                f"q must be {Variational.told}, or None for the exact posterior: got "
+                f"{type(q).__name__}"
             )
         for name, value in q.parameters.items():
             if value.dtype != torch.float64:

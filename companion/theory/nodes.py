@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -39,6 +39,9 @@ class Variational(Guarded, ABC):
     respect to the model is taken at fixed q, and only a fixed prior makes the gap direction point
     into q (see :meth:`rescaling`).
     """
+
+    #: What a q must be, in words (``companion.support.arguments``).
+    told: ClassVar[str] = "a distribution of companion.variational (Tabulated for responsibilities)"
 
     def admit(self, method: str, given: dict[str, Any]) -> None:
         """Refuse parameters of other names, or of another shape than they have."""

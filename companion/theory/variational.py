@@ -55,17 +55,17 @@ class Tabulated(Variational):
 
     @classmethod
     def from_probabilities(cls, states: Tensor, probabilities: Tensor) -> Tabulated:
-        """q with the given ``probabilities`` ``(N, P)``, which must be positive and sum to one."""
+        """q with the given ``probabilities`` ``(N, P)``; those that are zero stay so."""
         total = probabilities.sum(-1)
-        if not bool((probabilities > 0).all()) or not torch.allclose(
+        if not bool((probabilities >= 0).all()) or not torch.allclose(
             total, torch.ones_like(total), rtol=0, atol=1e-9
         ):
             raise ValueError(
-                "probabilities must be positive and sum to one in every row: found entries from "
+                "probabilities must be at least 0 and sum to one in every row: found entries from "
                 f"{float(probabilities.min()):.3g} and row sums from {float(total.min()):.6g} "
                 f"to {float(total.max()):.6g}"
             )
-        return cls(states, probabilities.log())
+        return cls(states, probabilities.log().clamp(min=-1000))
 
     @property
     def parameters(self) -> dict[str, Tensor]:

@@ -238,7 +238,6 @@ def q_of(model: Model, x: torch.Tensor) -> Variational:
 def of_model(model: Model, method: str, names: list[str]) -> dict[str, Any]:
     x = data_of(model)
     z = torch.zeros(4, model.latent_size or 1).double()
-    responsibilities = torch.softmax(draw(N, C), -1)
     values: dict[str, Any] = {
         "parameters": parameters_of(model),
         "x": x,
@@ -248,7 +247,6 @@ def of_model(model: Model, method: str, names: list[str]) -> dict[str, Any]:
         "rate": ONE,
         "points": N,
         "inputs": draw(N, 1),
-        "responsibilities": responsibilities,
         "eigenvectors": [0],
         "grid": draw(5).abs().round(),
         "weights": torch.tensor([0.4, 0.6]).double(),

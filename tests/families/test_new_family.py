@@ -153,8 +153,8 @@ def test_its_mixture_can_be_tempered(family):
 
 
 def test_with_an_estimate_it_has_em_and_without_one_only_ascent():
-    mixture, _, q, x = drawn(Maxwell(), "em")
-    updated = mixture.m_step(q.probabilities, x)
+    mixture, parameters, q, x = drawn(Maxwell(), "em")
+    updated = mixture.m_step(parameters, q, x)
     report = verify(mixture, updated, q, x, fixed=["q.logits"])
     assert abs(report.gap) <= 1e-12 and report.gradient_norm <= 1e-12
     start = mixture.random_start(x, generator("start"))
@@ -165,7 +165,7 @@ def test_with_an_estimate_it_has_em_and_without_one_only_ascent():
     mixture, start, q, x = drawn(Sign(), "no em")
     refused = "Sign has no closed-form M-step: learn with fit.lbfgs and fit.newton from any start"
     for call in (
-        lambda: mixture.m_step(q.probabilities, x),
+        lambda: mixture.m_step(start, q, x),
         lambda: mixture.random_start(x),
         lambda: fit.em(mixture, start, x),
     ):

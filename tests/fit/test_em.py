@@ -14,6 +14,7 @@ from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
 from companion.models.mixtures import gaussian as gaussian_mixture
 from companion.support.checks import as_data
+from companion.theory.variational import Tabulated
 from tests.cases import draw, generator
 from tests.oracles import Largest
 
@@ -35,10 +36,9 @@ def one_step_both_ways(covariance, size, *, offset=0.0, floor=0.0):
     model, x = models.GaussianMixture(size, 3, covariance), groups(size, offset=offset)
     start = model.random_start(x, generator("start of a step"))
     value, updated = model.em_map(x, floor)(start)
-    responsibilities = model.posterior(start, x).probabilities
     return (value, updated), (
         model.log_likelihood(start, x),
-        model.m_step(responsibilities, x, floor),
+        model.m_step(start, model.posterior(start, x), x, floor=floor),
     )
 
 
@@ -90,9 +90,10 @@ def test_narrow_components_get_the_covariances_of_the_plain_m_step(covariance, m
     x[::2] += 10.0
     model = models.GaussianMixture(2, 2, covariance)
     hard = torch.eye(2, dtype=torch.float64)[torch.arange(120) % 2]
-    start = model.m_step(hard, x)
+    any_start = model.random_start(x, generator("narrow"))
+    start = model.m_step(any_start, Tabulated.from_probabilities(model.states, hard), x)
     updated = model.em_map(x)(start)[1]
-    wanted = model.m_step(model.posterior(start, x).probabilities, x)
+    wanted = model.m_step(start, None, x)
     torch.testing.assert_close(
         model.covariance_matrices(updated), model.covariance_matrices(wanted), rtol=1e-9, atol=0
     )
@@ -131,7 +132,7 @@ def test_em_of_a_family_is_posterior_and_m_step():
     x = torch.poisson(2 + 6 * torch.rand(80, 3, generator=g), generator=g).double()
     parameters = start = model.random_start(x, generator("start of counts"))
     for _ in range(3):
-        parameters = model.m_step(model.posterior(parameters, x).probabilities, x)
+        parameters = model.m_step(parameters, model.posterior(parameters, x), x)
     with pytest.warns(fit.ConvergenceWarning):
         run = fit.em(model, start, x, steps=3)
     assert_same(run.parameters, parameters, 1e-13)

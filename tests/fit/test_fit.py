@@ -79,7 +79,7 @@ def test_one_m_step_gives_the_equality_for_the_old_responsibilities(covariance):
     """F(q_old, Θ_new) = S(q_old, Θ_new) for any q_old: no convergence needed."""
     model, x = models.GaussianMixture(2, 3, covariance), clusters()
     q = variational.Tabulated(model.states, draw(90, 3, g=generator("responsibilities")))
-    parameters = model.m_step(q.probabilities, x)
+    parameters = model.m_step(start_of(model), q, x)
     report = verify(model, parameters, q, x)
     assert abs(report.gap) <= 1e-13 * (1 + abs(report.elbo))
     # It is the maximum over the parameters: no gradient left but the flat shift of the logits.
@@ -162,8 +162,9 @@ def test_a_component_that_dies_or_collapses_in_em_is_named():
     model = models.GaussianMixture(2, 3)
     nobody = torch.zeros(90, 3, dtype=torch.float64)
     nobody[:, :2] = 0.5
+    q = variational.Tabulated.from_probabilities(model.states, nobody)
     with pytest.raises(ValueError, match=r"components \[2\] died: no data point is assigned to"):
-        model.m_step(nobody, x)
+        model.m_step(start_of(model), q, x)
     far = start_of(model)
     far["means"] = far["means"].clone()
     far["means"][1] = 1e6
@@ -171,12 +172,14 @@ def test_a_component_that_dies_or_collapses_in_em_is_named():
         fit.em(model, far, x)
     single = torch.full((90, 3), 1e-300, dtype=torch.float64)
     single[0, 0], single[1:, 1:] = 1.0, 0.5
+    q = variational.Tabulated.from_probabilities(model.states, single)
     for covariance in ("spherical", "diagonal", "full"):
+        model = models.GaussianMixture(2, 3, covariance)
         with pytest.raises(
             ValueError, match="a component collapsed in EM: its smallest variance is"
         ):
-            models.GaussianMixture(2, 3, covariance).m_step(single, x)
-        kept = models.GaussianMixture(2, 3, covariance).m_step(single, x, floor=1e-3)
+            model.m_step(start_of(model), q, x)
+        kept = model.m_step(start_of(model), q, x, floor=1e-3)
         assert all(bool(torch.isfinite(value).all()) for value in kept.values())
 
 

@@ -61,7 +61,7 @@ def test_bad_data_are_named(case):
 def test_bad_data_are_named_by_every_entrance():
     """Two kinds of them: that no entrance lets any kind pass is seen by tests/common."""
     model, parameters, q, x = ppca()
-    mixture, even = models.GaussianMixture(4, 2), torch.full((10, 2), 0.5, dtype=torch.float64)
+    mixture = models.GaussianMixture(4, 2)
     own = mixture.initial_parameters(generator("mixture"))
     for spoil, sentence in (BAD_DATA["NaN"], BAD_DATA["columns"]):
         bad = spoil(x)
@@ -71,7 +71,7 @@ def test_bad_data_are_named_by_every_entrance():
         for reads in (
             model.maximum_likelihood,
             lambda x: fit.em(mixture, own, x),
-            lambda x: mixture.m_step(even, x),
+            lambda x: mixture.m_step(own, None, x),
         ):
             with pytest.raises(ValueError, match=sentence):
                 reads(bad)
@@ -339,9 +339,22 @@ def test_bad_settings_of_fits_are_named(name, values, kind):
 def test_bad_responsibilities_covariances_and_floors_are_named():
     model = models.GaussianMixture(2, 3)
     x = draw(8, 2, g=generator("x"))
-    for bad in (torch.full((8, 2), 0.5), torch.full((7, 3), 1 / 3), torch.ones(8, 3)):
-        with pytest.raises(ValueError, match=r"must have shape \(8, 3\) and rows that sum to one"):
-            model.m_step(bad.double(), x)
+    parameters, even = model.initial_parameters(), torch.ones(8, 3).double() / 3
+    exchanged = variational.Tabulated.from_probabilities(model.states.flip(0), even)
+    other = models.GaussianMixture(2, 2).states
+    for bad, sentence in (
+        (even, r"must be a distribution of companion.variational \(Tabulated for respons.*Tensor$"),
+        (variational.Tabulated(model.states, even[:7]), "each of the 8 data points: got 7$"),
+        (variational.Tabulated(other, even[:, :2]), "over the model's 3 latents: got 2$"),
+        (exchanged, "must be a Tabulated over the 3 states of a GaussianMixture, as .*: got Tabul"),
+        (variational.Gaussian(even, even), "over the 3 states of a GaussianMixture.*got Gaussian$"),
+    ):
+        with pytest.raises(ValueError, match=f"q .*{sentence}"):
+            model.m_step(parameters, bad, x)
+    with pytest.raises(ValueError, match="FactorAnalysis has no M-step in closed form: learn with"):
+        models.FactorAnalysis(2, 1).m_step(
+            models.FactorAnalysis(2, 1).initial_parameters(), None, x
+        )
     means, weights = torch.zeros(3, 2).double(), torch.ones(3).double() / 3
     with pytest.raises(ValueError, match="covariances must be positive definite"):
         model.from_covariances(weights, means, torch.zeros(3, 2, 2).double())

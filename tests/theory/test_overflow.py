@@ -75,7 +75,9 @@ def test_no_closed_form_takes_data_whose_squares_overflow():
         mixture = models.GaussianMixture(4, 2, covariance)
         for call in (
             lambda m: m.random_start(X * 1e200, generator("start")),
-            lambda m: m.m_step(torch.full((12, 2), 0.5, dtype=torch.float64), X * 1e200),
+            lambda m: m.m_step(
+                m.random_start(X, generator("start")), Tabulated(m.states, X[:, :2]), X * 1e200
+            ),
             lambda m: fit.em(m, m.random_start(X, generator("start")), X * 1e200),
         ):
             with pytest.raises(ValueError, match="finite"):

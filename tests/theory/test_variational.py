@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -68,13 +70,17 @@ def test_tabulated_from_probabilities_keeps_them():
     p = torch.softmax(draw(3, 4, g=generator("p")), -1)
     q = Tabulated.from_probabilities(torch.eye(4, dtype=torch.float64), p)
     torch.testing.assert_close(q.probabilities, p, rtol=1e-14, atol=0)
+    certain = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, 0.5, 0.0]]).double()
+    q = Tabulated.from_probabilities(torch.eye(4), certain)
+    assert torch.equal(q.probabilities, certain)
+    assert q.entropy().tolist() == [0.0, pytest.approx(math.log(2))]
 
 
-@pytest.mark.parametrize(
-    "rows", ([[0.5, 0.6]], [[1.0, 0.0]], [[-0.5, 1.5]], [[0.5, 0.5 + 1e-6]]), ids=str
-)
+@pytest.mark.parametrize("rows", ([[0.5, 0.6]], [[-0.5, 1.5]], [[0.5, 0.5 + 1e-6]]), ids=str)
 def test_rows_that_are_no_probabilities_are_refused(rows):
-    with pytest.raises(ValueError, match="probabilities must be positive and sum to one in every"):
+    with pytest.raises(
+        ValueError, match="probabilities must be at least 0 and sum to one in every"
+    ):
         Tabulated.from_probabilities(torch.eye(2), torch.tensor(rows, dtype=torch.float64))
 
 

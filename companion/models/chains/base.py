@@ -49,8 +49,13 @@ class SequenceModel(Model, Generic[C]):
         self, parameters: Parameters, q: Variational | None, x: Any
     ) -> tuple[Variational, Tensor]:
         q, data = super().checked(parameters, q, x)
-        check_observed(self._chain(q).observed, data)
-        return q, data
+        return self._observing(parameters, q, data), data
+
+    def _observing(self, parameters: Parameters, q: Variational | None, x: Tensor) -> C:
+        """q, ``resolved``, as the chain that this model needs, made for the steps that x has."""
+        chain = self._chain(self.resolved(parameters, q, x))
+        check_observed(chain.observed, x)
+        return chain
 
     @abstractmethod
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -14,9 +14,10 @@ from companion.families import Categorical
 from companion.models.chains.base import SequenceModel
 from companion.models.chains.counts import RAREST, expected_counts
 from companion.models.chains.markov import MarkovChain
-from companion.models.chains.sequences import as_sequences, check_observed, rows_of, steps_of
+from companion.models.chains.sequences import as_sequences, rows_of, steps_of
 from companion.models.mixtures.base import Mixture
 from companion.theory.model import Factor, Parameters, normal_draws
+from companion.theory.variational import Variational
 
 __all__ = ["HiddenMarkov"]
 
@@ -182,24 +183,15 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
         """(1/N) Σ_n log p(x_n), in nats per sequence."""
         return self.posterior(parameters, x).marginals.log_partition.mean()
 
-    def m_step(self, q: MarkovChain, x: Tensor) -> dict[str, Tensor]:
-        """Maximise the ELBO over all parameters for a given q: the M-step of Baum and Welch.
-
-        After it the ELBO of this *same* q equals the entropy sum.
-
-        Raises
-        ------
-        ValueError
-            For a family without a closed-form M-step, a q made for other missing steps than those
-            of x, or a state that dies or collapses.
-        """
-        check_observed(q.observed, x)
-        return self._updated(q.marginals.steps, q.marginals.pairs.sum((0, 1)), x)
+    def m_step(self, parameters: Parameters, q: Variational | None, x: Any) -> dict[str, Tensor]:
+        """As for every model: the M-step of Baum and Welch, for a q that knows what is missing."""
+        chain = self._observing(parameters, q, x)
+        return self._updated(chain.marginals.steps, chain.marginals.pairs.sum((0, 1)), x)
 
     def _updated(self, steps: Tensor, moves: Tensor, x: Tensor) -> dict[str, Tensor]:
         """The M-step from q(z_t) and how often each state follows each."""
         seen, moves = ~x.isnan().any(-1), moves + _NEVER
-        return self.emission.m_step(rows_of(steps, seen), rows_of(x, seen)) | {
+        return self.emission._fitted(rows_of(steps, seen), rows_of(x, seen)) | {
             "prior_logits": steps[:, 0].mean(0).clamp(min=_NEVER).log(),
             "transition_logits": (moves / moves.sum(1, keepdim=True)).log(),
         }
@@ -208,7 +200,7 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
         prior, moves, emitted = (each.detach() for each in self._logs(parameters, x))
         if moves.min() < math.log(RAREST):
             q = self.posterior(parameters, x)
-            return q.marginals.log_partition.mean(), self.m_step(q, x)
+            return q.marginals.log_partition.mean(), self.m_step(parameters, q, x)
         within = steps_of(~x.isnan().any(-1)).to(x.dtype)
         found = expected_counts(prior, moves.exp(), emitted, within)
         return found.log_likelihood.mean(), self._updated(found.steps, found.moves, x)

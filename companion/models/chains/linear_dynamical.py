@@ -26,7 +26,7 @@ from companion.models.chains.residuals import (
     from_covariance,
     product,
 )
-from companion.models.chains.sequences import as_sequences, check_observed, rows_of
+from companion.models.chains.sequences import as_sequences, rows_of
 from companion.models.scaled import check_logs
 from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
@@ -179,26 +179,23 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         """(1/N) Σ_n log p(x_n) from the filter, in nats per sequence."""
         return self.innovations(parameters, x).log_likelihood.mean()
 
-    def m_step(self, q: GaussianChain, x: Tensor) -> dict[str, Tensor]:
-        """Maximise the ELBO over all parameters for a given q, after Shumway and Stoffer.
-
-        After it the ELBO of this *same* q equals the entropy sum.
+    def m_step(self, parameters: Parameters, q: Variational | None, x: Any) -> dict[str, Tensor]:
+        """As for every model, after Shumway and Stoffer, for a q that knows what is missing.
 
         Raises
         ------
         ValueError
             For a single sequence or a stationary start, where there is none in closed form, for
-            sequences of a single step, for a q made for other missing steps than those of x, or if
-            a covariance becomes singular.
+            sequences of a single step, or if a covariance becomes singular.
         """
         if self.initial_type == "stationary" or len(x) < 2:
             raise ValueError(
                 f'm_step needs initial_type="free" and two sequences or more: got initial_type='
                 f"{self.initial_type!r} and {len(x)}; learn with fit.lbfgs and fit.newton"
             )
-        check_observed(q.observed, x)
-        (S, X), mean = q.moments, q.mean
-        now, seen = q.within[:, 1:, None], ~x.isnan().any(-1)
+        chain = self._observing(parameters, q, x)
+        (S, X), mean = chain.moments, chain.mean
+        now, seen = chain.within[:, 1:, None], ~x.isnan().any(-1)
         if not bool(now.any()):
             raise ValueError(
                 "x must have a sequence of two steps or more, as the transition is learned from "
@@ -217,13 +214,13 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         system = LinearSystem(first, none, A, none, C, d, none)
         found = {"transition": A, "weights": C, "mean": d, "initial_mean": first}
         for name, part in zip(self._covariances, PARTS.values(), strict=True):
-            second = part.second(system, q, x).sum(0)
-            found |= from_covariance(name, second / part.steps(q).sum())
+            second = part.second(system, chain, x).sum(0)
+            found |= from_covariance(name, second / part.steps(chain).sum())
         return found
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         found = smoothed(self.system(parameters), x)
-        return found.innovations.log_likelihood.mean(), self.m_step(_chain(found), x)
+        return found.innovations.log_likelihood.mean(), self.m_step(parameters, _chain(found), x)
 
 
 def _chain(found: Smoothed) -> GaussianChain:

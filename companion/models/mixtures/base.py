@@ -14,6 +14,7 @@ from companion.families import Categorical, Family
 from companion.models.enumerated import Enumerated
 from companion.models.scaled import check_logs
 from companion.theory.model import Factor, Parameters
+from companion.theory.variational import Tabulated, Variational
 
 __all__ = ["Mixture"]
 
@@ -64,9 +65,22 @@ class Mixture(Enumerated):
         """The C one-hot states of the latent."""
         return torch.eye(self.components, dtype=torch.float64)
 
+    def m_step(self, parameters: Parameters, q: Variational | None, x: Tensor) -> dict[str, Tensor]:
+        return self._fitted(self._responsibilities(parameters, q, x), x)
+
     @abstractmethod
-    def m_step(self, responsibilities: Tensor, x: Any) -> dict[str, Tensor]:
-        """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``."""
+    def _fitted(self, responsibilities: Tensor, x: Tensor) -> dict[str, Tensor]:
+        """The M-step for responsibilities ``(N, C)``, whose rows sum to one."""
+
+    def _responsibilities(self, parameters: Parameters, q: Variational | None, x: Tensor) -> Tensor:
+        q = self.resolved(parameters, q, x)
+        if not isinstance(q, Tabulated) or not torch.equal(q.states, self.states):
+            raise ValueError(
+                f"q must be a Tabulated over the {self.components} states of a "
+                f"{type(self).__name__}, as Tabulated.from_probabilities(model.states, "
+                f"responsibilities) is: got {type(q).__name__}"
+            )
+        return q.probabilities
 
     @abstractmethod
     def random_start(self, x: Any, generator: torch.Generator | None = None) -> dict[str, Tensor]:
@@ -75,7 +89,7 @@ class Mixture(Enumerated):
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """One step of EM: the log-likelihood per point before it, and the parameters after it."""
         log_joint = self.log_joint(parameters, x, self.states)
-        updated = self.m_step(torch.softmax(log_joint, -1), x)
+        updated = self._fitted(torch.softmax(log_joint, -1), x)
         return torch.logsumexp(log_joint, -1).mean(), updated
 
     def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
@@ -87,14 +101,4 @@ class Mixture(Enumerated):
             raise ValueError(
                 f"x must have at least as many points as components: got {points} points for "
                 f"{self.components} components"
-            )
-
-    def _check_responsibilities(self, responsibilities: Tensor, points: int) -> None:
-        shape = (points, self.components)
-        if responsibilities.shape != shape or not torch.allclose(
-            responsibilities.sum(-1), torch.ones(points, dtype=torch.float64), rtol=0, atol=1e-6
-        ):
-            raise ValueError(
-                f"responsibilities must have shape {shape} and rows that sum to one: got shape "
-                f"{tuple(responsibilities.shape)}"
             )

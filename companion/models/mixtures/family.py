@@ -141,26 +141,8 @@ class FamilyMixture(Mixture):
         hard = torch.nn.functional.one_hot(nearest, self.components).to(data.dtype)
         return self._estimated(0.9 * hard + 0.1 / self.components, data, self.of.estimate)
 
-    def m_step(self, responsibilities: Tensor, x: Any) -> dict[str, Tensor]:
-        """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``.
-
-        After it the ELBO for these *same* responsibilities equals the entropy sum.
-
-        Raises
-        ------
-        ValueError
-            For a family without a closed-form M-step (``has_m_step``), responsibilities of another
-            shape, or a component that dies or collapses.
-        """
-        data = x
-        self._check_responsibilities(responsibilities, len(data))
-        return self._estimated(responsibilities, data, self.of.maximum_likelihood)
-
-    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        log_joint = self.log_joint(parameters, x, self.states)
-        responsibilities = torch.softmax(log_joint, -1)  # of data that em has checked
-        updated = self._estimated(responsibilities, x, self.of.maximum_likelihood)
-        return torch.logsumexp(log_joint, -1).mean(), updated
+    def _fitted(self, responsibilities: Tensor, x: Tensor) -> dict[str, Tensor]:
+        return self._estimated(responsibilities, x, self.of.maximum_likelihood)
 
     def _estimated(
         self, responsibilities: Tensor, data: Tensor, estimate: Callable[[Tensor, Average], Blocks]

@@ -14,6 +14,7 @@ from companion.models.mixtures import em
 from companion.models.mixtures.base import Mixture
 from companion.support.checks import all_finite, one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
+from companion.theory.variational import Variational
 
 __all__ = ["GaussianMixture"]
 
@@ -170,26 +171,30 @@ class GaussianMixture(Mixture):
         self._check_points(len(data))
         uniform = torch.full((len(data), self.components), 1 / self.components, dtype=data.dtype)
         chosen = torch.randperm(len(data), generator=generator)[: self.components]
-        return self.m_step(uniform, data) | {"means": data[chosen]}
+        return self._fitted(uniform, data) | {"means": data[chosen]}
 
-    def m_step(self, responsibilities: Tensor, x: Any, floor: float = 0.0) -> dict[str, Tensor]:
-        """Maximise the ELBO over all parameters for given ``responsibilities`` ``(N, C)``.
+    def m_step(
+        self, parameters: Parameters, q: Variational | None, x: Tensor, *, floor: float = 0.0
+    ) -> dict[str, Tensor]:
+        """As for every model, with a floor under variances.
 
-        After it the ELBO for these *same* responsibilities equals the entropy sum exactly, if
-        ``floor``, which is added to all variances (scikit-learn's ``reg_covar``), is zero.
-
-        Raises
-        ------
-        ValueError
-            If a component dies: no responsibility left, or a covariance that is singular.
+        Parameters
+        ----------
+        parameters, q, x
+            As for every model; q is a :class:`Tabulated` of responsibilities, and of ``parameters``
+            nothing is taken but the exact posterior for ``q=None``.
+        floor
+            Added to all variances, as scikit-learn's ``reg_covar`` is: unless it is zero, the ELBO
+            does not equal the entropy sum.
         """
-        data = x
-        self._check_responsibilities(responsibilities, len(data))
+        return self._fitted(self._responsibilities(parameters, q, x), x, floor)
+
+    def _fitted(self, responsibilities: Tensor, x: Tensor, floor: float = 0.0) -> dict[str, Tensor]:
         count = responsibilities.sum(0)
-        centre = data.mean(0)
-        means = centre + responsibilities.T @ (data - centre) / count[:, None]
-        covariances = em.weighted_covariances(self.family, responsibilities / count, means, data)
-        variances = data.var(0, correction=0)
+        centre = x.mean(0)
+        means = centre + responsibilities.T @ (x - centre) / count[:, None]
+        covariances = em.weighted_covariances(self.family, responsibilities / count, means, x)
+        variances = x.var(0, correction=0)
         return self._from_moments(count, means, covariances, variances, floor)
 
     def em_map(
@@ -197,9 +202,9 @@ class GaussianMixture(Mixture):
     ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
-        The same as responsibilities from ``posterior`` and then :meth:`m_step`, from one pass over
-        the data in blocks (``companion.models.mixtures.em``). That loses digits for very narrow
-        components; then the covariances are those of :meth:`m_step`.
+        The same as :meth:`m_step` at the exact posterior, from one pass over the data in blocks
+        (``companion.models.mixtures.em``). That loses digits for very narrow components; then the
+        covariances are those of :meth:`m_step`.
         ``x`` is ``(N, D)`` or in blocks, not checked here (the functions of :mod:`companion.fit`
         check it).
         """

@@ -185,7 +185,7 @@ class SparseCoding(LinearDecoder):
         return objective.raised(q, positive_integer(steps, "steps"))
 
     def m_step(
-        self, parameters: Parameters, q: Variational, x: Tensor, stretch: float = 1.0
+        self, parameters: Parameters, q: Variational | None, x: Tensor, *, stretch: float = 1.0
     ) -> dict[str, Tensor]:
         """The parameters that maximise the ELBO for this q, in closed form.
 
@@ -200,7 +200,7 @@ class SparseCoding(LinearDecoder):
         q
             Gaussians, free or from an encoder.
         x
-            Data, ``(N, D)``, not checked here.
+            Data, ``(N, D)``.
         stretch
             (W, μ) go so many times the way to their best values, and σ² is the best for where they
             end.
@@ -210,9 +210,13 @@ class SparseCoding(LinearDecoder):
         ValueError
             For a q that is not Gaussian or is integrated by samples, or a fit without any error.
         """
+        q = self.resolved(parameters, q, x)
         gaussian = exact_gaussian(q)
         if gaussian is None:
-            raise ValueError("q must be a Gaussian that is not integrated by samples for m_step")
+            raise ValueError(
+                "q must be a Gaussian that is not integrated by samples for m_step: got "
+                f"{type(q).__name__}"
+            )
         mean = gaussian.mean
         centered, center = mean - mean.mean(0), x.mean(0)
         second = centered.T @ centered + summed_covariance(gaussian)

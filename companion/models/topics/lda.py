@@ -193,11 +193,11 @@ class LDA(Model):
                 break
         return MeanFieldTopics(counts, gamma.log(), logits)
 
-    def m_step(self, parameters: Parameters, q: MeanFieldTopics) -> dict[str, Tensor]:
-        """The best parameters for a given q; α by Newton's method from ``parameters``.
+    def m_step(self, parameters: Parameters, q: Variational | None, x: Any) -> dict[str, Tensor]:
+        """As for every model, with α by Newton's method from that of ``parameters``."""
+        return self._fitted(parameters, _topics(self.resolved(parameters, q, x)))
 
-        After it the ELBO of this *same* q equals the entropy sum.
-        """
+    def _fitted(self, parameters: Parameters, q: MeanFieldTopics) -> dict[str, Tensor]:
         words = q.topic_words.clamp(min=_NEVER)
         logits = words.log() - words.sum(-1, keepdim=True).log()
         alpha = parameters["log_concentration"].exp()
@@ -227,7 +227,7 @@ class LDA(Model):
         own, q, x = dict(parameters), None, x if x.is_sparse else x.to_sparse()
         for _ in range(positive_integer(steps, "steps")):
             q = self.infer(own, x, q=q, sweeps=sweeps)
-            own = self.m_step(own, q)
+            own = self._fitted(own, q)
             elbos.append(expected_elbo(self, own, q, x))
             if len(elbos) > 1 and elbos[-1] - elbos[-2] <= tolerance * elbos[-1].abs():
                 break

@@ -92,7 +92,7 @@ def alternate(
             best = current, q
             yield best
             stretch = min(_GROWTH * stretch, _LONGEST)
-            current, q = model.normalized(model.m_step(current, q, data, stretch), q)
+            current, q = model.normalized(model.m_step(current, q, data, stretch=stretch), q)
 
     def settled(end: End) -> End:
         return end if end is start else model.normalized(model.m_step(*end, data), end[1])

@@ -135,7 +135,7 @@ def baum_welch(
     found = []
     for _ in range(steps):
         q = model.posterior(parameters, x)
-        updated = model.m_step(q, x)
+        updated = model.m_step(parameters, q, x)
         found.append((verify(model, parameters, q, x), verify(model, updated, q, x)))
         parameters = updated
     return found

@@ -67,14 +67,14 @@ def variance_floor(
     parameters = model.random_start(x, torch.Generator().manual_seed(seed))
     lowest = torch.tensor(floor, dtype=x.dtype).log()
     for _ in range(steps):
-        wanted = model.m_step(model.posterior(parameters, x).probabilities, x)
+        wanted = model.m_step(parameters, None, x)
         new = wanted | {"log_variance": wanted["log_variance"].clamp(min=lowest)}
         change = max(float((new[name] - parameters[name]).abs().max()) for name in new)
         parameters = new
         if change < 1e-15:
             break
     q = model.posterior(parameters, x)
-    wanted = model.m_step(q.probabilities, x)
+    wanted = model.m_step(parameters, q, x)
     active = wanted["log_variance"] < lowest
     excess = 0.5 * (1 - wanted["log_variance"].exp() / floor)
     predicted = float((q.probabilities.mean(0)[:, None] * excess)[active].sum())

@@ -134,7 +134,7 @@ def test_inference_ends_where_no_q_of_its_kind_is_better():
 def test_one_m_step_gives_equality_at_the_old_q():
     model, own, x = corpus()
     q = model.random_q(x, generator("q"))
-    best = model.m_step(own, q)
+    best = model.m_step(own, q, x)
     report = verify(model, best, q, x)
     assert abs(report.gap) <= 1e-11 * (1 + abs(report.elbo))
     leaves = {name: value.clone().requires_grad_() for name, value in best.items()}
