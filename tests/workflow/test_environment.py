@@ -78,7 +78,7 @@ def conda_pins() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_lock_pins_one_version_each_by_its_hashes(lock: str) -> None:
+def test_lock_pins_one_version_each_by_its_hashes_in_order(lock: str) -> None:
     local = r"(\+cpu)?" if lock == "torch-cpu" else ""
     pattern = re.compile(
         rf"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.]*{local}"
@@ -86,11 +86,7 @@ def test_lock_pins_one_version_each_by_its_hashes(lock: str) -> None:
     )
     wrong = [line for line in lines(lock) if not pattern.fullmatch(line)]
     assert lines(lock) and not wrong, f"a range, a URL, an option, no hash: {wrong}"
-
-
-@pytest.mark.parametrize("lock", LOCKS)
-def test_lock_is_sorted_and_has_each_package_once(lock: str) -> None:
-    names = [Requirement(line.partition(" --hash")[0]).name for line in lines(lock)]
+    names = [line.partition("==")[0] for line in lines(lock)]
     assert names == sorted(set(names))
 
 
@@ -247,12 +243,6 @@ def test_python_versions_agree() -> None:
     assert Version(lowest) <= Version(".".join(map(str, sys.version_info[:2])))
 
 
-def test_citation_gives_the_version_of_the_package() -> None:
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["project"]["version"]
-    assert citation["license"] == PROJECT["project"]["license"]
-
-
 # --- setting up .venv ---------------------------------------------------------------------------
 
 
@@ -264,23 +254,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "book"
 
 
-def change(folder: Path, name: str) -> None:
-    with environment.lock_path(folder, name).open("a") as lock:
-        lock.write("# changed\n")
-
-
 class Steps:
-    """Stands in for running pip and venv: notes each step and can fail at one."""
+    """Stands in for running pip and venv in a folder: notes each step, and can fail at one."""
 
-    def __init__(self) -> None:
-        self.done: list[str] = []
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.done = folder, list[str]()
+        self.last: list[str | Path] = []
         self.fail_at: str | None = None
         self.error: BaseException = environment.SetupError("no network")
 
     def run(self, command: list[str | Path], doing: str) -> None:
-        if self.fail_at and self.fail_at in doing:
+        if doing == self.fail_at:
             raise self.error
         self.done.append(doing)
+        self.last = command
         if doing == "making .venv":
             assert "--clear" in command
             python = Path(command[-1]) / "bin" / "python"
@@ -292,128 +279,102 @@ class Steps:
         self.run(command, doing)
         return 0, ""
 
-    def take(self) -> list[str]:
-        done, self.done = self.done, []
-        return done
+    def to(self, group: str = "book", keep_version: bool = True) -> list[str]:
+        """The steps that are taken to have a group of packages."""
+        self.done.clear()
+        python = environment.ensure_venv(self.folder, group, keep_version)
+        assert python == self.folder / ".venv" / "bin" / "python"
+        return list(self.done)
+
+    def broken_off(self, step: str, group: str = "book") -> None:
+        self.fail_at = step
+        with pytest.raises(type(self.error)):
+            self.to(group)
+        self.fail_at = None
 
 
-TORCH_STEP = "installing requirements/torch-cpu.lock"
-BOOK_STEP = "installing requirements/book.lock"
-TEST_STEP = "installing requirements/test.lock"
-ALL_STEPS = ["making .venv", TORCH_STEP, BOOK_STEP, "installing companion"]
+COMPANION = "installing companion"
+TORCH_STEP, BOOK_STEP, TEST_STEP, BENCH_STEP = (
+    f"installing requirements/{name}.lock" for name in ("torch-cpu", "book", "test", "bench")
+)
+ALL_STEPS = ["making .venv", TORCH_STEP, BOOK_STEP, COMPANION]
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
-    steps = Steps()
+def steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Steps:
+    steps = Steps(folder)
     monkeypatch.setattr(environment, "run", steps.run)
     monkeypatch.setattr(environment, "attempt", steps.attempt)
     monkeypatch.setattr(environment.sys, "platform", "linux")
     return steps
 
 
-def test_set_up_once_then_believed(folder: Path, steps: Steps) -> None:
-    assert environment.ensure_venv(folder) == folder / ".venv" / "bin" / "python"
-    assert steps.take() == ALL_STEPS
-    environment.ensure_venv(folder)
-    assert steps.take() == []
+def change(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("# changed\n")
 
 
-@pytest.mark.parametrize("step", ALL_STEPS)
+CHANGES = {
+    "requirements/torch.lock": [TORCH_STEP],
+    "requirements/torch-cpu.lock": [TORCH_STEP],
+    "requirements/book.lock": [BOOK_STEP],
+    "pyproject.toml": [COMPANION],
+}
+
+
+@pytest.mark.parametrize("file", CHANGES)
+def test_set_up_once_then_believed_until_a_file_changes(
+    folder: Path, steps: Steps, file: str
+) -> None:
+    assert steps.to() == ALL_STEPS
+    assert steps.to() == []
+    change(folder / file)
+    assert steps.to() == CHANGES[file]
+    assert steps.to() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "step", "again"),
+    [
+        *(("", step, ALL_STEPS) for step in ALL_STEPS),
+        ("requirements/torch.lock", TORCH_STEP, ALL_STEPS),
+        ("requirements/book.lock", BOOK_STEP, ALL_STEPS),
+        ("pyproject.toml", COMPANION, [COMPANION]),
+    ],
+)
 @pytest.mark.parametrize(
     "error", [environment.SetupError("x"), KeyboardInterrupt()], ids=["failed", "interrupted"]
 )
-def test_broken_off_set_up_is_done_again(
-    folder: Path, steps: Steps, step: str, error: BaseException
+def test_what_was_broken_off_is_done_again(
+    folder: Path, steps: Steps, changed: str, step: str, again: list[str], error: BaseException
 ) -> None:
-    steps.fail_at, steps.error = step, error
-    with pytest.raises(type(error)):
-        environment.ensure_venv(folder)
-    steps.fail_at = None
-    steps.take()
-    environment.ensure_venv(folder)
-    assert steps.take() == ALL_STEPS
+    before = (folder / changed).read_text() if changed else ""
+    if changed:
+        steps.to()
+        change(folder / changed)
+    steps.error = error
+    steps.broken_off(step)
+    if changed:  # back to what was installed, but who knows what is there now
+        (folder / changed).write_text(before)
+    assert steps.to() == again
 
 
-@pytest.mark.parametrize(("lock", "step"), [("torch", TORCH_STEP), ("book", BOOK_STEP)])
-def test_new_lock_is_installed(folder: Path, steps: Steps, lock: str, step: str) -> None:
-    environment.ensure_venv(folder)
-    change(folder, lock)
-    steps.take()
-    environment.ensure_venv(folder)
-    assert steps.take() == [step]
-
-
-@pytest.mark.parametrize(("lock", "step"), [("torch", TORCH_STEP), ("book", BOOK_STEP)])
-def test_broken_off_update_is_done_again(folder: Path, steps: Steps, lock: str, step: str) -> None:
-    environment.ensure_venv(folder)
-    change(folder, lock)
-    steps.take()
-    steps.fail_at = step
-    with pytest.raises(environment.SetupError):
-        environment.ensure_venv(folder)
-    steps.fail_at = None
-    environment.ensure_venv(folder)
-    assert steps.take() == ALL_STEPS
-
-
-def test_group_is_added_once_then_believed(folder: Path, steps: Steps) -> None:
-    environment.ensure_venv(folder, "test")
-    assert steps.take() == [*ALL_STEPS, TEST_STEP]
-    for group in ("test", "book"):
-        environment.ensure_venv(folder, group)
-        assert steps.take() == []
-    environment.ensure_venv(folder, "bench")
-    assert steps.take() == ["installing requirements/bench.lock"]
-    environment.ensure_venv(folder, "test")
-    assert steps.take() == []
-
-
-def test_new_lock_of_a_group_counts_where_the_group_is_wanted(folder: Path, steps: Steps) -> None:
-    environment.ensure_venv(folder, "test")
-    change(folder, "test")
-    steps.take()
-    environment.ensure_venv(folder)
-    assert steps.take() == []
-    environment.ensure_venv(folder, "test")
-    assert steps.take() == [TEST_STEP]
-
-
-def test_broken_off_group_is_added_again_and_the_book_stays(folder: Path, steps: Steps) -> None:
-    environment.ensure_venv(folder)
-    steps.take()
-    steps.fail_at = TEST_STEP
-    with pytest.raises(environment.SetupError):
-        environment.ensure_venv(folder, "test")
-    steps.fail_at = None
-    environment.ensure_venv(folder)
-    assert steps.take() == []
-    environment.ensure_venv(folder, "test")
-    assert steps.take() == [TEST_STEP]
-
-
-def test_new_project_file_reinstalls_companion_only(folder: Path, steps: Steps) -> None:
-    environment.ensure_venv(folder)
-    with (folder / "pyproject.toml").open("a") as handle:
-        handle.write("# changed\n")
-    steps.take()
-    environment.ensure_venv(folder)
-    assert steps.take() == ["installing companion"]
-
-
-def test_companion_that_was_not_installed_anew_is_installed_next(
+def test_group_is_added_once_then_believed_until_its_lock_changes(
     folder: Path, steps: Steps
 ) -> None:
-    environment.ensure_venv(folder)
-    with (folder / "pyproject.toml").open("a") as handle:
-        handle.write("# changed\n")
-    steps.take()
-    steps.fail_at = "companion"
-    with pytest.raises(environment.SetupError):
-        environment.ensure_venv(folder)
-    steps.fail_at = None
-    environment.ensure_venv(folder)
-    assert steps.take() == ["installing companion"]
+    assert steps.to("test") == [*ALL_STEPS, TEST_STEP]
+    for group, taken in (("test", []), ("book", []), ("bench", [BENCH_STEP]), ("test", [])):
+        assert steps.to(group) == taken
+    change(folder / "requirements" / "test.lock")
+    assert steps.to() == []
+    assert steps.to("test") == [TEST_STEP]
+
+
+def test_broken_off_group_is_added_again_and_the_book_stays(steps: Steps) -> None:
+    steps.to()
+    steps.broken_off(TEST_STEP, "test")
+    assert steps.to() == []
+    assert steps.to("test") == [TEST_STEP] and "--ignore-installed" in steps.last
 
 
 @pytest.mark.parametrize(
@@ -422,40 +383,28 @@ def test_companion_that_was_not_installed_anew_is_installed_next(
     ids=["empty", "cut", "list", "less", "older"],
 )
 def test_stamp_that_cannot_be_read_is_not_believed(folder: Path, steps: Steps, text: str) -> None:
-    environment.ensure_venv(folder)
+    steps.to()
     (folder / ".venv" / environment.STAMP).write_text(text.replace("F", str(folder)))
-    steps.take()
-    environment.ensure_venv(folder)
-    assert steps.take() == ALL_STEPS
+    assert steps.to() == ALL_STEPS
 
 
-def test_moved_folder_gets_an_environment_of_its_own(folder: Path, steps: Steps) -> None:
-    environment.ensure_venv(folder)
-    moved = folder.rename(folder.with_name("moved"))
-    steps.take()
-    environment.ensure_venv(moved)
-    assert steps.take() == ALL_STEPS
-
-
-def test_python_that_went_away_is_noticed(folder: Path, steps: Steps) -> None:
-    python = environment.ensure_venv(folder)
+def test_moved_folder_and_python_that_went_away_are_noticed(folder: Path, steps: Steps) -> None:
+    steps.to()
+    steps.folder = folder.rename(folder.with_name("moved"))
+    assert steps.to() == ALL_STEPS
+    python = steps.folder / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to(folder / "gone")
-    steps.take()
-    environment.ensure_venv(folder)
-    assert steps.take() == ALL_STEPS
+    assert steps.to() == ALL_STEPS
 
 
 def test_other_python_version_only_on_request(
-    folder: Path, steps: Steps, monkeypatch: pytest.MonkeyPatch
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environment.ensure_venv(folder)
-    steps.take()
+    steps.to()
     monkeypatch.setattr(environment, "python_version", lambda python: "3.99")
-    environment.ensure_venv(folder)
-    assert steps.take() == []
-    environment.ensure_venv(folder, keep_version=False)
-    assert steps.take() == ALL_STEPS
+    assert steps.to() == []
+    assert steps.to(keep_version=False) == ALL_STEPS
 
 
 @pytest.mark.parametrize(
@@ -473,17 +422,17 @@ def test_other_python_version_only_on_request(
 def test_folder_that_tools_cannot_handle_is_refused(
     folder: Path, steps: Steps, name: str, said: str
 ) -> None:
-    odd = folder.rename(folder.with_name(name))
+    steps.folder = folder.rename(folder.with_name(name))
     with pytest.raises(environment.SetupError) as caught:
-        environment.ensure_venv(odd)
+        steps.to()
     assert f"has {said} in its path" in str(caught.value) and "rename it" in str(caught.value)
-    assert "\n" not in str(caught.value) and steps.take() == []
+    assert "\n" not in str(caught.value) and steps.done == []
 
 
 @pytest.mark.parametrize("name", ["é", 'a"b', "(1)", "a&b;c", "100%#!", "~^|<`"])
 def test_folder_with_another_odd_name_is_not(folder: Path, steps: Steps, name: str) -> None:
-    environment.ensure_venv(folder.rename(folder.with_name(name)))
-    assert steps.take() == ALL_STEPS
+    steps.folder = folder.rename(folder.with_name(name))
+    assert steps.to() == ALL_STEPS
 
 
 def test_full_disk_is_told_beside_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -593,6 +542,32 @@ def versioned(version: str) -> str:
     return f"""[ "$1" = -c ] && exec "{sys.executable}" -c "{code}\n$2"\nexit 1"""
 
 
+@pytest.fixture
+def folder_of_make(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def served(folder_of_make: Path) -> Path:
+    """Where make takes a book for built."""
+    (folder_of_make / "_build" / "site").mkdir(parents=True)
+    (folder_of_make / "_build" / "site" / "index.html").write_text("")
+    return folder_of_make
+
+
+def only_programs(folder: Path, *names: str, python: str = "") -> str:
+    """A PATH with a shell, these programs and, if there is a script for it, Python."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("sh", "sed", *names):
+        (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
+    if python:
+        (programs / "python3").write_text(f"#!{programs}/sh\n{python}\n")
+        (programs / "python3").chmod(0o755)
+    return str(programs)
+
+
 @needs_make
 @pytest.mark.parametrize(
     ("present", "missing"),
@@ -606,24 +581,17 @@ def versioned(version: str) -> str:
     ],
 )
 def test_missing_prerequisites_are_named(
-    tmp_path: Path, present: tuple[str, ...], missing: str
+    folder_of_make: Path, present: tuple[str, ...], missing: str
 ) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("sh", "git", "sed"):
-        if name != "git" or "git" in present:
-            (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
-    script = {
+    scripts = {
         "python3": f'exec "{sys.executable}" "$@"',
         "old": versioned("3, 10, 9"),
         "new": versioned("3, 14, 0"),
         "bare": 'case "$2" in *ensurepip*) exit 1;; esac; exit 0',
     }
-    for name in set(present) & set(script):
-        (programs / "python3").write_text(f"#!{programs}/sh\n{script[name]}\n")
-        (programs / "python3").chmod(0o755)
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    answer = make("book", cwd=tmp_path, PATH=str(programs))
+    python = "".join(scripts[name] for name in present if name in scripts)
+    path = only_programs(folder_of_make, *({"git"} & {*present}), python=python)
+    answer = make("book", cwd=folder_of_make, PATH=path)
     assert answer.returncode != 0
     first, *rest = answer.stderr.splitlines()
     assert first.startswith(f"The book needs {missing}: install it (Debian and Ubuntu: ")
@@ -631,50 +599,38 @@ def test_missing_prerequisites_are_named(
 
 
 @needs_make
-def test_serve_before_book_says_so(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    answer = make("serve", cwd=tmp_path)
+def test_serve_before_book_says_so(folder_of_make: Path) -> None:
+    answer = make("serve", cwd=folder_of_make)
     assert answer.returncode != 0
     assert answer.stderr.startswith("The book is not built yet: run 'make book' first.")
 
 
 @needs_make
-def test_serve_on_a_taken_port_says_so(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "_build" / "site").mkdir(parents=True)
-    (tmp_path / "_build" / "site" / "index.html").write_text("")
+def test_serve_on_a_taken_port_says_so(served: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        answer = make("serve", f"PORT={port}", cwd=tmp_path)
+        answer = make("serve", f"PORT={port}", cwd=served)
     assert answer.returncode != 0
     assert answer.stderr.startswith(f"Port {port} is not free on this machine: choose another")
 
 
 @needs_make
-@pytest.mark.parametrize("fits", [True, False])
-def test_serve_takes_any_python_and_says_where_there_is_none(tmp_path: Path, fits: bool) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("sh", "sed"):
-        (programs / name).symlink_to(shutil.which(name) or f"/bin/{name}")
-    if fits:  # too old for the book, and good enough to serve it
-        script = f"""#!{programs}/sh
-case "$2" in *version_info*) exit 1;; http.server) echo "served $*"; exit 0;; esac
-exec "{sys.executable}" "$@"
-"""
-        (programs / "python3").write_text(script)
-        (programs / "python3").chmod(0o755)
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "_build" / "site").mkdir(parents=True)
-    (tmp_path / "_build" / "site" / "index.html").write_text("")
+def test_serve_takes_any_python_and_says_where_there_is_none(served: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-    answer = make("serve", f"PORT={port}", cwd=tmp_path, PATH=str(programs))
-    if fits:
-        assert f"--directory _build/site {port}" in answer.stdout and answer.returncode == 0
-    else:
-        assert answer.returncode != 0
-        assert answer.stderr.startswith("Serving the book needs Python 3: install it, or open")
+    path = only_programs(served)
+    answer = make("serve", f"PORT={port}", cwd=served, PATH=path)
+    assert answer.returncode != 0
+    assert answer.stderr.startswith("Serving the book needs Python 3: install it, or open")
+    # Too old for the book, and good enough to serve it.
+    python = served / "bin" / "python3"
+    python.write_text(f"""#!{path}/sh
+case "$2" in *version_info*) exit 1;; http.server) echo "served $*"; exit 0;; esac
+exec "{sys.executable}" "$@"
+""")
+    python.chmod(0o755)
+    answer = make("serve", f"PORT={port}", cwd=served, PATH=path)
+    assert f"--directory _build/site {port}" in answer.stdout and answer.returncode == 0
 
 
 HOSTILE = (
@@ -692,18 +648,15 @@ RECIPES = {
 
 
 @pytest.fixture
-def recorded(tmp_path: Path) -> Path:
+def recorded(served: Path) -> Path:
     """A folder in which make sets nothing up, and Python writes down its words and its home."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "workflow").mkdir()
-    (tmp_path / "workflow" / "environment.py").write_text("")
-    python = tmp_path / ".venv" / "bin" / "python"
+    (served / "workflow").mkdir()
+    (served / "workflow" / "environment.py").write_text("")
+    python = served / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text("""#!/bin/sh\nprintf %s "$*" > words\nprintf %s "$HOME" > home\n""")
     python.chmod(0o755)
-    (tmp_path / "_build" / "site").mkdir(parents=True)
-    (tmp_path / "_build" / "site" / "index.html").write_text("")
-    return tmp_path
+    return served
 
 
 @needs_make
@@ -739,12 +692,11 @@ def test_without_a_home_one_is_made_below_the_build_folder(
 
 
 @needs_make
-def test_clean_leaves_what_people_wrote(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
+def test_clean_leaves_what_people_wrote(folder_of_make: Path) -> None:
     generated = ["_build/site/index.html", "companion/__pycache__/a.pyc", ".mypy_cache/x"]
     kept = [".venv/companion-setup.json", "notebooks/a.ipynb", "reference/claims.json"]
     for name in generated + kept:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    assert make("clean", cwd=tmp_path).returncode == 0
-    assert [name for name in generated + kept if (tmp_path / name).exists()] == kept
+        (folder_of_make / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder_of_make / name).write_text("")
+    assert make("clean", cwd=folder_of_make).returncode == 0
+    assert [name for name in generated + kept if (folder_of_make / name).exists()] == kept
