@@ -37,6 +37,9 @@ CLIPPED = """() => {
   }
   return found;
 }"""
+# The titles of the chapters before and after, cut at the edge of a phone.
+CUT = """() => [...document.querySelectorAll(".prev-next-area a")].filter(
+  link => link.scrollWidth > link.clientWidth + 1).map(link => link.title)"""
 PAPER = {"width": 718, "height": 1000}  # A4 between margins of a centimetre
 OVERFLOW = "() => document.documentElement.scrollWidth - window.innerWidth"
 
@@ -113,6 +116,7 @@ def visit(window, base, name, site=None, schemes=("light", "dark"), whole=True):
     page.set_viewport_size(PHONE)
     if (wide := page.evaluate(OVERFLOW)) > 0:
         found.append(f"wider than a phone by {wide} px")
+    found += [f"cut on a phone: {title}" for title in page.evaluate(CUT)]
     if site and name.startswith("notebooks/"):
         page.set_viewport_size(WIDE)
         page.evaluate(sizes.OPEN)
@@ -241,6 +245,24 @@ def test_names_and_ends_of_sentences_are_not_torn_apart(site, serve, browser, si
     page.close()
 
 
+def test_boxes_of_code_stay_whole_on_paper_and_plates_have_no_frame_in_the_dark(
+    site, serve, browser
+):
+    page = browser.new_page(viewport=WIDE, color_scheme="dark")
+    page.goto(serve(site) + "notebooks/entropy-sums-at-a-glance.html")
+    style = "(all, name) => [...new Set(all.map(e => getComputedStyle(e)[name]))]"
+    plates = page.locator("article figure img:visible")
+    assert plates.evaluate_all(style, "padding") == ["0px"]
+    assert plates.evaluate_all(style, "backgroundColor") == ["rgb(255, 255, 255)"]
+    page.emulate_media(media="print")
+    assert page.locator("article .cell_input").evaluate_all(style, "breakInside") == ["avoid"]
+    page.goto(page.url.replace("notebooks/entropy-sums-at-a-glance", "index"))
+    contents = page.locator("article table")
+    assert contents.evaluate_all(style, "breakInside") == ["auto"]  # it is as long as a page
+    assert contents.locator("tr").evaluate_all(style, "breakInside") == ["avoid"]
+    page.close()
+
+
 def test_search_finds_a_word_of_the_book(site, serve, browser):
     page = browser.new_page(viewport=WIDE)
     page.goto(serve(site) + "search.html?q=entropy")
@@ -294,6 +316,12 @@ CLIP = """<div class='clip' style='width:200px;overflow-x:auto' tabindex='0'>
         ("<p class='tex2jax_process'>\\(x\\)</p>", "formula not rendered"),
         ("<mjx-merror title='Undefined control sequence'>x</mjx-merror>", "formula in error"),
         ("<div style='width:600px'>wide</div>", "wider than a phone by"),
+        (
+            "<nav class='prev-next-area'><a href='.' title='next page' style='overflow:hidden;"
+            "display:block;max-width:45%'><span style='white-space:nowrap'>"
+            "The title of a chapter that has many words</span></a></nav>",
+            "cut on a phone: next page",
+        ),
         (CLIP, "clipped: div"),
         (
             f"<style>@media screen {{ .clip {{ width: auto !important }} }}</style>{CLIP}",
