@@ -163,7 +163,8 @@ LIMITS = {
     # 2 lines: latents of which only a part is rescaled.
     # 8 lines: a rate of rescaling for each latent, and Gaussian factors in hidden layers.
     # 3 lines: the M-step, declared for every model.
-    "the paper: support, families/base, theory": (2675, ("support", "families/base.py", "theory")),
+    # 22 lines: the identity at an exact posterior, from what that says of all data together.
+    "the paper: support, families/base, theory": (2697, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
     # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
     # 2,200 lines are readers' own VAEs and Pyro programs: 40 kinds of mistakes, each by its name.
@@ -181,7 +182,8 @@ LIMITS = {
     # 312 lines are hierarchical VAEs, their q in layers, and Student t noise.
     # 15 lines: first states that the prior excludes, latents in units far apart, what is refused.
     # 12 lines: one signature of the M-step, and a q that does not fit it.
-    "the core: all but studies": (12362, tuple(room for room in ROOMS if room != "studies")),
+    # 91 lines: steps of EM that log the identity from the moments they need anyway.
+    "the core: all but studies": (12453, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
     # 310 lines more: beside the core's, what reads the published experiments at their own size.
@@ -200,7 +202,8 @@ LIMITS = {
     # 15 lines: those of the core for chains and layers at their limits.
     # 4 lines put the legend of a single histogram below its curves.
     # 14 lines: noise on its way to the data, frame by frame.
-    "the package": (17536, ROOMS),
+    # 91 lines: those of the core for steps of EM that log the identity.
+    "the package": (17627, ROOMS),
 }
 #: 260, and an example for each function of the methods of learning and each Gaussian.
 LONGEST_FILE = 276

@@ -111,7 +111,10 @@ ROWS = (
         peer="the same steps without a verification",
         work="The same steps from the same start; ours verifies the identity after each.",
         targets=(Target("ratio", "times the work", at_most=3.0),),
-        limits="A gradient reads the data and the responsibilities once more.",
+        limits=(
+            "The entropy of the responsibilities, the gradient through the moments, and the "
+            "posterior at the end, a table over all data."
+        ),
         measure=logged,
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ from companion.families import DiagonalGaussian
 from companion.families.gaussian import positive_definite_inverse
 from companion.models.factor_em import FactorEM, principal_axes
 from companion.models.linear_decoder import LOG_2PI, LinearDecoder
+from companion.theory.identity import Evaluation
 from companion.theory.model import Parameters
-from companion.theory.variational import Gaussian, Variational
+from companion.theory.objective import summarized
+from companion.theory.variational import Gaussian, Nodes, Variational
 
 __all__ = ["PPCA", "FactorAnalysis"]
 
@@ -177,7 +179,7 @@ class FactorAnalysis(LinearGaussian):
 
     noise_family = DiagonalGaussian()
 
-    def em_map(self, x: Any) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+    def em_map(self, x: Any) -> FactorStep:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The best W for the noise and the best mean, then EM's step of the noise, then the best W
@@ -186,16 +188,31 @@ class FactorAnalysis(LinearGaussian):
         ``learnable_prior=True`` W absorbs the prior's variances. ``x`` is ``(N, D)`` or in blocks;
         it is not checked here (the functions of :mod:`companion.fit` check it).
         """
-        data = FactorEM.of(x, self.latent)
+        return FactorStep(self, FactorEM.of(x, self.latent))
 
-        def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
-            noise = data.next_noise(parameters["log_variance"].exp())
-            updated = {
-                "weights": data.loadings(noise),
-                "mean": data.mean,
-                "log_variance": noise.log(),
-            }
-            before = data.log_likelihood(parameters["mean"], self.covariance(parameters))
-            return before, updated | self.unit_prior()
 
-        return step
+@dataclass(frozen=True)
+class FactorStep:
+    """A step of EM of a ``model`` with ``data``, and the identity before it, whatever N."""
+
+    model: FactorAnalysis
+    data: FactorEM
+
+    def __call__(self, parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
+        noise = self.data.next_noise(parameters["log_variance"].exp())
+        updated = {
+            "weights": self.data.loadings(noise),
+            "mean": self.data.mean,
+            "log_variance": noise.log(),
+        }
+        return self._log_likelihood(parameters), updated | self.model.unit_prior()
+
+    def evaluation(self, parameters: Parameters) -> Evaluation:
+        """All that the identity is about at the exact posterior, whose covariance all n share."""
+        entropy = self.model.posterior(parameters, self.data.mean[None]).entropy()[0]
+        one = torch.ones_like(entropy)[None]
+        anywhere = Nodes(torch.zeros_like(parameters["weights"][:1]), one)
+        return summarized(self.model, parameters, self._log_likelihood, entropy, anywhere)
+
+    def _log_likelihood(self, parameters: Parameters) -> Tensor:
+        return self.data.log_likelihood(parameters["mean"], self.model.covariance(parameters))

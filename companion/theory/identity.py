@@ -191,6 +191,17 @@ class Evaluation(NamedTuple):
         value = torch.lerp(self.value, other.value, share)
         return Evaluation(value, gradient, self.sums.toward(other.sums, share))
 
+    def finite(self) -> Evaluation:
+        """This; a ``ValueError`` if a value overflowed, or is no number."""
+        length = tree.norm(dict(self.gradient))
+        if not bool(torch.isfinite(self.value + self.sums.total + length)):
+            raise ValueError(
+                "parameters must be where ELBO, entropy sum and gradient are finite: found ELBO "
+                f"{float(self.value):.6g}, entropy sum {float(self.sums.total):.6g} and gradient "
+                f"norm {float(length):.6g}"
+            )
+        return self
+
     def report(self, v: Mapping[str, Tensor] | None, fixed: Iterable[str] = ()) -> Verification:
         """The identity along v, ``None`` if there is none; ``fixed`` not in the gradient norm."""
         sums, gradient = self.sums, self.gradient
@@ -240,14 +251,7 @@ def evaluate(
     gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
         sums = (weighted_entropies if weighted else expected_entropies)(model, own, seen, x)
-    length = tree.norm(dict(zip(leaves, gradient, strict=True)))
-    if not bool(torch.isfinite(value + sums.total + length)):
-        raise ValueError(
-            "parameters must be where ELBO, entropy sum and gradient are finite: found ELBO "
-            f"{float(value.detach()):.6g}, entropy sum {float(sums.total):.6g} and gradient norm "
-            f"{float(length):.6g}"
-        )
-    return Evaluation(value.detach(), dict(zip(leaves, gradient, strict=True)), sums)
+    return Evaluation(value.detach(), dict(zip(leaves, gradient, strict=True)), sums).finite()
 
 
 def held(fixed: Iterable[str], variables: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from companion.support import tree
 from companion.support.blocks import Blocks
 from companion.support.doors import Guarded, door
 from companion.support.tables import Record
-from companion.theory.elbo import expected_elbo
-from companion.theory.identity import Verification, evaluate, held, verification
+from companion.theory.elbo import expected_elbo, weighted_sum
+from companion.theory.identity import Evaluation, Verification, evaluate, held, verification
 from companion.theory.model import Model, Parameters
-from companion.theory.variational import Variational
+from companion.theory.variational import Nodes, Variational
 
 __all__ = ["Curvature", "Problem", "curvature"]
 
@@ -134,6 +134,44 @@ class InBlocks:
             whole = whole.toward(found, len(data) / points) if whole else found
         assert whole is not None  # blocks without points are refused where they are read
         return whole.report(self.model.gap_direction(variables))
+
+
+def summarized(
+    model: Model,
+    parameters: Parameters,
+    bound: Callable[[Parameters], Tensor],
+    posterior: Tensor,
+    nodes: Nodes,
+) -> Evaluation:
+    """The identity at the exact posterior, from what that says of all data together.
+
+    There the ELBO is stationary in q, so that v's part on q adds nothing to the slope. For families
+    with constant base measures.
+
+    Parameters
+    ----------
+    model, parameters
+        A model and its parameters by name.
+    bound
+        The ELBO as a function of the parameters, for the q of ``parameters`` or for one that
+        follows them: their gradients are the same.
+    posterior
+        The mean entropy of q, ``()``.
+    nodes
+        Those of the aggregate posterior, (1/N) Σ_n q_n.
+
+    Raises
+    ------
+    ValueError
+        If a value overflows, or is no number.
+    """
+    leaves = {name: value.detach().requires_grad_() for name, value in parameters.items()}
+    with torch.enable_grad():
+        value = bound(leaves)
+    gradient = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+    with torch.no_grad():
+        sums = weighted_sum(model, leaves, nodes.z, "auto", posterior, lambda _: nodes)
+    return Evaluation(value.detach(), dict(zip(leaves, gradient, strict=True)), sums).finite()
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import multivariate_normal
 from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
 
-from companion import families, fit, models
+from companion import families, fit, models, verify
 from companion.models.enumerated import normalized
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
-from companion.models.mixtures import gaussian as gaussian_mixture
+from companion.models.mixtures import steps as mixture_steps
 from companion.support.checks import as_data
 from companion.theory.variational import Tabulated
 from tests.cases import draw, generator
@@ -98,7 +100,7 @@ def test_narrow_components_get_the_covariances_of_the_plain_m_step(covariance, m
         model.covariance_matrices(updated), model.covariance_matrices(wanted), rtol=1e-9, atol=0
     )
     # Without the way back to the plain M-step they are wrong.
-    monkeypatch.setattr(gaussian_mixture, "NARROW", -np.inf)
+    monkeypatch.setattr(mixture_steps, "NARROW", -np.inf)
     blind = model.covariance_matrices(model.em_map(x)(start)[1])
     wrong = blind - model.covariance_matrices(wanted)
     assert float(wrong.abs().max() / blind.abs().max()) > 1e-8
@@ -121,6 +123,98 @@ def test_weights_of_states_far_apart_are_not_subnormal():
     assert float(posterior.min()) > 1e-220
     rows, by_row = normalized(log_joint.T.clone(), 1)
     assert torch.equal(rows.T, posterior) and torch.equal(by_row, marginal)
+
+
+# --- the identity, from the moments of a step -----------------------------------------------------
+
+
+def assert_verified(model, start, x, tolerance=1e-11, **settings):
+    """What EM logs is what `verify` finds, whose expectations are sums over all points."""
+    settings = {"steps": 3, "tolerance": None} | settings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fit.ConvergenceWarning)
+        run = fit.em(model, start, x, **settings)
+        blocks = fit.em(model, start, [x[:7], x[7:]], **settings)
+    step, at = model.em_map(x, **floor_of(settings)), dict(start)
+    for found, in_blocks in zip(run.trace.records, blocks.trace.records, strict=True):
+        wanted = verify(model, at, None, x)
+        for (label, value), (_, expected) in zip(found.rows(), wanted.rows(), strict=True):
+            assert value == pytest.approx(expected, abs=tolerance), label
+        for (label, value), (_, expected) in zip(in_blocks.rows(), wanted.rows(), strict=True):
+            assert value == pytest.approx(expected, abs=tolerance), label
+        for name, slope in found.blocks.items():
+            assert slope == pytest.approx(wanted.blocks[name], abs=tolerance)
+            assert found.norms[name] == pytest.approx(wanted.norms[name], abs=tolerance)
+        at = step(at)[1]
+    return run
+
+
+def floor_of(settings):
+    return {"floor": settings["floor"]} if "floor" in settings else {}
+
+
+@pytest.mark.parametrize("size", (1, 2, 5))
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_a_logged_step_of_a_mixture_is_what_verify_finds(covariance, size):
+    model, x = models.GaussianMixture(size, 3, covariance), groups(size)
+    start = model.random_start(x, generator("logged"))
+    assert_verified(model, start, x, floor=0.05)
+    assert_verified(model, model.initial_parameters(generator("anywhere")), x)
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_narrow_components_are_logged_to_all_digits(covariance):
+    x = 1e-4 * draw(120, 2, g=generator("narrow"))
+    x[::2] += 10.0
+    model = models.GaussianMixture(2, 2, covariance)
+    hard = torch.eye(2, dtype=torch.float64)[torch.arange(120) % 2]
+    any_start = model.random_start(x, generator("narrow"))
+    start = model.m_step(any_start, Tabulated.from_probabilities(model.states, hard), x)
+    assert model.em_map(x).evaluation(start) is None
+    assert_verified(model, start, x, tolerance=1e-8)
+
+
+@pytest.mark.parametrize("learnable", (False, True))
+def test_a_logged_step_of_factor_analysis_is_what_verify_finds(learnable):
+    model, x = models.FactorAnalysis(6, 2, learnable_prior=learnable), noisy_factors()
+    end = assert_verified(model, model.initial_parameters(generator("logged")), x)
+    assert end.final.gap != 0 and end.final.relative_residual < 1e-12
+
+
+@pytest.mark.parametrize("log_every", (1, 2))
+def test_a_logged_step_reads_the_data_once(log_every, monkeypatch):
+    passes, moments = [], mixture_em.QuadraticStatistics.moments
+
+    def counted(self, *given, **named):
+        passes.append(1)
+        return moments(self, *given, **named)
+
+    monkeypatch.setattr(mixture_em.QuadraticStatistics, "moments", counted)
+    model, x = models.GaussianMixture(2, 3), groups(2)
+    start = model.random_start(x, generator("once"))
+    run = fit.em(model, start, x, steps=6, tolerance=None, log_every=log_every)
+    assert len(passes) == 7  # one for each step, one for the end
+    monkeypatch.undo()
+    step, at = model.em_map(x), start
+    for _ in range(6):
+        at = step(at)[1]
+    assert_same(run.parameters, at, 0)
+
+
+def test_a_log_of_parameters_changed_since_is_not_taken_for_theirs():
+    model, x = models.GaussianMixture(2, 3), groups(2)
+    start, other = (model.random_start(x, generator(name)) for name in ("one", "two"))
+    step = model.em_map(x)
+    step.evaluation(start)
+    assert_same(step(other)[1], model.em_map(x)(other)[1], 0)
+    assert_same(step(start)[1], model.em_map(x)(start)[1], 0)
+
+
+def test_a_logged_bound_that_overflows_is_refused():
+    model, x = models.GaussianMixture(2, 3, "diagonal"), 1e160 * groups(2)
+    start = model.initial_parameters(generator("overflow"))
+    with pytest.raises(ValueError, match="finite"):
+        fit.em(model, start, x, steps=1)
 
 
 # --- many steps -----------------------------------------------------------------------------------

@@ -25,13 +25,30 @@ class Moments(NamedTuple):
 
     ``log_likelihood`` (1/N) Σ_n log p(x_n), ``()``; ``counts`` Σ_n r_nc, ``(C,)``; ``means`` and
     ``covariances`` of the data weighted with r_nc, ``(C, D)`` and, by family, ``(C,)`` (mean over
-    the columns), ``(C, D)`` or ``(C, D, D)``.
+    the columns), ``(C, D)`` or ``(C, D, D)``; ``entropy`` −(1/N) Σ_nc r_nc log r_nc, ``()``, zero
+    where it was not asked for.
     """
 
     log_likelihood: Tensor
     counts: Tensor
     means: Tensor
     covariances: Tensor
+    entropy: Tensor
+
+    def expected_log_prob(self, family: Gaussian, means: Tensor, widths: Tensor) -> Tensor:
+        """Σ_n r_nc log N(x_n; μ_c, Σ_c) / Σ_n r_nc of components with the given widths, ``(C,)``.
+
+        −½ (log det 2πΣ + tr Σ⁻¹(S + (m−μ)(m−μ)ᵀ)) with the mean m and the covariance S found here.
+        """
+        second = self.covariances + _squared(family, self.means - means)
+        if isinstance(family, FullGaussian):
+            inside = torch.cholesky_solve(second, widths)
+            square = inside.diagonal(dim1=-2, dim2=-1).sum(-1)
+        elif isinstance(family, DiagonalGaussian):
+            square = (second / widths).sum(-1)
+        else:
+            square = means.shape[1] * second / widths
+        return 0.5 * (means.shape[1] - square) - family.located_entropy(means, widths)
 
 
 class QuadraticStatistics:
@@ -109,21 +126,34 @@ class QuadraticStatistics:
             natural = torch.cat([natural[:, : self.size], pairs.flatten(1)], 1)
         return torch.cat([constant, natural], 1)
 
-    def moments(self, log_weights: Tensor, means: Tensor, covariances: Tensor) -> Moments:
-        """E-step, and the moments that the M-step needs, at the given parameters."""
+    def moments(
+        self, log_weights: Tensor, means: Tensor, covariances: Tensor, entropy: bool = False
+    ) -> Moments:
+        """E-step, and the moments that the M-step needs, at the given parameters.
+
+        Parameters
+        ----------
+        log_weights, means, covariances
+            Of every component.
+        entropy
+            Whether the mean entropy of the responsibilities is wanted too.
+        """
         theta = self._coefficients(log_weights, means, covariances)
         block = max(16, _BLOCK // theta.shape[1])
         room = torch.empty(theta.shape[1], min(block, self.points), dtype=theta.dtype)
         sums, log_likelihood = torch.zeros_like(theta.T), torch.zeros_like(theta[0, 0])
+        uncertainty = torch.zeros_like(log_likelihood)
         for part in self.held or map(self._prepared, self.blocks):
             for stored in part.split(block, 1):
                 T = self._statistics(stored, room)
                 responsibilities, log_marginal = normalized(theta @ T, 0)
                 sums.addmm_(T, responsibilities.T)
                 log_likelihood += log_marginal.sum()
-        return self._moments(log_likelihood / self.points, sums.T)
+                if entropy:
+                    uncertainty += torch.special.entr(responsibilities).sum()
+        return self._moments(log_likelihood / self.points, sums.T, uncertainty / self.points)
 
-    def _moments(self, log_likelihood: Tensor, sums: Tensor) -> Moments:
+    def _moments(self, log_likelihood: Tensor, sums: Tensor, entropy: Tensor) -> Moments:
         counts = sums[:, 0]
         average = sums / counts[:, None]
         means, second = average[:, 1 : self.size + 1], average[:, self.size + 1 :]
@@ -136,7 +166,7 @@ class QuadraticStatistics:
         elif isinstance(self.family, SphericalGaussian):
             second = second[:, 0] / self.size
         covariances = second - _squared(self.family, means)
-        return Moments(log_likelihood, counts, means + self.centre, covariances)
+        return Moments(log_likelihood, counts, means + self.centre, covariances, entropy)
 
     def narrowest(self, covariances: Tensor) -> float:
         """Smallest variance of any component in any direction, the data's being 1 in each column.

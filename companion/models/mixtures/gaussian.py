@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,16 +11,14 @@ from torch import Tensor
 from companion.families import DiagonalGaussian, FullGaussian, SphericalGaussian
 from companion.models.mixtures import em
 from companion.models.mixtures.base import Mixture
-from companion.support.checks import all_finite, one_of, positive_integer
+from companion.models.mixtures.steps import GaussianEM, from_moments
+from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Factor, Parameters, normal_draws
 from companion.theory.variational import Variational
 
 __all__ = ["GaussianMixture"]
 
 CovarianceType = Literal["spherical", "diagonal", "full", "tied"]
-
-#: EM takes the plain M-step where a component is narrower than this, the data's variances being 1.
-NARROW = 1e-4
 
 
 @dataclass(frozen=True)
@@ -195,63 +192,14 @@ class GaussianMixture(Mixture):
         means = centre + responsibilities.T @ (x - centre) / count[:, None]
         covariances = em.weighted_covariances(self.family, responsibilities / count, means, x)
         variances = x.var(0, correction=0)
-        return self._from_moments(count, means, covariances, variances, floor)
+        return from_moments(self, count, means, covariances, variances, floor)
 
-    def em_map(
-        self, x: Any, floor: float = 0.0
-    ) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+    def em_map(self, x: Any, floor: float = 0.0) -> GaussianEM:
         """A step of EM with these data: parameters ↦ (log-likelihood before it, parameters after).
 
         The same as :meth:`m_step` at the exact posterior, from one pass over the data in blocks
-        (``companion.models.mixtures.em``). That loses digits for very narrow components; then the
-        covariances are those of :meth:`m_step`.
+        (:class:`companion.models.mixtures.steps.GaussianEM`).
         ``x`` is ``(N, D)`` or in blocks, not checked here (the functions of :mod:`companion.fit`
         check it).
         """
-        statistics = em.QuadraticStatistics(x, self.family)
-        blocks = (x,) if isinstance(x, Tensor) else x
-
-        def step(parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
-            log_weights = torch.log_softmax(parameters["prior_logits"], -1)
-            covariances = self.component_covariance(parameters)
-            found = statistics.moments(log_weights, parameters["means"], covariances)
-            regular = self._regular(found.counts, found.covariances, floor)
-            if statistics.narrowest(regular) > NARROW:
-                moments = found[1:]
-            else:
-                located = ((self.posterior(parameters, b).probabilities, b) for b in blocks)
-                moments = em.moments_about(self.family, found.means, located)
-            updated = self._from_moments(*moments, statistics.variances, floor)
-            return found.log_likelihood, updated
-
-        return step
-
-    def _regular(self, count: Tensor, covariances: Tensor, floor: float) -> Tensor:
-        """One covariance for all components if they are tied, and ``floor`` added to variances."""
-        if self.covariance_type == "tied":
-            covariances = torch.tensordot(count / count.sum(), covariances, 1)
-        if self._triangular:
-            return covariances + floor * torch.eye(self.observed, dtype=count.dtype)
-        return covariances + floor
-
-    def _from_moments(
-        self, count: Tensor, means: Tensor, covariances: Tensor, variances: Tensor, floor: float
-    ) -> dict[str, Tensor]:
-        """The parameters with these moments; a ``ValueError`` if a component died or collapsed."""
-        if not all_finite(variances):
-            raise ValueError("x must have finite variances: its squares overflow")
-        if not bool((count > 1e-10).all()):
-            dead = torch.nonzero(count <= 1e-10)[:, 0].tolist()
-            raise ValueError(
-                f"components {dead} died: no data point is assigned to them; use fewer components, "
-                "another seed, or floor > 0"
-            )
-        covariances = self._regular(count, covariances, floor)
-        smallest = em.relative_variances(self.family, covariances, variances)
-        if not bool((smallest > 1e-12).all()):
-            raise ValueError(
-                f"a component collapsed in EM: its smallest variance is {float(smallest.min()):.3g}"
-                " of the data's; use fewer components, another seed, a simpler covariance, or "
-                "floor > 0"
-            )
-        return self.from_covariances(count / count.sum(), means, covariances)
+        return GaussianEM(self, x, floor)
