@@ -34,13 +34,13 @@ MINUTES = re.compile(r"\{\{\s*minutes: ([a-z0-9-]+)\s*\}\}")
 WORDS_A_MINUTE = 150
 FIGURE = re.compile(r"^\{\{\s*figure:\s*([a-z0-9-]+)\s*\}\}[ \t]*$", re.MULTILINE)
 MATHJAX = (
-    "tex-chtml.js",
-    "output/chtml/fonts",
+    "startup.js",
+    "core.js",
+    "output/chtml",
+    "input/tex.js",
     "input/tex/extensions",
-    "input/mml",
-    "ui",
-    "a11y",
-    "sre",
+    "ui/safe.js",
+    "a11y/assistive-mml.js",
 )
 SHOWN = {"image/svg+xml": "svg", "image/png": "png"}
 

@@ -168,7 +168,7 @@ TEMPLATE = """\
 <link rel="stylesheet" href="volume.css">
 <style>{heads}</style>
 <script>window.MathJax = {mathematics};</script>
-<script defer src="_static/mathjax/tex-chtml.js"></script>
+<script defer src="_static/mathjax/startup.js"></script>
 </head><body>
 {body}
 </body></html>

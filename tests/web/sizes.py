@@ -50,7 +50,7 @@ def too_heavy(site, name, loaded):
     whole, packed = sum(w for w, _ in weights), sum(p for _, p in weights)
     text = (site / name).read_text("utf-8")
     # A chapter with an animation carries its frames.
-    limits = (3.2e6, 1.2e6) if "companion-animation" in text else (2.8e6, 0.8e6)
+    limits = (2.6e6, 0.95e6) if "companion-animation" in text else (2.6e6, 0.8e6)
     if whole > limits[0] or packed > limits[1]:
         yield f"loads {whole} bytes, {packed} compressed: at most {limits}"
     if ("_static/live.js" in names) != ("companion-live" in text):

@@ -27,7 +27,7 @@ def made(root, tmp_path):  # noqa: F811
     (root / "_images" / "a.svg").write_text(twice)
     (root / "_static" / "mathjax").mkdir(parents=True)
     (root / "_static" / "pygments.css").write_text("")
-    (root / "_static" / "mathjax" / "tex-chtml.js").write_text(MATHJAX)
+    (root / "_static" / "mathjax" / "startup.js").write_text(MATHJAX)
     page = root / "notebooks" / "two.html"
     text = page.read_text().replace("Again.", "A <mjx-container>F</mjx-container> &amp;<br>B.")
     page.write_text(text.replace("2. Two", r"2. From \(T\) numbers"))

@@ -34,7 +34,7 @@ def book(root):  # noqa: F811
     )
     (root / "_static" / "pygments.css").write_text("")
     (root / "_static" / "mathjax").mkdir()
-    (root / "_static" / "mathjax" / "tex-chtml.js").write_text(
+    (root / "_static" / "mathjax" / "startup.js").write_text(
         "MathJax = { startup: { promise: Promise.resolve(), document: { math: [] } } }"
     )
     page = root / "notebooks" / "one.html"
