@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from companion import elbo, families, models, verify
 from companion.studies.temperature.tempering import (
+    at_any_temperature,
     log_tempered_normaliser,
     rate_of_cooling,
     tempered_elbo,
@@ -89,6 +92,19 @@ def test_far_from_one_the_tempered_elbo_is_that_of_torch(t):
     torch.testing.assert_close(
         tempered_elbo(net, own, q, x, t), elbo(net, colder, q, x), rtol=1e-12, atol=0
     )
+
+
+@pytest.mark.parametrize("t", (0.5, 1.0, 2.0))
+def test_a_page_can_compute_the_tempered_elbo_of_a_mixture(t):
+    g = generator("page")
+    model = models.GaussianMixture(3, 2, "diagonal")
+    own, x = model.initial_parameters(g), draw(7, 3, g=g)
+    q = model.posterior(model.initial_parameters(g), x)
+    found = at_any_temperature(own, q, x)
+    prior = torch.log_softmax(t * torch.tensor(found["logits"], dtype=torch.float64), -1)
+    total = found["posterior"] + float(x.new_tensor(found["shares"]) @ prior) + found["scale"]
+    total += found["size"] / 2 * math.log(t) + t * found["stretch"]
+    assert total == pytest.approx(float(tempered_elbo(model, own, q, x, t)), rel=1e-12)
 
 
 def test_temperatures_by_factor_add_up():

@@ -7,7 +7,6 @@ SCREEN = {"width": 1300, "height": 900}
 SHOWN, OPENED = 15, 25
 #: Chapters whose open folds are longer: solutions and sections for the few, which stand there once.
 LONGER = {
-    "temperature": 26,
     "verification-experiments": 31,
 }
 OPEN = """() => {

@@ -28,7 +28,7 @@ def test_heights_are_measured_shut_and_open(tmp_path, serve, browser):
         ("notebooks/short.html", 15.0, 25.0, []),
         ("notebooks/seen.html", 15.1, 20.0, ["shows 15.1 screens: at most 15"]),
         ("notebooks/open.html", 9.0, 25.2, ["opens to 25.2 screens: at most 25"]),
-        ("notebooks/temperature.html", 9.0, 26.0, []),
+        ("notebooks/verification-experiments.html", 9.0, 31.0, []),
     ],
 )
 def test_a_chapter_that_is_too_long_is_named(name, shown, opened, said):

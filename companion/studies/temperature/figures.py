@@ -9,29 +9,34 @@ import numpy as np
 
 from companion.book.display import COLOURS
 from companion.book.panels import GREY, draw, panels
+from companion.studies.temperature.tempering import tempered_log_prob
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from torch import Tensor
 
-__all__ = ["tempered_curves", "tempered_densities", "thermometer_images"]
+    from companion.families import Family
+
+__all__ = ["tempered_curves", "tempered_densities", "thermometer_image"]
 
 _WARM, _COLD = COLOURS[1], COLOURS[0]
 
 
-def tempered_densities(tempered: Mapping[str, tuple[Any, Mapping[float, Any]]]) -> Figure:
-    """A panel for each density: its values over a grid at several temperatures t.
+def tempered_densities(densities: Mapping[str, tuple[Family, Tensor, Tensor]]) -> Figure:
+    """A panel for each density: its values over a grid at the temperatures t = ½, 1 and 2.
 
-    ``tempered`` maps a name to a grid ``(G,)`` and, by t, densities ``(G,)``. Grids of whole
-    numbers are drawn as points.
+    ``densities`` maps a name to a family of one column, its parameters η ``(L,)`` and a grid
+    ``(G,)``. Grids of whole numbers are drawn as points.
     """
-    looks = {-1: (" (warmer)", ":", _WARM), 0: ("", "-", "0.2"), 1: (" (colder)", "--", _COLD)}
-    with panels(tempered, xlabel="", ylabel="", share="", yticks=[]) as (figure, shown):
-        for axes, (grid, densities) in zip(shown, tempered.values(), strict=True):
-            whole = np.array_equal(grid, np.round(np.asarray(grid)))
+    looks = {"t = 0.5 (warmer)": (0.5, ":", _WARM), "t = 1": (1.0, "-", "0.2"),
+             "t = 2 (colder)": (2.0, "--", _COLD)}  # fmt: skip
+    with panels(densities, xlabel="", ylabel="", share="", yticks=[]) as (figure, shown):
+        for axes, (family, natural, grid) in zip(shown, densities.values(), strict=True):
+            whole = bool((grid == grid.round()).all())
             dots = {"marker": "o", "markersize": 3, "linewidth": 0.9} if whole else {}
-            for t, density in densities.items():
-                word, dashes, colour = looks[int(np.sign(t - 1))]
-                draw(axes, {f"t = {t:g}{word}": (grid, density, dashes, {"color": colour} | dots)})
+            for name, (t, dashes, colour) in looks.items():
+                density = tempered_log_prob(family, grid[:, None], natural, t).exp()
+                draw(axes, {name: (grid, density, dashes, {"color": colour} | dots)})
             axes.set_ylim(bottom=0)
             axes.locator_params(axis="x", integer=True, nbins=5)
     return figure
@@ -57,21 +62,19 @@ def tempered_curves(tempered: Mapping[str, tuple[Any, Any, float, float]]) -> Fi
     return figure
 
 
-def thermometer_images(readings: Mapping[str, Any]) -> Figure:
+def thermometer_image(reading: Any) -> Figure:
     """Slopes along v pixel by pixel: orange is too warm (above 0), blue too cold (below 0).
 
-    ``readings`` maps a name to values ``(rows, columns)``; all share one scale.
+    ``reading`` are values ``(rows, columns)``.
     """
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("thermometer", [_COLD, "white", _WARM])
-    images = [np.asarray(values) for values in readings.values()]
-    largest = max(float(np.abs(image).max()) for image in images)
-    size = (0.8 + 2.9 * len(readings), 3.3)
-    with panels(readings, xlabel="", ylabel="", size=size) as (figure, shown):
-        for axes, image in zip(shown, images, strict=True):
-            drawn = axes.imshow(image, cmap=colours, vmin=-largest, vmax=largest)
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set(visible=True, color="0.7")
-        figure.colorbar(drawn, ax=shown, shrink=0.85, label="too cold ← nats → too warm")
+    image = np.asarray(reading)
+    largest = float(np.abs(image).max())
+    with panels(xlabel="", ylabel="", size=(3.7, 3.3)) as (figure, (axes,)):
+        drawn = axes.imshow(image, cmap=colours, vmin=-largest, vmax=largest)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(visible=True, color="0.7")
+        figure.colorbar(drawn, ax=axes, shrink=0.85, label="too cold ← nats → too warm")
     return figure

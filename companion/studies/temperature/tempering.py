@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import log, tau
 from typing import Any
 
 import torch
@@ -13,9 +14,10 @@ from companion.support.doors import door
 from companion.theory.elbo import expected_log_probs
 from companion.theory.model import Model, Parameters
 from companion.theory.terms import expectation
-from companion.theory.variational import Variational
+from companion.theory.variational import Tabulated, Variational
 
 __all__ = [
+    "at_any_temperature",
     "log_tempered_normaliser",
     "rate_of_cooling",
     "tempered_elbo",
@@ -181,3 +183,23 @@ def tempering_slopes(
         return tempered_elbo(model, parameters, q, x, temperatures)
 
     return {name: float(slope) for name, slope in torch.func.grad(objective)(ones).items()}
+
+
+def at_any_temperature(parameters: Parameters, q: Tabulated, x: Tensor) -> dict[str, Any]:
+    """What F_t of a Gaussian mixture with diagonal covariances depends on, in plain numbers.
+
+    F_t = posterior + Σ_c shares_c log softmax_c(t · logits) + scale + (size/2) log t + t · stretch,
+    with the mean of −½ Σ_d log 2πσ² as ``scale``, that of −½ Σ_d (x_d − m_d)²/σ_d² as ``stretch``.
+
+    Source: this companion.
+    """
+    shares, log_variance = q.probabilities.mean(0), parameters["log_variance"]
+    squares = ((x[:, None] - parameters["means"]) ** 2 / log_variance.exp()).sum(-1)
+    return {
+        "posterior": float(q.entropy().mean()),
+        "size": x.shape[1],
+        "logits": parameters["prior_logits"].tolist(),
+        "shares": shares.tolist(),
+        "scale": -0.5 * float(shares @ (log_variance + log(tau)).sum(-1)),
+        "stretch": -0.5 * float((q.probabilities * squares).sum(-1).mean()),
+    }
