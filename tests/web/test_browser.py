@@ -208,7 +208,7 @@ def test_the_first_screen_says_what_is_proved_by_whom_and_where_to_begin(
     )
     doors = page.locator(".companion-start a").all()
     named = [re.sub(r"\d+", "n", door.inner_text()) for door in doors]
-    assert named == ["Learn it, in n minutes", "Check my model, in n", "Reproduce the papers"]
+    assert named == ["Learn it, in n min", "Check my model, in n min", "Reproduce the papers"]
     picture = page.locator("article figure").first.locator("img:visible").first
     for what in (said, *doors, picture):
         box = what.bounding_box()
