@@ -163,6 +163,12 @@ def test_an_absent_peer_or_checkout_leaves_a_row_out_with_the_reason(tmp_path):
     assert wrong == "the checkout that was named has no verification/VAE.py"
 
 
+@pytest.fixture(autouse=True)
+def _no_collection(monkeypatch):
+    """What other tests left in this process is not searched before each call of a toy."""
+    monkeypatch.setattr("benchmarks.harness.gc.collect", lambda: 0)
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     for name in (official.VERIFICATION, official.STREAMING):
