@@ -5,10 +5,6 @@ import gzip
 
 SCREEN = {"width": 1300, "height": 900}
 SHOWN, OPENED = 15, 25
-#: Chapters whose open folds are longer: solutions and sections for the few, which stand there once.
-LONGER = {
-    "verification-experiments": 31,
-}
 OPEN = """() => {
   document.querySelectorAll("details").forEach((box) => { box.open = true; });
   for (const box of document.querySelectorAll(".toggle-hidden"))
@@ -22,13 +18,12 @@ def screens(page):
     return page.evaluate("document.documentElement.scrollHeight") / SCREEN["height"]
 
 
-def too_long(name, shown, opened):
+def too_long(shown, opened):
     """A sentence where a chapter is longer than it may be, as it is shown or with all open."""
-    limit = LONGER.get(name.removeprefix("notebooks/").removesuffix(".html"), OPENED)
     if shown > SHOWN:
         yield f"shows {shown:.1f} screens: at most {SHOWN}"
-    if opened > limit:
-        yield f"opens to {opened:.1f} screens: at most {limit}"
+    if opened > OPENED:
+        yield f"opens to {opened:.1f} screens: at most {OPENED}"
 
 
 @functools.cache

@@ -120,7 +120,7 @@ def visit(window, base, name, site=None, schemes=("light", "dark"), whole=True):
     if site and name.startswith("notebooks/"):
         page.set_viewport_size(WIDE)
         page.evaluate(sizes.OPEN)
-        found += sizes.too_long(name, shown, sizes.screens(page))
+        found += sizes.too_long(shown, sizes.screens(page))
         found += sizes.too_heavy(site, name, loaded)
     page.close()
     return [f"{name}: {fault}" for fault in dict.fromkeys(found)]

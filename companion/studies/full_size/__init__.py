@@ -34,7 +34,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 WORDS = {
     "samples": "{} samples of z",
     "activation": "{} units",
-    "learning_rate": "learning rate {}",
+    "learning_rate": "rate {}",
     "encoder_scale": "τ from {}",
     "noise": "σ from {}",
 }
@@ -94,25 +94,27 @@ def measured(experiment: str) -> dict[str, Case]:
     return cases
 
 
-def overview(experiments: Mapping[str, str]) -> Table:
-    """Every case of the experiments, ``{name in the table: file}``, at the end of its runs."""
+def overview(experiments: Mapping[str, str], base: str = NAMES[1]) -> Table:
+    """Every case of the experiments, ``{name in the table: file}``, at the end of its runs.
+
+    Gains in ELBO are over the case ``base``, seed by seed.
+    """
     rows = []
     for name, experiment in experiments.items():
-        for case, one in measured(experiment).items():
-            low, middle, high = np.quantile(one.gap[:, -1], (0.25, 0.5, 0.75))
-            rows.append(
-                (
-                    name,
-                    case,
-                    f"{len(one.seeds)} of {one.planned}",
-                    float(np.median(one.elbo[:, -1])),
-                    f"{one.elbo[:, -1].std(ddof=1):.2f}" if len(one.seeds) > 1 else "",
-                    f"{middle:.3f} ({low:.3f} … {high:.3f})".replace("-", "−"),
-                    f"{float(f'{100 * np.median(one.relative):.2g}'):g} %",
-                )
-            )
-    heads = ("experiment", "case", "seeds", "ELBO, median", "its deviation")
-    return Table((*heads, "gap, median (quartiles)", "|F − S|/|F|, median"), rows)
+        cases = measured(experiment)
+        for case, one in cases.items():
+            gain = ""
+            if case != base and len({*one.seeds} & {*cases[base].seeds}) > 1:
+                mean, error = paired(experiment, case, base)
+                gain = f"{mean:+.3g} ± {error:.1g}".replace("-", "−")
+            rows.append((
+                name, case, f"{len(one.seeds)} of {one.planned}", float(np.median(one.elbo[:, -1])),
+                f"{one.elbo[:, -1].std(ddof=1):.2f}" if len(one.seeds) > 1 else "", gain,
+                float(np.median(one.gap[:, -1])),
+                f"{float(f'{100 * np.median(one.relative):.2g}'):g} %",
+            ))  # fmt: skip
+    heads = ("experiment", "case", "seeds", "ELBO", "its deviation", "gain", "gap")
+    return Table((*heads, "|F − S|/|F|"), rows)
 
 
 def differences(experiment: str) -> list[tuple[str, dict[str, Array]]]:
@@ -129,26 +131,31 @@ def paired(experiment: str, case: str, other: str) -> tuple[float, float]:
     return float(moved.mean()), float(moved.std(ddof=1) / np.sqrt(len(both)))
 
 
-def compared(pairs: Mapping[str, tuple[float, Case]]) -> Table:
-    """Median |F − S| / |F| in per cent, of other runs and of a case: ``{name: (theirs, case)}``."""
+def compared(pairs: Mapping[str, tuple[float, Case]], axis: float) -> Table:
+    """Median |F − S| / |F| in per cent, of other runs and of a case: ``{name: (theirs, case)}``.
+
+    ``axis`` is where that of the published figure ends.
+    """
     rows = []
     for name, (small, one) in pairs.items():
         large = 100 * float(np.median(one.relative))
-        rows.append((name, small, large, len(one.seeds), large - small))
-    heads = ("median |F − S|/|F| in per cent", "this page's size", "the paper's size")
-    return Table((*heads, "seeds there", "differs by"), rows)
+        rows.append((name, axis, small, large, len(one.seeds), large - small))
+    heads = ("median |F − S|/|F| in per cent", "published axis", "this page's size")
+    return Table((*heads, "the paper's size", "seeds there", "differs by"), rows)
 
 
-def replayed(experiment: str) -> Table:
+def replayed(experiments: Mapping[str, str]) -> Table:
     """What a second run of the same seed, on a CPU, ended at, beside the spread over seeds."""
     rows = []
-    for name, one in measured(experiment).items():
-        moved = [again["elbo"] - one.elbo[one.seeds.index(again["seed"]), -1]
-                 for again in one.replays]  # fmt: skip
-        if moved:
-            ends = one.elbo[:, -1]
-            rows.append((name, len(moved), max(map(abs, moved)), float(ends.max() - ends.min())))
-    return Table(("case", "replays", "ELBO moves by at most", "seeds differ by at most"), rows)
+    for name, experiment in experiments.items():
+        for case, one in measured(experiment).items():
+            moved = [again["elbo"] - one.elbo[one.seeds.index(again["seed"]), -1]
+                     for again in one.replays]  # fmt: skip
+            if moved:
+                spread = float(np.ptp(one.elbo[:, -1]))
+                rows.append((name, case, len(moved), max(map(abs, moved)), spread))
+    heads = ("experiment", "case", "replays", "ELBO moves at most", "seeds differ at most")
+    return Table(heads, rows)
 
 
 def machines(experiments: Mapping[str, str]) -> Table:
