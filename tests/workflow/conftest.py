@@ -85,6 +85,9 @@ class Toy:
         output, _ = process.communicate(timeout=300)
         return process.returncode, output
 
+    def until_claims(self, *options):
+        return self.run("--until", "claims", *options)
+
     def executed(self, name):
         return self.build / "executed" / f"{name}.ipynb"
 
@@ -123,10 +126,9 @@ def toy(tmp_path):
 def template(tmp_path_factory):
     """A toy book that was executed and whose claims are the reference, to be copied."""
     toy = make_toy(tmp_path_factory.mktemp("template") / "toy")
-    status, output = toy.run("--until", "claims", "--reference")
-    assert status == 0, output
-    status, output = toy.run("--until", "claims")
-    assert status == 0, output
+    for options in (["--reference"], []):
+        status, output = toy.until_claims(*options)
+        assert status == 0, output
     return toy
 
 
@@ -134,3 +136,22 @@ def template(tmp_path_factory):
 def made(template, tmp_path):
     shutil.copytree(template.root, tmp_path / "made")
     return Toy(tmp_path / "made")
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    """A function that builds a page of our extension of Sphinx alone, and returns its text."""
+
+    def build(page, settings="", **files):
+        source = tmp_path / "source"
+        source.mkdir(exist_ok=True)
+        conf = "extensions = ['sphinx.ext.autodoc', 'workflow.extension']\nproject = 'Book'\n"
+        texts = {"index.rst": page, "conf.py": conf + settings, **files}
+        for name, text in texts.items():
+            (source / name).parent.mkdir(exist_ok=True)
+            (source / name).write_text(text)
+        command = ["-m", "sphinx", "-q", "-W", str(source), str(tmp_path / "out")]
+        subprocess.run([sys.executable, *command], check=True)
+        return (tmp_path / "out" / "index.html").read_text()
+
+    return build

@@ -1,8 +1,6 @@
 """What our extension of Sphinx makes of a page, in a small book of its own."""
 
 import re
-import subprocess
-import sys
 
 from bs4 import BeautifulSoup
 
@@ -45,14 +43,8 @@ Title
 """
 
 
-def test_parameters_stand_in_a_table_of_names_types_and_words(tmp_path):
-    (tmp_path / "index.rst").write_text(FUNCTIONS)
-    (tmp_path / "conf.py").write_text(
-        "extensions = ['sphinx.ext.autodoc', 'workflow.extension']\nproject = 'B'\n"
-    )
-    command = ["-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
-    subprocess.run([sys.executable, *command], check=True)
-    page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
+def test_parameters_stand_in_a_table_of_names_types_and_words(small_book):
+    page = BeautifulSoup(small_book(FUNCTIONS), "html.parser")
     rows = [
         [[p.get_text() for p in cell.select("p")] for cell in row.select("td")]
         for row in page.select("table.companion-parameters tr")
@@ -66,17 +58,10 @@ def test_parameters_stand_in_a_table_of_names_types_and_words(tmp_path):
     assert "ValueError" in page.get_text()
 
 
-def test_animations_are_numbered_as_other_figures_are(tmp_path):
-    (tmp_path / "index.rst").write_text(PAGE)
-    for name in "ab":
-        text = f'<svg xmlns="http://www.w3.org/2000/svg" id="{name}"/>'
-        (tmp_path / f"{name}.svg").write_text(text)
-    (tmp_path / "conf.py").write_text(
-        "extensions = ['sphinx.ext.autodoc', 'workflow.extension']\nnumfig = True\nproject = 'B'\n"
-    )
-    command = ["-m", "sphinx", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
-    subprocess.run([sys.executable, *command], check=True)
-    page = (tmp_path / "out" / "index.html").read_text()
+def test_animations_are_numbered_as_other_figures_are(small_book):
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" id="{}"/>'
+    drawings = {f"{name}.svg": drawing.format(name) for name in "ab"}
+    page = small_book(PAGE, "numfig = True\n", **drawings)
     assert re.findall(r'caption-number">(Fig. \d) </span>', page) == ["Fig. 1", "Fig. 2", "Fig. 3"]
     assert "companion-animation" in page.partition("Fig. 2")[0].rpartition("<figure")[2]
     moves = page.partition("Fig. 2")[2].partition("</figcaption>")[0]

@@ -5,12 +5,9 @@ import os
 
 import pytest
 
+from tests.workflow.conftest import make_toy
 from workflow import project as project_module
 from workflow.project import Project, digest, sealed, unsealed
-
-
-def until_claims(toy, *options):
-    return toy.run("--until", "claims", *options)
 
 
 def cut(path):
@@ -64,18 +61,18 @@ def test_a_value_beyond_its_bound_does_not_pass_because_the_file_says_so(made):
     path.write_text(json.dumps(notebook))
     record = made.build / "runs" / "one.json"
     record.write_text(sealed({**unsealed(record), "executed": digest(path)}))
-    status, output = until_claims(made)
+    status, output = made.until_claims()
     assert status == 1 and "does not hold: one/first" in output
 
 
-def test_a_book_without_claims_fails(toy):
-    for name in ("one", "two"):
-        path = toy.write(name)
-        notebook = json.loads(path.read_text())
-        notebook["cells"] = [c for c in notebook["cells"] if "claims.record" not in c["source"]]
-        path.write_text(json.dumps(notebook))
+def test_a_book_without_claims_fails(tmp_path):
+    toy = make_toy(tmp_path / "toy", ["one"])
+    path = toy.write("one")
+    notebook = json.loads(path.read_text())
+    notebook["cells"] = [c for c in notebook["cells"] if "claims.record" not in c["source"]]
+    path.write_text(json.dumps(notebook))
     for _ in range(2):
-        status, output = until_claims(toy)
+        status, output = toy.until_claims()
         assert status == 1 and "none: no chapter made any" in output and "hold." not in output
 
 

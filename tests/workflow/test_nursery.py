@@ -1,4 +1,7 @@
-"""Kernels that fork from one process: loaded at once, ending with either side, never needed."""
+"""Kernels that fork from one process: loaded at once, ending with either side, never needed.
+
+That a book of several chapters opens one is seen in ``test_workflow.py``.
+"""
 
 import os
 import subprocess
@@ -10,7 +13,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 
-from tests.workflow.conftest import HOME, make_toy
+from tests.workflow.conftest import HOME
 from workflow import forked, nursery
 from workflow.execute import QUIET
 from workflow.progress import lives
@@ -51,6 +54,13 @@ def printed(source):
     return "".join(m["content"]["text"] for m in said if m["msg_type"] == "stream")
 
 
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_libraries_are_there_and_the_package_is_not(opened):
     assert printed(LOADED) == "True False\n"
 
@@ -66,10 +76,7 @@ def test_a_kernel_ends_with_its_chapter(opened):
     kernel = forked.Kernel(["ipykernel_launcher"], dict(os.environ), str(HOME))
     assert kernel.poll() is None
     kernel._connection.close()
-    end = time.monotonic() + 20
-    while lives(kernel.pid):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: not lives(kernel.pid))
 
 
 def test_a_chapter_sees_that_its_kernel_has_ended(opened):
@@ -102,21 +109,8 @@ def test_it_ends_with_a_killed_driver_and_leaves_nothing(tmp_path):
     ) as driver:
         path = Path(driver.stdout.readline().strip())
         child = Path(f"/proc/{driver.pid}/task/{driver.pid}/children")
-        end = time.monotonic() + 60
-        while not path.exists():
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        until(path.exists)
         process = int(child.read_text())
         driver.kill()
-    while lives(process):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: not lives(process))
     assert not path.parent.exists()
-
-
-def test_a_book_of_several_chapters_opens_one(tmp_path):
-    toy = make_toy(tmp_path / "toy", ("one", "two", "three"))
-    for name in ("one", "two", "three"):
-        toy.write(name, ["import sys\nassert 'torch' in sys.modules"])
-    status, output = toy.run("--until", "execute")
-    assert status == 0, output

@@ -3,8 +3,6 @@
 import base64
 import io
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -36,9 +34,13 @@ def project(tmp_path):
     return SimpleNamespace(root=root, build=root)
 
 
-def test_the_card_is_small_and_of_the_size_that_is_shown(project):
+def completed(project):
     publish.complete(project.build / "site", project)
-    card = project.build / "site" / publish.CARD
+    return project.build / "site"
+
+
+def test_the_card_is_small_and_of_the_size_that_is_shown(project):
+    card = completed(project) / publish.CARD
     assert card.stat().st_size < 300_000
     image = Image.open(card)
     assert image.size == (1200, 630)
@@ -48,56 +50,44 @@ def test_the_card_is_small_and_of_the_size_that_is_shown(project):
 
 def test_a_book_without_the_picture_has_no_card(project):
     (project.root / publish.PICTURE).unlink()
-    publish.complete(project.build / "site", project)
-    assert not (project.build / "site" / publish.CARD).exists()
+    assert not (completed(project) / publish.CARD).exists()
 
 
 def test_the_map_lists_each_page_at_its_address(project, monkeypatch):
     monkeypatch.setenv("SITE_URL", ADDRESS)
-    publish.complete(project.build / "site", project)
-    tree = ElementTree.parse(project.build / "site" / "sitemap.xml")
+    site = completed(project)
+    tree = ElementTree.parse(site / "sitemap.xml")
     found = [place.text for place in tree.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]
     assert found == [ADDRESS, f"{ADDRESS}notebooks/one.html"]
-    dated = publish.sitemap(project.build / "site", ADDRESS, "2026-01-02")
+    dated = publish.sitemap(site, ADDRESS, "2026-01-02")
     assert dated.count("<lastmod>2026-01-02</lastmod>") == 2
 
 
 def test_without_an_address_there_is_no_map(project, monkeypatch):
     monkeypatch.delenv("SITE_URL", raising=False)
     monkeypatch.delenv("REPOSITORY_URL", raising=False)
-    publish.complete(project.build / "site", project)
-    assert not (project.build / "site" / "sitemap.xml").exists()
+    assert not (completed(project) / "sitemap.xml").exists()
 
 
 @pytest.mark.parametrize(("address", "root"), [("", "/"), (ADDRESS, "/books/elbo/")])
 def test_the_page_for_dead_links_leads_back_from_any_depth(project, monkeypatch, address, root):
     monkeypatch.setenv("SITE_URL", address)
     monkeypatch.delenv("REPOSITORY_URL", raising=False)
-    publish.complete(project.build / "site", project)
-    page = BeautifulSoup((project.build / "site" / "404.html").read_text(), "html.parser")
+    site = completed(project)
+    page = BeautifulSoup((site / "404.html").read_text(), "html.parser")
     assert page.base["href"] == root and page.title.string == "No such page · A <small> book"
     # It loads nothing, and each of its links is a page of the site.
     assert not page.find_all(["script", "img"]) and page.link["href"] == "data:,"
     targets = [a["href"] for a in page.find_all("a")] + [page.form["action"]]
-    assert all((project.build / "site" / target).is_file() for target in targets)
+    assert all((site / target).is_file() for target in targets)
     assert page.find("input")["name"] == "q"
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_pages_name_the_card_where_there_is_one(tmp_path, published):
-    """In a small book of our extension alone."""
-    source = tmp_path / "source"
-    (source / "figures").mkdir(parents=True)
-    if published:
-        (source / publish.PICTURE).write_text("<svg/>")
-    (source / "index.rst").write_text("Title\n=====\n\nWords of the page.\n")
-    (source / "conf.py").write_text(
-        "extensions = ['sphinx.ext.autodoc', 'workflow.extension']\n"
-        f"html_baseurl = '{ADDRESS}'\nproject = 'Book'\n"
-    )
-    command = ["-m", "sphinx", "-q", "-W", str(source), str(tmp_path / "out")]
-    subprocess.run([sys.executable, *command], check=True)
-    page = (tmp_path / "out" / "index.html").read_text()
+def test_pages_name_the_card_where_there_is_one(small_book, published):
+    picture = {publish.PICTURE: "<svg/>"} if published else {}
+    text = "Title\n=====\n\nWords of the page.\n"
+    page = small_book(text, f"html_baseurl = '{ADDRESS}'\n", **picture)
     found = re.findall(r'property="og:image" content="([^"]+)"', page)
     assert found == [f"{ADDRESS}_static/card.png"] * published
     assert 'content="Words of the page."' in page

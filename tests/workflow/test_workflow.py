@@ -7,21 +7,29 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from fontTools.ttLib import TTFont
 
-from companion.book.claims import CLAIM
+from companion.book.claims import CLAIM, Claim
 from tests.workflow.conftest import make_toy
 from workflow import execute
+from workflow.finish import finish, light_icons
+from workflow.pages import ledger
 from workflow.progress import Problem
-from workflow.project import Project, declared_parameters, digest, repository_address
+from workflow.project import (
+    Project,
+    declared_parameters,
+    digest,
+    repository_address,
+    site_address,
+)
+from workflow.site import standalone
+from workflow.stage import fill_page, prepare
 
 RAISES = "values = [1, 2]\nraise RuntimeError('the pipe is blocked')"
-
-
-def until_claims(toy, *options):
-    return toy.run("--until", "claims", *options)
 
 
 def processor_time():
@@ -35,7 +43,7 @@ def test_nothing_changed_executes_nothing_and_takes_seconds(made):
     for path in (made.root / "notebooks").iterdir():
         path.touch()
     started = processor_time()
-    status, output = until_claims(made)
+    status, output = made.until_claims()
     assert status == 0 and "All 4 claims hold" in output
     assert made.executions() == before
     assert output.count("(unchanged)") == 2
@@ -62,26 +70,30 @@ def test_a_change_that_was_taken_back_executes_nothing(made):
     project = Project(made.root)
     project.stamp()
     notebook.write_text(source)
-    status, output = until_claims(made)
+    status, output = made.until_claims()
     assert status == 0, output
     assert made.executions() == before
 
 
 def test_a_parameter_executes_what_takes_it(made):
     before = made.executions()
-    status, output = until_claims(made, "--set", "two.seed=3")
+    status, output = made.until_claims("--set", "two.seed=3")
     assert status == 1 and "drifted: two/second in two, cell 6 is 3.0, was 1.0" in output
     assert made.executions()["one"] == before["one"]
     assert made.claims()["claims"][-1]["seed"] == 3
 
 
 def test_chapters_that_fail_are_named_each_with_its_reason_and_the_others_go_on(tmp_path):
-    """One raises, in one the kernel dies, and one writes where nobody should read it."""
+    """One raises, in one the kernel dies, and one writes where nobody should read it.
+
+    Where kernels fork (Linux), those of so many chapters do, and find their libraries loaded.
+    """
     toy = make_toy(tmp_path / "toy", ("one", "two", "three"))
     toy.write("one", [RAISES, "print('never')"])
     toy.write("two", ["import os\nos.kill(os.getpid(), 9)"])
-    toy.write("three", ["import os\nos.write(2, b'stray words')"])
-    status, output = until_claims(toy)
+    loaded = "assert ('torch' in sys.modules) == (sys.platform == 'linux')"
+    toy.write("three", [f"import os, sys\n{loaded}\nos.write(2, b'stray words')"])
+    status, output = toy.until_claims()
     assert status == 1 and "stray words" not in output
     assert "Chapter one failed in cell 8 of 9:" in output
     assert "RuntimeError: the pipe is blocked" in output
@@ -131,7 +143,7 @@ def test_an_output_folder_that_cannot_be_written_is_named(toy, tmp_path):
 
 
 def test_tiers_are_built_apart_and_without_drift(made):
-    status, output = until_claims(made, "--tier", "smoke")
+    status, output = made.until_claims("--tier", "smoke")
     assert status == 0, output
     smoke = json.loads((made.build / "smoke" / "claims.json").read_text())
     assert smoke["claims"][0]["value"] == 1.0 and made.claims()["claims"][0]["value"] == 2.0
@@ -156,7 +168,7 @@ def test_planted_faults_fail_the_book_and_are_named(made):
         for old, new in changes:
             text = text.replace(old, new)
         path.write_text(text)
-    status, output = until_claims(made)
+    status, output = made.until_claims()
     assert status == 1
     for sentence in (
         "does not hold: one/first in one, cell 5",
@@ -166,7 +178,7 @@ def test_planted_faults_fail_the_book_and_are_named(made):
         "not listed: two/third",
     ):
         assert f"Claim {sentence}" in output, output
-    assert until_claims(made)[0] == 1, "a failed check must fail again"
+    assert made.until_claims()[0] == 1, "a failed check must fail again"
 
 
 def test_parameters_are_read_with_their_defaults(toy):
@@ -231,15 +243,6 @@ def test_a_chapter_depends_on_the_core_and_its_own_study(toy):
     assert changed(toy.root / "companion" / "book" / "charts.py", "x = 1\n") == {"one", "two"}
 
 
-def test_what_a_download_does_not_carry_is_said(toy, tmp_path):
-    from workflow.site import standalone
-
-    code = json.loads(standalone(Project(toy.root), "one"))["cells"][1]["source"]
-    command = [sys.executable, "-I", "-S", "-c", f"{code}\nimport companion.training"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert "companion.training is not in this copy of the package" in done.stderr
-
-
 @pytest.mark.parametrize("category", ["DeprecationWarning", "FutureWarning"])
 def test_a_chapter_shows_no_warning_of_torch_about_itself(category):
     code = "import sys, warnings; from warnings import warn\n"
@@ -252,8 +255,6 @@ def test_a_chapter_shows_no_warning_of_torch_about_itself(category):
 
 
 def test_a_downloaded_chapter_brings_its_package(toy, tmp_path):
-    from workflow.site import standalone
-
     cells = json.loads(standalone(Project(toy.root), "one"))["cells"]
     assert [cell["cell_type"] for cell in cells[:2]] == ["markdown", "code"]
     code = cells[1]["source"] + "\nfrom companion.book import claims, tiers\nprint(tiers.__file__)"
@@ -264,8 +265,6 @@ def test_a_downloaded_chapter_brings_its_package(toy, tmp_path):
 
 
 def staged(outputs, tags=()):
-    from workflow.stage import prepare
-
     cell = {"cell_type": "code", "metadata": {"tags": list(tags)}, "outputs": outputs}
     figures, notebook = {}, {"metadata": {}, "cells": [cell]}
     problems = prepare(notebook, "one", figures)
@@ -289,8 +288,6 @@ def test_staging_names_the_figure_without_words_and_the_cell_with_stray_output()
 
 
 def claimed(id, value):
-    from companion.book.claims import Claim
-
     claim = Claim(id, "It holds.", value, "at_most", 1.0, None, "Theorem 1")
     return {"data": {CLAIM: asdict(claim), "text/html": claim._repr_html_()}, "metadata": {}}
 
@@ -331,42 +328,45 @@ PAGE = """<script defer src="_static/scripts/fontawesome.js?digest=1"></script>
 
 
 def test_pages_load_no_more_than_they_need_and_name_each_place_once():
-    from workflow.finish import finish
-
     page = finish(PAGE, "notebooks/one.html")
     assert "<script" not in page and page.count('id="one"') == 1
     assert 'id="proof' not in page
     assert "searchindex" in finish(PAGE, "search.html")
 
 
-def test_punctuation_stays_with_its_formula_and_a_link_begins_with_a_word():
-    from workflow.finish import finish
-
-    formula = '<span class="math notranslate nohighlight">\\(a\\)</span>'
-    kept = f'<span class="companion-whole">{formula}{{}}</span>'
-    given = f"{formula}, {formula}’s. {formula} b {formula}-c {formula}). Solution to<a> E"
-    assert finish(given, "one.html") == (
-        f"{kept.format(',')} {kept.format('’s.')} {formula} b {formula}-c {kept.format(').')} "
-        "Solution to <a>E"
-    )
+FORMULA = '<span class="math notranslate nohighlight">\\(a\\)</span>'
+WHOLE = f'<span class="companion-whole">{FORMULA}{{}}</span>'
+CODE = '<code class="literal"><span class="pre">{}</span></code>'
 
 
-def test_long_names_in_code_break_between_their_words():
-    from workflow.finish import finish
+@pytest.mark.parametrize(
+    ("given", "mended"),
+    [
+        # Punctuation stays with its formula.
+        (f"{FORMULA}, {FORMULA}’s.", f"{WHOLE.format(',')} {WHOLE.format('’s.')}"),
+        (f"{FORMULA} b {FORMULA}-c {FORMULA}).", f"{FORMULA} b {FORMULA}-c {WHOLE.format(').')}"),
+        # A link begins with a word.
+        ("Solution to<a> E", "Solution to <a>E"),
+        # Long names in code break between their words.
+        (CODE.format("models.Model.gap_of"), CODE.format("models.<wbr>Model.<wbr>gap_<wbr>of")),
+        (CODE.format("x.mean_of"), CODE.format("x.mean_of")),
+        # An empty cell at the head of a table is no header, for who hears the page.
+        (
+            '<tr><th class="head"><p></p></th><th style="x">name</th><th> </th></tr>',
+            '<tr><td class="head"></td><th style="x">name</th><td></td></tr>',
+        ),
+    ],
+)
+def test_pages_are_mended(given, mended):
+    assert finish(given, "one.html") == mended
 
-    code = '<code class="literal"><span class="pre">{}</span></code>'
-    assert finish(code.format("models.Model.gap_of"), "one.html") == code.format(
-        "models.<wbr>Model.<wbr>gap_<wbr>of"
-    )
-    assert finish(code.format("x.mean_of"), "one.html") == code.format("x.mean_of")
+
+def test_a_table_that_scrolls_does_so_by_keys():
+    page = finish("<div style='overflow-x:auto'><table></table></div>", "one.html")
+    assert 'tabindex="0"' in page
 
 
 def test_only_the_icons_that_pages_show_are_kept(tmp_path):
-    from importlib.util import find_spec
-
-    from fontTools.ttLib import TTFont
-
-    from workflow.finish import light_icons
 
     theme = Path(find_spec("pydata_sphinx_theme").origin).parent
     static = theme / "theme" / "pydata_sphinx_theme" / "static"
@@ -382,28 +382,21 @@ def test_only_the_icons_that_pages_show_are_kept(tmp_path):
     assert "fa-solid-900.woff)" in sheet and ".woff2" not in sheet
 
 
-def test_addresses_are_known_or_left_out(tmp_path, monkeypatch):
-    from workflow.project import site_address
-
-    monkeypatch.delenv("SITE_URL", raising=False)
-    monkeypatch.setenv("REPOSITORY_URL", "https://github.com/Someone/book")
-    assert site_address(tmp_path) == "https://someone.github.io/book/"
-    monkeypatch.setenv("REPOSITORY_URL", "https://example.org/group/book")
-    assert site_address(tmp_path) is None
-    monkeypatch.setenv("SITE_URL", "https://example.org/here")
-    assert site_address(tmp_path) == "https://example.org/here/"
-    monkeypatch.setenv("SITE_URL", "http://example.org/here")
-    assert site_address(tmp_path) is None
-
-
-def test_tables_are_mended_for_screen_readers_and_keyboards():
-    from workflow.finish import accessible
-
-    corner = '<tr><th class="head"><p></p></th><th style="x">name</th><th> </th></tr>'
-    mended = '<tr><td class="head"></td><th style="x">name</th><td></td></tr>'
-    assert accessible(corner) == mended
-    scrolls = "<div style='overflow-x:auto'><table></table></div>"
-    assert 'tabindex="0"' in accessible(scrolls)
+@pytest.mark.parametrize(
+    ("repository", "site", "address"),
+    [
+        ("https://github.com/Someone/book", "", "https://someone.github.io/book/"),
+        ("https://example.org/group/book", "", None),
+        ("", "https://example.org/here", "https://example.org/here/"),
+        ("https://github.com/Someone/book", "http://example.org/here", None),
+    ],
+)
+def test_the_address_of_the_site_is_known_or_left_out(
+    monkeypatch, tmp_path, repository, site, address
+):
+    monkeypatch.setenv("REPOSITORY_URL", repository)
+    monkeypatch.setenv("SITE_URL", site)
+    assert site_address(tmp_path) == address
 
 
 @pytest.mark.parametrize(
@@ -423,8 +416,6 @@ def test_tables_are_mended_for_screen_readers_and_keyboards():
     ],
 )
 def test_cells_that_only_record_or_draw_are_folded(source, folded):
-    from workflow.stage import prepare
-
     cell = {"cell_type": "code", "metadata": {}, "outputs": [], "source": source}
     prepare({"metadata": {}, "cells": [cell]}, "one", {})
     assert ("hide-input" in cell["metadata"]["tags"]) == folded
@@ -432,8 +423,6 @@ def test_cells_that_only_record_or_draw_are_folded(source, folded):
 
 def test_what_a_reader_gives_is_text_in_the_ledger(made):
     """A seed is shown as it was given, with no sign left that Markdown or HTML would read."""
-    from workflow.pages import ledger
-
     collected = made.claims()
     for claim in collected["claims"]:
         claim["seed"] = (
@@ -447,8 +436,6 @@ def test_what_a_reader_gives_is_text_in_the_ledger(made):
 
 
 def test_pages_take_recorded_values_and_refuse_unknown_ones():
-    from workflow.stage import fill_page
-
     collected = {"values": {"one/gap": 3e-15}}
     page = fill_page("{{one/gap:.1e}} nats", "index.md", collected, {})
     assert page == "3.0 × 10⁻¹⁵ nats"
