@@ -78,10 +78,15 @@ class GaussianChain(Chain):
     def moments(self) -> Moments:
         """Covariances of steps and of neighbours; what comes after the end is of no meaning."""
         gains = self.gains * self.within[:, 1:, None, None]
-        factor = torch.tril(self.scale)
-        maps = torch.cat([gains, torch.zeros_like(factor[:, :1])], 1)
-        steps = recursion(maps, factor @ factor.mT, reverse=True)
+        maps = torch.cat([gains, torch.zeros_like(self.scale[:, :1])], 1)
+        steps = recursion(maps, self.given, reverse=True)
         return Moments(steps, gains @ steps[:, 1:])
+
+    @cached_property
+    def given(self) -> Tensor:
+        """Covariances L_t L_tᵀ of z_t given z_{t+1}, ``(N, T, H, H)``."""
+        factor = torch.tril(self.scale)
+        return factor @ factor.mT
 
     def entropy(self) -> Tensor:
         diagonal = self.scale.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)

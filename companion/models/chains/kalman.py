@@ -20,6 +20,8 @@ from companion.support.checks import readable
 #: the standard deviations: as they tend to their limit geometrically, the other half has left
 #: nothing.
 _SETTLED = 1e-13
+#: Widths of a state given the next one, in units of those without it, of which digits are left.
+_NARROWEST = 1e-13
 #: How many steps are tried first.
 _FIRST = 32
 
@@ -180,6 +182,28 @@ def _filtered(system: LinearSystem, x: Tensor) -> Filtered:
     return Filtered(before, after, predicted, updated, place, observed)
 
 
+def _backward(A: Tensor, whole: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """G, and L of Cov = L Lᵀ, of z_t given z_{t+1} = A z_t + ε_t, from roots of Cov z_t and Cov ε.
+
+    A root of the joint covariance, made triangular by reflections, has twice the digits that
+    differences of covariances leave of what is narrow.
+    """
+    size = len(A)
+    ahead = torch.cat([A @ whole, noise.expand_as(whole)], -1)
+    joint = torch.cat([ahead, torch.cat([whole, torch.zeros_like(whole)], -1)], -2)
+    root = torch.linalg.qr(joint.mT)[1].mT
+    root = root * root.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+    ahead, mixed, given = root[..., :size, :size], root[..., size:, :size], root[..., size:, size:]
+    left = given.diagonal(dim1=-2, dim2=-1) / root[..., size:, :].norm(dim=-1)
+    if readable(left) and not bool((left > _NARROWEST).all()):
+        raise ValueError(
+            "parameters must leave each state a spread, given the next one, that can be told from "
+            f"round-off: found {float(left.nan_to_num(0).min()):.0e} times the spread without it; "
+            "raise transition_log_diagonal, or use fewer latents"
+        )
+    return torch.linalg.solve_triangular(ahead, mixed, upper=False, left=False), given
+
+
 def _innovations(system: LinearSystem, x: Tensor, found: Filtered) -> Innovations:
     C, seen = system.weights, found.observed
     errors = torch.where(seen[..., None], x - system.mean - found.before @ C.mT, 0.0)
@@ -192,17 +216,18 @@ def innovations(system: LinearSystem, x: Tensor) -> Innovations:
     return _innovations(system, x, _filtered(system, x))
 
 
-def smoothed(system: LinearSystem, x: Tensor) -> Smoothed:
-    """The smoother of Rauch, Tung and Striebel: p(z_1, …, z_T | x) as a chain from its end."""
+def smoothed(system: LinearSystem, noise: Tensor, x: Tensor) -> Smoothed:
+    """The smoother of Rauch, Tung and Striebel: p(z_1, …, z_T | x) as a chain from its end.
+
+    ``noise`` is the Cholesky factor of Q.
+    """
     found, A = _filtered(system, x), system.transition
     P, place = found.updated, found.place
-    gain = torch.linalg.solve(_ahead(system, P), A @ P).mT
-    kept = _identity(A) - gain @ A
-    given = kept @ P @ kept.mT + gain @ system.transition_covariance @ gain.mT
+    whole = torch.linalg.cholesky_ex(P)[0]
+    gain, given = _backward(A, whole, noise)
     goes_on = torch.cat([steps_of(found.observed)[:, 1:], torch.zeros_like(place[:, :1]) > 0], 1)
     maps = gain[place] * goes_on[..., None, None]
     ahead = torch.cat([found.before[:, 1:], torch.zeros_like(found.before[:, :1])], 1)
     mean = recursion(maps, found.after - (maps @ ahead[..., None])[..., 0], reverse=True)
-    factors = torch.linalg.cholesky(torch.cat([given, P]))
-    scale = factors[torch.where(goes_on, place, place + len(P))]
+    scale = torch.cat([given, whole])[torch.where(goes_on, place, place + len(P))]
     return Smoothed(mean, maps[:, :-1], scale, _innovations(system, x, found))

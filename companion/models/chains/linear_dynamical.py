@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -23,6 +24,7 @@ from companion.models.chains.residuals import (
     Homoscedastic,
     Part,
     expected_log_prob,
+    factor,
     from_covariance,
     product,
 )
@@ -143,22 +145,27 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         return tuple(self._factor(name, part) for name, part in PARTS.items())
 
     def _factor(self, name: str, part: Part) -> Factor:
-        family = FullGaussian()
+        own = {"prior": "initial", "transition": "transition", "observable": "noise"}[name]
 
-        def natural(p: Parameters, z: Tensor) -> Tensor:
+        def width(p: Parameters, system: LinearSystem) -> Tensor:
+            if name == "prior" and self.initial_type == "stationary":
+                return torch.linalg.cholesky(system.initial_covariance)
+            return factor(p, own)
+
+        def located(p: Parameters, z: Tensor) -> tuple[Tensor, Tensor]:
             system = self.system(p)
-            return family.natural_parameters(part.mean(system, z), part.covariance(system))
+            return part.mean(system, z), width(p, system)
 
         def closed_form(p: Parameters, q: Variational, x: Tensor) -> Tensor:
-            chain, system = self._chain(q), self.system(p)
-            steps = part.steps(chain)
-            second = part.second(system, chain, x)
-            return expected_log_prob(part.covariance(system), second, steps.sum(1))
+            system, chain = self.system(p), self._chain(q)
+            second = partial(part.second, system, chain, x)
+            return expected_log_prob(width(p, system), second, part.steps(chain).sum(1))
 
         def marginal(q: Variational) -> Nodes:
             return self._chain(q).counted(part.steps(self._chain(q)))
 
-        return Homoscedastic(name, family, natural, None, closed_form, marginal)
+        found = Homoscedastic.gaussian(name, FullGaussian(), located)
+        return replace(found, closed_form=closed_form, marginal=marginal)
 
     def check_parameters(self, parameters: Parameters) -> None:
         super().check_parameters(parameters)
@@ -169,7 +176,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
 
     def posterior(self, parameters: Parameters, x: Tensor) -> GaussianChain:
         """The exact posterior p(z_1, …, z_T | x) of every sequence, by Kalman's filter and RTS."""
-        return _chain(smoothed(self.system(parameters), x))
+        return _chain(smoothed(self.system(parameters), factor(parameters, "transition"), x))
 
     def innovations(self, parameters: Parameters, x: Tensor) -> Innovations:
         """Errors of the filter's predictions and the covariances V_t that it expects of them."""
@@ -214,12 +221,12 @@ class LinearDynamical(SequenceModel[GaussianChain]):
         system = LinearSystem(first, none, A, none, C, d, none)
         found = {"transition": A, "weights": C, "mean": d, "initial_mean": first}
         for name, part in zip(self._covariances, PARTS.values(), strict=True):
-            second = part.second(system, chain, x).sum(0)
+            second = part.second(system, chain, x, None).sum(0)
             found |= from_covariance(name, second / part.steps(chain).sum())
         return found
 
     def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        found = smoothed(self.system(parameters), x)
+        found = smoothed(self.system(parameters), factor(parameters, "transition"), x)
         return found.innovations.log_likelihood.mean(), self.m_step(parameters, _chain(found), x)
 
 

@@ -13,16 +13,18 @@ from companion.models.chains.kalman import LinearSystem
 from companion.models.linear_decoder import LOG_2PI
 from companion.theory.model import Factor, Parameters
 
-__all__ = ["PARTS", "Homoscedastic", "Part", "expected_log_prob", "from_covariance", "product"]
+__all__ = ["PARTS", "Homoscedastic", "Part", "expected_log_prob", "factor"]
+__all__ += ["from_covariance", "product"]
 
 
 def product(parameters: Parameters, name: str) -> Tensor:
-    """L Lᵀ from the entries of L below the diagonal and the logarithms of those on it."""
-    factor = _factor(parameters, name)
-    return factor @ factor.mT
+    """L Lᵀ for the :func:`factor` L."""
+    L = factor(parameters, name)
+    return L @ L.mT
 
 
-def _factor(parameters: Parameters, name: str) -> Tensor:
+def factor(parameters: Parameters, name: str) -> Tensor:
+    """L from its entries below the diagonal and the logarithms of those on it."""
     diagonal = parameters[f"{name}_log_diagonal"].exp()
     return torch.tril(parameters[f"{name}_cholesky"], -1) + torch.diag_embed(diagonal)
 
@@ -51,45 +53,46 @@ class Homoscedastic(Factor):
 
 class Part(NamedTuple):
     """A Gaussian conditional and its residual r_t: ``mean(system, z)``, ``(P, H)`` → ``(P, ·)``,
-    and ``covariance(system)``; ``steps(q)``, ``(N, T)``, 1 where it occurs; and
-    ``second(system, q, x)``, Σ_t E_q[r_t r_tᵀ] over these, ``(N, ·, ·)``.
+    ``steps(q)``, ``(N, T)``, 1 where it occurs; and ``second(system, q, x, W)``,
+    W Σ_t E_q[r_t r_tᵀ] Wᵀ over these, ``(N, ·, ·)``; without W it is one.
     """
 
     mean: Callable[[LinearSystem, Tensor], Tensor]
-    covariance: Callable[[LinearSystem], Tensor]
     steps: Callable[[GaussianChain], Tensor]
-    second: Callable[[LinearSystem, GaussianChain, Tensor], Tensor]
+    second: Callable[[LinearSystem, GaussianChain, Tensor, Tensor | None], Tensor]
 
 
-def _first(system: LinearSystem, q: GaussianChain, x: Tensor) -> Tensor:
+def _first(system: LinearSystem, q: GaussianChain, x: Tensor, W: Tensor | None) -> Tensor:
     """r = z_1 − m."""
-    one = q.within[:, :1]
-    return _outer(one, q.mean[:, :1] - system.initial_mean) + _sum(one, q.moments.steps[:, :1])
+    r, S = q.mean[:, 0] - system.initial_mean, q.moments.steps[:, 0]
+    moment = q.within[:, :1, None] * (S + r[:, :, None] * r[:, None])
+    return moment if W is None else W @ moment @ W.mT
 
 
-def _moved(system: LinearSystem, q: GaussianChain, x: Tensor) -> Tensor:
-    """r = z_{t+1} − A z_t."""
-    A, (S, X), now = system.transition, q.moments, q.within[:, 1:]
-    mixed = A @ _sum(now, X)
-    spread = _sum(now, S[:, 1:]) - mixed - mixed.mT + A @ _sum(now, S[:, :-1]) @ A.mT
-    return _outer(now, q.mean[:, 1:] - q.mean[:, :-1] @ A.mT) + spread
+def _moved(system: LinearSystem, q: GaussianChain, x: Tensor, W: Tensor | None) -> Tensor:
+    """r = z_{t+1} − A z_t, about its mean (I − A G_t)(z_{t+1} − m_{t+1}) − A L_t ε_t.
+
+    No second moments are subtracted: beside them, what is left may be as small as Q.
+    """
+    A, now = system.transition, q.within[:, 1:, None, None]
+    # Transposed, so that what is the same at all steps is one product of matrices.
+    left = torch.eye(len(A), dtype=A.dtype) - q.gains.mT @ A.mT
+    right = torch.tril(q.scale[:, :-1]).mT @ A.mT
+    r = (q.mean[:, 1:] - q.mean[:, :-1] @ A.mT)[:, :, None]
+    if W is not None:
+        left, right, r = (each @ W.mT for each in (left, right, r))
+    pairs = ((q.moments.steps[:, 1:] @ left, left), (right, right), (r, r))
+    return torch.stack([(now * u).flatten(1, 2).mT @ v.flatten(1, 2) for u, v in pairs]).sum(0)
 
 
-def _seen(system: LinearSystem, q: GaussianChain, x: Tensor) -> Tensor:
+def _seen(system: LinearSystem, q: GaussianChain, x: Tensor, W: Tensor | None) -> Tensor:
     """r = x_t − C z_t − d, where x_t is observed."""
     C, seen = system.weights, _observed(q)
-    error = torch.where(x.isnan(), 0.0, x - system.mean) - q.mean @ C.mT
-    return _outer(seen, error) + C @ _sum(seen, q.moments.steps) @ C.mT
-
-
-def _sum(steps: Tensor, matrices: Tensor) -> Tensor:
-    """Σ_t of the ``matrices``, ``(N, T, H, H)``, at these ``steps``, ``(N, T)``."""
-    return (steps[:, None] @ matrices.flatten(2)).unflatten(-1, matrices.shape[2:])[:, 0]
-
-
-def _outer(steps: Tensor, r: Tensor) -> Tensor:
-    """Σ_t r_t r_tᵀ, ``(N, ·, ·)``."""
-    return (steps[..., None] * r).mT @ r
+    r = torch.where(x.isnan(), 0.0, x - system.mean) - q.mean @ C.mT
+    if W is not None:
+        C, r = W @ C, r @ W.mT
+    S = (seen[:, None] @ q.moments.steps.flatten(2)).unflatten(-1, (q.mean.shape[-1], -1))[:, 0]
+    return (seen[..., None] * r).mT @ r + C @ S @ C.mT
 
 
 def _observed(q: GaussianChain) -> Tensor:
@@ -100,28 +103,26 @@ def _observed(q: GaussianChain) -> Tensor:
 PARTS = {
     "prior": Part(
         lambda s, z: s.initial_mean.expand(len(z), -1),
-        lambda s: s.initial_covariance,
         lambda q: q.within[:, :1],
         _first,
     ),
     "transition": Part(
         lambda s, z: z @ s.transition.mT,
-        lambda s: s.transition_covariance,
         lambda q: q.within[:, 1:],
         _moved,
     ),
-    "observable": Part(
-        lambda s, z: z @ s.weights.mT + s.mean, lambda s: s.noise_covariance, _observed, _seen
-    ),
+    "observable": Part(lambda s, z: z @ s.weights.mT + s.mean, _observed, _seen),
 }
 
 
-def expected_log_prob(covariance: Tensor, second: Tensor, steps: Tensor) -> Tensor:
-    """Σ_t E log N(r_t; 0, Σ) = −½ (n log det 2πΣ + tr Σ⁻¹ M), with M = Σ_t E[r_t r_tᵀ].
+def expected_log_prob(factor: Tensor, second: Callable[[Tensor], Tensor], steps: Tensor) -> Tensor:
+    """Σ_t E log N(r_t; 0, LLᵀ) = −½ (n log det 2πLLᵀ + tr L⁻¹ M L⁻ᵀ), with M = Σ_t E[r_t r_tᵀ].
 
-    ``second`` is M, ``(N, D, D)``, ``steps`` the number n of terms, ``(N,)``.
+    ``factor`` is L, ``second`` gives W M Wᵀ, ``(N, D, D)``, from W, and ``steps`` are how many
+    terms there are, n, ``(N,)``.
     """
-    factor = torch.linalg.cholesky(covariance)
     log_det = 2 * factor.diagonal().log().sum() + len(factor) * LOG_2PI
-    trace = torch.cholesky_solve(second, factor).diagonal(dim1=-2, dim2=-1).sum(-1)
+    identity = torch.eye(len(factor), dtype=factor.dtype)
+    whitening = torch.linalg.solve_triangular(factor, identity, upper=False)
+    trace = second(whitening).diagonal(dim1=-2, dim2=-1).sum(-1)
     return -0.5 * (steps * log_det + trace)

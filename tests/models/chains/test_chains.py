@@ -275,6 +275,33 @@ def test_elbo_and_likelihood_of_a_linear_system_by_dense_gaussians(name):
         assert report.entropy_sum == pytest.approx(-0.5 * log_determinants, rel=1e-12)
 
 
+@pytest.mark.parametrize("latent", [1, 2])
+@pytest.mark.parametrize("every", [True, False], ids=["all", "but one"])
+@pytest.mark.parametrize("sd", [1e-3, 1e-5, 1e-6, 1e-8])
+def test_the_elbo_keeps_its_digits_where_states_hardly_move(latent, every, sd):
+    """The filter's log-likelihood has them at any sd; one latent, or none, may still move."""
+    model, g = models.LinearDynamical(2, latent), generator("hardly moves")
+    parameters, x = model.initial_parameters(g), draw(2, 12, 2, g=g)
+    rotation = torch.linalg.qr(draw(latent, latent, g=g))[0]
+    logs = torch.full((latent,), math.log(sd), dtype=torch.float64)
+    logs[0] = logs[0] if every else 0.0
+    slow = {"transition": 0.9 * rotation, "transition_log_diagonal": logs}
+    if every:
+        slow["transition_cholesky"] = sd * parameters["transition_cholesky"]
+    report = verify(model, parameters | slow, None, x)
+    likelihood = float(model.log_likelihood(parameters | slow, x))
+    assert report.elbo == pytest.approx(likelihood, rel=1e-12)
+    assert report.relative_residual <= 1e-12
+
+
+def test_a_posterior_that_is_all_round_off_is_refused():
+    model = models.LinearDynamical(2, 1)
+    parameters, x = model.initial_parameters(generator("frozen")), draw(2, 9, 2, g=generator("x"))
+    still = parameters | {"transition_log_diagonal": torch.tensor([-35.0]).double()}
+    with pytest.raises(ValueError, match=r"each state a spread, given the next one.*: found 1e-15"):
+        model.posterior(still, x)
+
+
 @pytest.mark.parametrize(("steps", "gaps"), [(40, 40), (400, 30)])
 def test_the_filter_is_a_loop_over_time(steps, gaps):
     """Kalman's recursion as it is written in textbooks, in NumPy, with steps missing early."""
