@@ -312,7 +312,7 @@
         names.forEach((name, i) => { cells[name].textContent = digits(values[i]); });
         slider.setAttribute("aria-valuetext", `β = ${digits(beta, 2)}, gap minus slope ${digits(now.residual)}`);
         said.textContent = `β = ${digits(beta, 2)}: ` + (beta === 1 ? "gap and slope are the same. This is the ELBO."
-          : `${digits(now.residual)} nats are left, so the weight is 1 + (${digits(now.residual)}) / (${digits(data.logTau)}).`);
+          : `${digits(now.residual)} nats are left, so the weight is 1 + (${digits(now.residual)}) / (${digits(data.logTau)}) = ${digits(1 + now.residual / data.logTau, 2)}.`);
       }
       show();
       return element("div", {},

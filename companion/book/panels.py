@@ -93,7 +93,7 @@ def panels(
     names = list(titles)
     columns = min(columns, len(names))
     rows = -(-len(names) // columns)
-    size = size or ((7.0, 3.8) if len(names) == 1 else (8.2, max(3.6, 2.5 * rows + 0.7)))
+    size = size or ((7.0, 3.8) if len(names) == 1 else (8.2, max(3.6, 2.0 * rows + 0.6)))
     common: dict[str, Any] = {"sharex": "x" in share, "sharey": "y" in share}
     with style():
         figure, axes = pyplot.subplots(
@@ -125,7 +125,7 @@ def _labelled(lines: Lines) -> Iterable[tuple[str, float]]:
 
 
 def _legend(figure: Any, shown: list[Any], place: str) -> None:
-    """One legend for all panels; none for one thing in one panel."""
+    """One legend for all panels; none where there is one thing only and no place is given."""
     handles: dict[str, Any] = {}
     for panel in shown:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -133,7 +133,7 @@ def _legend(figure: Any, shown: list[Any], place: str) -> None:
     if len(shown) == 1 and not place.startswith("outside"):
         if len(handles) > 1:
             shown[0].legend(loc=place or "best")
-    elif handles:
+    elif len(handles) > 1 or (handles and place):
         place = place or "outside lower center"
         ncols = max(1, min(len(handles), _LEGEND_WIDTH // (max(map(len, handles)) + 6)))
         figure.legend(handles.values(), handles, loc=place, ncols=ncols)

@@ -14,6 +14,9 @@ __all__ = ["Cell", "Record", "Table"]
 
 Cell = str | int | float
 
+#: With more letters in a row, a table of many columns is set smaller in the book.
+_WIDE = 100
+
 
 class Record(ABC):
     """What prints as a table, in text and in HTML, from the rows that a subclass gives.
@@ -56,27 +59,32 @@ class Record(ABC):
 
     def _repr_html_(self) -> str:
         rows = self.rows()
+        right = [_mostly_numbers(column) for column in zip(*rows, strict=True)]
+        right = right or [False] * len(self.columns)
         head = [
-            f"<th style='{_style(below)};white-space:normal'>{html.escape(name)}</th>"
-            for name, below in zip(self.columns, rows[0] if rows else self.columns, strict=False)
+            f"<th style='{_style(name, side)};white-space:normal'>{html.escape(name)}</th>"
+            for name, side in zip(self.columns, right, strict=False)
         ]
         # Without heads, the first cell of a row is the head of that row.
-        first = "td" if head else "th"
+        tags = ["td" if head else "th"] + ["td"] * len(right)
         body = "".join(
-            f"<tr>{self._cell(row[0], first)}{''.join(map(self._cell, row[1:]))}</tr>"
+            f"<tr>{''.join(map(self._cell, row, right, tags))}</tr>"  # the longer list is cut
             for row in rows
         )
         above = f"<thead><tr>{''.join(head)}</tr></thead>" if head else ""
+        lines = [*rows, self.columns] if head else rows
+        letters = sum(max(map(len, map(self._text, column))) for column in zip(*lines, strict=True))
+        wide = " companion-wide" if letters > _WIDE else ""
         return (
-            "<div style='overflow-x:auto'><table class='companion-table'>"
+            f"<div style='overflow-x:auto'><table class='companion-table{wide}'>"
             f"{above}<tbody>{body}</tbody></table></div>"
         )
 
-    def _cell(self, cell: Cell, tag: str = "td") -> str:
+    def _cell(self, cell: Cell, right: bool, tag: str) -> str:
         text = html.escape(self._text(cell))
         if isinstance(cell, float):
             text = re.sub(r"e([+-]\d+)", _power, text).replace("-", "−")
-        return f"<{tag} style='{_style(cell)}'>{text}</{tag}>"
+        return f"<{tag} style='{_style(cell, right)}'>{text}</{tag}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -130,7 +138,13 @@ def _power(exponent: re.Match[str]) -> str:
     return f" × 10<sup>{int(exponent[1])}</sup>"
 
 
-def _style(cell: Cell) -> str:
+def _mostly_numbers(column: Sequence[Cell]) -> bool:
+    return 2 * sum(not isinstance(cell, str) for cell in column) > sum(c != "" for c in column)
+
+
+def _style(cell: Cell, right: bool) -> str:
+    """A column has one side, that of most of its cells; the digits of a number stay together."""
+    side = f"text-align:{'right' if right else 'left'};padding:.2em .6em"
     if isinstance(cell, str):
-        return "text-align:left;padding:.2em .6em"
-    return "text-align:right;padding:.2em .6em;white-space:nowrap;font-variant-numeric:tabular-nums"
+        return side
+    return f"{side};white-space:nowrap;font-variant-numeric:tabular-nums"

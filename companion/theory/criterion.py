@@ -216,12 +216,13 @@ def sufficient_subsets(
     nodes: Tensor | None = None,
     gauge: Tensor | None = None,
     largest: int = 3,
+    complete: bool = False,
 ) -> list[Criterion]:
     """All minimal sets of parameters that satisfy the criterion alone.
 
     Parameters
     ----------
-    natural_parameters, parameters, nodes, gauge
+    natural_parameters, parameters, nodes, gauge, complete
         As for :func:`check_criterion`, with what it raises.
     largest
         Sets of more parameters than this are not tried.
@@ -231,7 +232,7 @@ def sufficient_subsets(
         for names in combinations(parameters, size):
             if any(set(known.subset) <= set(names) for known in found):
                 continue
-            result = check_criterion(natural_parameters, parameters, nodes, names, gauge)
+            result = check_criterion(natural_parameters, parameters, nodes, names, gauge, complete)
             if result.verdict == "pass":
                 found.append(result)
     return found

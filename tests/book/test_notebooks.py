@@ -1,6 +1,8 @@
 """Every chapter in notebooks/: clean sources, one parameters cell, short cells, its own claims."""
 
 import ast
+import importlib
+import inspect
 import io
 import json
 import re
@@ -291,3 +293,27 @@ def test_each_planted_fault_is_found(cell, change, sentence):
     notebook = good()
     notebook["cells"][cell] |= change
     assert any(sentence in fault for fault in faults(notebook))
+
+
+def printed_sources():
+    """The functions and classes whose source a chapter prints, as ``chapter: name``."""
+    for path in CHAPTERS:
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+        known = {}
+        for node in ast.walk(ast.parse("\n".join(c for c in code if "%" not in c))):
+            if isinstance(node, ast.ImportFrom):
+                known |= {a.asname or a.name: (node.module, a.name) for a in node.names}
+        for expression in re.findall(r"getsource\(([\w.]+)\)", "\n".join(code)):
+            first, *rest = expression.split(".")
+            module, name = known[first]
+            found = vars(importlib.import_module(module)).get(name)
+            found = found or importlib.import_module(f"{module}.{name}")
+            for each in rest:
+                found = getattr(found, each)
+            yield pytest.param(inspect.getsource(found), id=f"{path.stem}: {expression}")
+
+
+@pytest.mark.parametrize("source", [*printed_sources()])
+def test_source_that_a_chapter_prints_is_no_wider_than_its_code(source):
+    assert [line for line in source.splitlines() if len(line) > WIDEST] == []

@@ -135,7 +135,7 @@ def test_words_are_what_the_theory_says(rows):
     }
     poisson = found["mixture, Poisson", "exact posterior"]
     assert (poisson.prior, poisson.base) == ("Categorical, learned", "not constant in x")
-    assert poisson.sum == "H[q] − H[z] − E H̃[x|z] + log h(x)"
+    assert poisson.sum == "H[q] − H[z] − E\xa0H̃[x|z] + log g(x)"
     counts = found["own model, Poisson latent", "any, tabulated"]
     assert counts.base == "not constant in z"
     assert counts.sum == "H[q] − H̃[z] − H[x|z] + E log h(z)"
@@ -143,8 +143,8 @@ def test_words_are_what_the_theory_says(rows):
     assert student.base == "none: not exponential"
     assert student.direction["log_dofs"] == "1 + 1/eᶿ"
     deep = found["deep SBN", "mean field"]
-    assert deep.sum == "H[q] − H[z] − E H[hidden] − E H[x|z]"
-    assert found["VAE-3", "Gaussian, encoder"].sum == "H[q] − H[z] − E H[x|z]"
+    assert deep.sum == "H[q] − H[z] − E\xa0H[hidden] − E\xa0H[x|z]"
+    assert found["VAE-3", "Gaussian, encoder"].sum == "H[q] − H[z] − E\xa0H[x|z]"
     assert found["VAE-2", "Gaussian, encoder"].prior == "Diagonal Gaussian, learned"
     assert found["sparse coding, unit scale", "Gaussian, full"].direction["weights"] == "−θ"
 

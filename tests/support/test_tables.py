@@ -19,6 +19,27 @@ def test_a_head_is_aligned_as_its_column():
     assert body.count("text-align:right") == 2
 
 
+@pytest.mark.parametrize(
+    ("cells", "side"),
+    [
+        ((1.5, 2.5, "no formula"), "right"),
+        ((3, "it is the ELBO", "a sum"), "left"),
+        ((0.5, ""), "right"),
+    ],
+)
+def test_all_cells_of_a_column_stand_on_the_side_of_most(cells, side):
+    page = Table(("name", "found"), [("a", cell) for cell in cells])._repr_html_()
+    assert page.count(f"text-align:{side}") == page.count("text-align") - (
+        (len(cells) + 1) * (side == "right")
+    )
+
+
+def test_a_table_with_long_rows_says_so():
+    short, long = ([("a", "word " * count, 1.5)] for count in (15, 25))
+    assert "companion-wide" not in Table(("name", "text", "gap"), short)._repr_html_()
+    assert "companion-table companion-wide" in Table(("name", "text", "gap"), long)._repr_html_()
+
+
 def test_cells_are_escaped_and_an_empty_table_is_fine():
     assert "&lt;b&gt;" in Table(("<b>",), [("<b>",)])._repr_html_()
     assert "<b>" not in Table(("<b>",), [("<b>",)])._repr_html_()

@@ -297,6 +297,18 @@ def test_the_log_variance_alone_is_found():
     torch.testing.assert_close(direction, -torch.ones_like(direction), rtol=1e-9, atol=0)
 
 
+def test_subsets_are_judged_on_all_states_where_these_are_all():
+    two = {"base": draw(1, g=generator("a")), "step": draw(1, g=generator("b"))}
+    states = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+
+    def natural(p, z):
+        return torch.nn.functional.logsigmoid(p["base"] + z * p["step"])
+
+    (found,) = sufficient_subsets(natural, two, states, complete=True)
+    assert found.subset == ("base", "step") and found.verdict == "pass"
+    assert sufficient_subsets(natural, two, states) == []  # elsewhere it would fail
+
+
 def test_minimal_subsets_are_minimal():
     model = models.SigmoidBeliefNet(D, H)
     parameters = model.initial_parameters(generator("subsets of an sbn"))

@@ -40,6 +40,19 @@ CLIPPED = """() => {
 # The titles of the chapters before and after, cut at the edge of a phone.
 CUT = """() => [...document.querySelectorAll(".prev-next-area a")].filter(
   link => link.scrollWidth > link.clientWidth + 1).map(link => link.title)"""
+# Words of tables that are broken in their middle, which happens where a column is too narrow.
+TORN = """() => {
+  const torn = [], word = new Range();
+  for (const cell of document.querySelectorAll(".companion-table :is(td, th)")) {
+    const text = cell.childNodes.length === 1 && cell.firstChild.nodeType === 3 && cell.firstChild;
+    for (const { 0: letters, index } of text ? text.data.matchAll(/[\\p{L}\\d]{2,16}/gu) : []) {
+      word.setStart(text, index);
+      word.setEnd(text, index + letters.length);
+      if (word.getClientRects().length > 1) torn.push(letters);
+    }
+  }
+  return torn;
+}"""
 PAPER = {"width": 718, "height": 1000}  # A4 between margins of a centimetre
 OVERFLOW = "() => document.documentElement.scrollWidth - window.innerWidth"
 
@@ -112,6 +125,7 @@ def visit(window, base, name, site=None, schemes=("light", "dark"), whole=True):
     page.set_viewport_size(PAPER)
     page.emulate_media(media="print")
     found += [f"clipped on paper: {what}" for what in page.evaluate(CLIPPED)]
+    found += [f"torn on paper: {word}" for word in page.evaluate(TORN)]
     page.emulate_media(media="screen")
     page.set_viewport_size(PHONE)
     if (wide := page.evaluate(OVERFLOW)) > 0:
@@ -304,6 +318,10 @@ CLIP = """<div class='clip' style='width:200px;overflow-x:auto' tabindex='0'>
 <p style='width:260px;margin:0'>wide</p></div>"""
 
 
+TEAR = """<style>@media print { table { width: 90px; overflow-wrap: anywhere; table-layout: fixed }
+}</style><table class='companion-table'><tr><td>gradient</td><td>a sentence</td></tr></table>"""
+
+
 @pytest.mark.parametrize(
     ("planted", "sentence"),
     [
@@ -327,6 +345,7 @@ CLIP = """<div class='clip' style='width:200px;overflow-x:auto' tabindex='0'>
             f"<style>@media screen {{ .clip {{ width: auto !important }} }}</style>{CLIP}",
             "on paper",
         ),
+        (TEAR, "torn on paper: gradient"),
         ("<p style='color:#eee'>pale</p>", "axe (light) color-contrast"),
         (
             "<style>@media (prefers-color-scheme:dark){p{color:#eee}}</style><p>pale</p>",

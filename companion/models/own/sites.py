@@ -31,7 +31,7 @@ def verify_pyro(
     loss: Any = None,
     seed: int = 0,
 ) -> PyroVerification:
-    """The sites of a Pyro program, the identity F − S = Σ slopes, and what its loss is.
+    """Sites of a Pyro program, the identity F − S = Σ slopes, and what its loss is.
 
     Parameters
     ----------

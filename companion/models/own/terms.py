@@ -158,7 +158,7 @@ def _bernoulli(p: td.Bernoulli, x: Tensor, points: int) -> Terms:
     if not bool(((x == 0) | (x == 1)).all()):
         notes = (
             "x has values between 0 and 1, for which a Bernoulli density is not normalised: the "
-            "value is no bound on a log-likelihood, as with ContinuousBernoulli it is",
+            "value is no bound on a log-likelihood. With ContinuousBernoulli it is one.",
         )
         continuous = td.ContinuousBernoulli(logits=p.logits, validate_args=False)
         others["continuous"] = Stand(
@@ -171,7 +171,7 @@ def _bernoulli(p: td.Bernoulli, x: Tensor, points: int) -> Terms:
         if gone:
             notes += (
                 f"{gone} of {q.numel()} probabilities are 0 or 1 to the last digit, where torch "
-                "cuts logarithms off: return logits",
+                "cuts logarithms off: return logits.",
             )
             exact = td.Bernoulli(probs=q, validate_args=False)
             others["exact"] = Stand(

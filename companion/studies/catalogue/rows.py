@@ -74,7 +74,7 @@ def measure(
     >>> from companion.studies.catalogue.listing import entries
     >>> row = measure(entries()[:1], draws=2, steps=20)[0]
     >>> row.entry.name, row.q, row.sum, row.residual < 1e-12, row.control > 1e-3
-    ('SBN', 'exact posterior', 'H[q] − H[z] − E H[x|z]', True, True)
+    ('SBN', 'exact posterior', 'H[q] − H[z] − E\xa0H[x|z]', True, True)
     """
     rows: list[Row] = []
     ends: dict[str, Verification] = {}
@@ -217,10 +217,10 @@ def _sum_in_words(factors: Sequence[Factor], parameters: Parameters, q: Variatio
         if factor.name == "tied":
             terms.append("price")
             continue
-        average = "E " if _depends_on_z(factor, parameters, factor.nodes(q).z) else ""
+        average = "E\u00a0" if _depends_on_z(factor, parameters, factor.nodes(q).z) else ""
         terms.append(f"{average}{entropy}[{symbol}]")
         if not _constant(factor):
-            base.append("log h(x)" if factor.value is None else "E log h(z)")
+            base.append("log g(x)" if factor.value is None else "E log h(z)")
     return " + ".join([" − ".join(terms), *base])
 
 

@@ -29,7 +29,7 @@ def _spaces(groups: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[Figure, lis
 
     with style():
         rows = -(-len(groups) // 3)
-        figure, shown = pyplot.figure(figsize=(8.2, 2.9 * rows)), []
+        figure, shown = pyplot.figure(figsize=(8.2, 2.3 * rows)), []
         for place, (name, (points, *_)) in enumerate(groups.items(), 1):
             if np.ndim(points) != 2 or np.shape(points)[1] not in (2, 3):
                 raise ValueError(f"{name} must have 2 or 3 columns: got shape {np.shape(points)}")

@@ -118,8 +118,13 @@ class Capacity(Public):
     def loss(self, x: Tensor) -> Tensor:
         mean, log_variance = self.encode(x)
         logits = self.decode(reparametrise(mean, log_variance))
-        entropy = nnf.binary_cross_entropy_with_logits(logits, x, reduction="sum") / len(x)
-        return entropy + 100 * (self.kl(mean, log_variance) / len(x) - 5).abs()
+        entropy = nnf.binary_cross_entropy_with_logits(
+            logits,
+            x,
+            reduction="sum",
+        )
+        divergence = self.kl(mean, log_variance) / len(x)
+        return entropy / len(x) + 100 * (divergence - 5).abs()
 
 
 class Distributions(Public):

@@ -38,19 +38,23 @@ def reparametrise(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 class UsualVAE(nn.Module):
-    """p(z) = N(0, I), p(x|z) = N(decoder(z), σ² I), q(z|x) = N(ν(x), diag τ²(x)).
+    """p(z) = N(0, I), p(x|z) = N(decoder(z), σ² I), q(z|x) = N(ν, diag τ²).
 
-    The encoder returns ν and log τ² side by side; log σ² is a parameter. Nothing here is special
-    to this companion.
+    The encoder returns ν(x) and log τ²(x) side by side, log σ² is learned.
+    Nothing here is special to this companion.
     """
 
     def __init__(self, observed: int, latent: int, hidden: int = 32) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
-            nn.Linear(observed, hidden), nn.ReLU(), nn.Linear(hidden, 2 * latent)
+            nn.Linear(observed, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * latent),
         )
         self.decoder = nn.Sequential(
-            nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, observed)
+            nn.Linear(latent, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, observed),
         )
         self.log_variance = nn.Parameter(torch.tensor(-2.0))
 
@@ -69,12 +73,14 @@ class UsualVAE(nn.Module):
         return -0.5 * (square + self.log_variance + LOG_2PI).sum(-1)
 
     def kl(self, z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
-        return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+        square = mean.square() + log_variance.exp()
+        return 0.5 * (square - 1 - log_variance).sum(-1)
 
     def elbo(self, x: Tensor) -> Tensor:
         mean, log_variance = self.encode(x)
         z = self.sample(mean, log_variance)
-        return (self.log_likelihood(x, z) - self.kl(z, mean, log_variance)).mean()
+        divergence = self.kl(z, mean, log_variance)
+        return (self.log_likelihood(x, z) - divergence).mean()
 
 
 def entropy_sum(vae: UsualVAE, x: Tensor) -> Tensor:
@@ -88,10 +94,10 @@ def entropy_sum(vae: UsualVAE, x: Tensor) -> Tensor:
 
 
 def direction(vae: UsualVAE) -> dict[str, Tensor | float]:
-    """v for :class:`UsualVAE`: σ² by tempering, the fixed prior by rescaling the latent space.
+    """v for the usual VAE: σ² by tempering, the fixed prior by rescaling z.
 
-    log σ²: −1. First decoder weights: −W/2. Encoder: +1/2 of the half of the head that gives ν, +1
-    on the bias of the half that gives log τ².
+    log σ²: −1. First decoder weights: −W/2. Encoder: +1/2 of the half of the
+    head that gives ν, +1 on the bias of the half that gives log τ².
     """
     head, first = vae.encoder[-1], vae.decoder[0]
     assert isinstance(head, nn.Linear) and isinstance(first, nn.Linear)
@@ -152,7 +158,7 @@ class MissingConstant(UsualVAE):
 
 
 class LeftoverBeta(UsualVAE):
-    """Mistake: a factor of 1/2 from an experiment with a β-VAE is still there."""
+    """Mistake: a factor of 1/2 from a β-VAE is still there."""
 
     beta = 0.5
 
@@ -161,7 +167,7 @@ class LeftoverBeta(UsualVAE):
 
 
 class CutGradient(UsualVAE):
-    """Mistake: the samples are detached. The value of the ELBO is right, its gradient is not."""
+    """Mistake: samples are detached. The ELBO is right, not its gradient."""
 
     def sample(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         return super().sample(mean, log_variance).detach()
@@ -183,7 +189,7 @@ class SilentAtEvaluation(UsualVAE):
 
 
 class SampledKL(UsualVAE):
-    """Also right: log q(z|x) − log p(z) at the sample, in place of the closed form."""
+    """Also right: log q(z|x) − log p(z) at the sample, not in closed form."""
 
     def kl(self, z: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         square = (z - mean).square() / log_variance.exp()
@@ -195,11 +201,13 @@ class SilentSampledKL(SilentAtEvaluation, SampledKL):
 
 
 def sampled_entropy_sum(
-    vae: UsualVAE, x: Tensor, sample: Callable[[Tensor, Tensor], Tensor] = reparametrise
+    vae: UsualVAE,
+    x: Tensor,
+    sample: Callable[[Tensor, Tensor], Tensor] = reparametrise,
 ) -> Tensor:
     """The entropy sum with −log q(z|x) at one z in place of the entropy of q.
 
-    It goes with :class:`SampledKL`: both must use the same estimate, drawn by ``sample``.
+    It goes with SampledKL: both must use the same estimate, drawn by sample.
     """
     mean, log_variance = vae.encode(x)
     z = sample(mean, log_variance)

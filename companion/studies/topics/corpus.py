@@ -83,7 +83,7 @@ def topics_table(corpus: Corpus, q: MeanFieldTopics, logits: Tensor, count: int 
     p, share = torch.softmax(logits, -1), q.topics.sum(0) / q.topics.sum()
     effective, words = torch.special.entr(p).sum(-1).exp(), telling(corpus, q, logits, count)
     return Table(
-        ("share (%)", "words in use, e^H", "words that tell most"),
+        ("share (%)", "words in use, eᴴ", "words that tell most"),
         [
             (round(100 * float(share[k])), round(float(effective[k])), ", ".join(words[k]))
             for k in share.argsort(descending=True).tolist()
