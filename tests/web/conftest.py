@@ -47,3 +47,18 @@ def browser(chromium_path):
         browser = playwright.chromium.launch(executable_path=chromium_path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(site, serve, browser):
+    """A function that opens a page of the built site; the end of the test closes it."""
+    opened = []
+
+    def open_page(name, **options):
+        opened.append(browser.new_page(**options))
+        opened[-1].goto(serve(site) + name)
+        return opened[-1]
+
+    yield open_page
+    for page in opened:
+        page.close()

@@ -174,20 +174,17 @@ def test_every_page_is_without_faults(site, serve, browser, share, closely, requ
     assert faults == []
 
 
-def test_mathematics_is_rendered_by_our_own_mathjax(site, serve, browser):
-    page = browser.new_page()
-    page.goto(serve(site) + "index.html")
+def test_mathematics_is_rendered_by_our_own_mathjax(open_page):
+    page = open_page("index.html")
     page.wait_for_function("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
     page.evaluate("() => MathJax.startup.promise")
     assert page.evaluate("() => MathJax.version").startswith("3.")
     assert page.locator("mjx-container").count() >= 1
-    page.close()
 
 
-def test_a_formula_links_to_pages_and_runs_no_script(site, serve, browser):
+def test_a_formula_links_to_pages_and_runs_no_script(open_page):
     """On a built page, with its own settings: MathJax's safe mode refuses scripts."""
-    page = browser.new_page()
-    page.goto(serve(site) + "index.html")
+    page = open_page("index.html")
     page.wait_for_function("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
     found = page.evaluate(
         r"""async () => {
@@ -207,15 +204,11 @@ def test_a_formula_links_to_pages_and_runs_no_script(site, serve, browser):
     )
     assert found.pop("https://example.org/") == [1, "https://example.org/"]
     assert set(map(tuple, found.values())) == {(1, None)}
-    page.close()
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["desktop", "phone"])
-def test_the_first_screen_says_what_is_proved_by_whom_and_where_to_begin(
-    site, serve, browser, size
-):
-    page = browser.new_page(viewport=size)
-    page.goto(serve(site) + "index.html")
+def test_the_first_screen_says_what_is_proved_by_whom_and_where_to_begin(open_page, size):
+    page = open_page("index.html", viewport=size)
     said = page.locator("article p").first
     assert "sum of three entropies: a theorem of Jörg Lücke and Jan Warnken" in " ".join(
         said.inner_text().split()
@@ -233,19 +226,16 @@ def test_the_first_screen_says_what_is_proved_by_whom_and_where_to_begin(
           formula => formula.querySelector("mjx-math").getBoundingClientRect().width
             <= formula.clientWidth + 1)"""
     )
-    page.close()
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["desktop", "phone"])
-def test_names_and_ends_of_sentences_are_not_torn_apart(site, serve, browser, size):
-    page = browser.new_page(viewport=size)
-    base = serve(site)
-    page.goto(base + "api/check.html")
+def test_names_and_ends_of_sentences_are_not_torn_apart(open_page, size):
+    page = open_page("api/check.html", viewport=size)
     names = page.locator("table.autosummary td:first-child a")
     assert names.count() > 10
     torn = "links => links.filter(a => a.offsetHeight > 40 || !a.offsetHeight).map(a => a.text)"
     assert names.evaluate_all(torn) == []
-    page.goto(base + "notebooks/temperature.html")
+    page = open_page("notebooks/temperature.html", viewport=size)
     page.evaluate("() => MathJax.startup.promise.then(() => 0)")
     whole = page.locator(".companion-whole:visible")
     assert whole.count() > 10
@@ -256,14 +246,10 @@ def test_names_and_ends_of_sentences_are_not_torn_apart(site, serve, browser, si
       return sign.getBoundingClientRect().top > formula.bottom;
     }).map(box => box.textContent)"""
     assert whole.evaluate_all(apart) == []
-    page.close()
 
 
-def test_boxes_of_code_stay_whole_on_paper_and_plates_have_no_frame_in_the_dark(
-    site, serve, browser
-):
-    page = browser.new_page(viewport=WIDE, color_scheme="dark")
-    page.goto(serve(site) + "notebooks/entropy-sums-at-a-glance.html")
+def test_boxes_of_code_stay_whole_on_paper_and_plates_have_no_frame_in_the_dark(open_page):
+    page = open_page("notebooks/entropy-sums-at-a-glance.html", viewport=WIDE, color_scheme="dark")
     style = "(all, name) => [...new Set(all.map(e => getComputedStyle(e)[name]))]"
     plates = page.locator("article figure img:visible")
     assert plates.evaluate_all(style, "padding") == ["0px"]
@@ -274,31 +260,25 @@ def test_boxes_of_code_stay_whole_on_paper_and_plates_have_no_frame_in_the_dark(
     contents = page.locator("article table")
     assert contents.evaluate_all(style, "breakInside") == ["auto"]  # it is as long as a page
     assert contents.locator("tr").evaluate_all(style, "breakInside") == ["avoid"]
-    page.close()
 
 
-def test_search_finds_a_word_of_the_book(site, serve, browser):
-    page = browser.new_page(viewport=WIDE)
-    page.goto(serve(site) + "search.html?q=entropy")
+def test_search_finds_a_word_of_the_book(open_page):
+    page = open_page("search.html?q=entropy", viewport=WIDE)
     page.wait_for_selector("#search-results li a", timeout=15000)
     assert page.locator("#search-results li").count() > 3
     page.goto(page.url.replace("entropy", "xylophone"))
     page.wait_for_selector("#search-results p")
     assert page.locator("#search-results li").count() == 0
-    page.close()
 
 
-def test_there_is_one_search_box(site, serve, browser):
-    page = browser.new_page(viewport=WIDE)
-    page.goto(serve(site) + "index.html")
+def test_there_is_one_search_box(open_page):
+    page = open_page("index.html", viewport=WIDE)
     buttons = page.locator("button.search-button-field, button.search-button__button").all()
     assert sum(button.is_visible() for button in buttons) == 1
-    page.close()
 
 
-def test_the_theme_follows_the_system_and_can_be_switched(site, serve, browser):
-    page = browser.new_page(viewport=WIDE, color_scheme="dark")
-    page.goto(serve(site) + "index.html")
+def test_the_theme_follows_the_system_and_can_be_switched(open_page):
+    page = open_page("index.html", viewport=WIDE, color_scheme="dark")
     theme = "() => document.documentElement.dataset.theme"
     assert page.evaluate(theme) == "dark"
     seen = {page.evaluate(theme)}
@@ -306,7 +286,6 @@ def test_the_theme_follows_the_system_and_can_be_switched(site, serve, browser):
         page.locator("button.theme-switch-button:visible").first.click()
         seen.add(page.evaluate(theme))
     assert seen == {"light", "dark"}
-    page.close()
 
 
 GOOD = """<!doctype html><html lang="en"><head><title>A page</title>

@@ -9,6 +9,7 @@ from companion import models, variational, verify, verify_module
 from companion.studies.at_a_glance.plane import Plane
 from companion.studies.own_elbo import usual_vae
 from companion.studies.temperature.tempering import tempered_elbo
+from tests.web import sizes
 
 pytestmark = pytest.mark.web
 CHAPTER = "notebooks/entropy-sums-at-a-glance.html"
@@ -17,10 +18,8 @@ DATA = """kind => JSON.parse(document.querySelector(
 
 
 @pytest.fixture
-def page(site, serve, browser):
-    page = browser.new_page(viewport={"width": 1300, "height": 900}, reduced_motion="reduce")
-    yield lambda name: page.goto(serve(site) + name) and page
-    page.close()
+def page(open_page):
+    return lambda name: open_page(name, viewport=sizes.SCREEN, reduced_motion="reduce")
 
 
 def plane_of(data):

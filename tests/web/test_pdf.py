@@ -100,9 +100,7 @@ def test_pages_link_to_the_pdf_once_it_is_there(book, tmp_path):
     assert (book / "book.pdf").read_bytes() == b"%PDF"
 
 
-def test_a_chapter_takes_few_pages_on_paper(site, serve, browser):
-    page = browser.new_page()
-    page.goto(serve(site) + "notebooks/entropy-sums-at-a-glance.html")
+def test_a_chapter_takes_few_pages_on_paper(open_page):
+    page = open_page("notebooks/entropy-sums-at-a-glance.html")
     page.evaluate("() => MathJax.startup.promise")
     assert len(pypdfium2.PdfDocument(page.pdf(format="A4"))) <= 12
-    page.close()
