@@ -106,10 +106,12 @@ cluster pays.
 
 
 def page(entries):
-    """Targets against equals in one table, those that are missed first; then the other rows."""
+    """Targets against equals in one table, missed ones first, unmeasured last; then other rows."""
     fair = [line for entry in entries if not entry["differs"] for line in targets(entry)]
     other = [line for entry in entries if entry["differs"] for line in targets(entry)]
-    fair.sort(key=lambda line: line["status"] == "met")
+    order = {"not met": 0, "met": 1}
+    for lines in (fair, other):
+        lines.sort(key=lambda line: order.get(line["status"], len(order)))
     return "".join(
         [
             INTRODUCTION,

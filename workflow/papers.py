@@ -37,7 +37,7 @@ def page(project, papers):
     """A table for each paper, a row for each thing in it."""
     rows = [row for paper in papers for row in paper["rows"]]
     counts = ", ".join(
-        f"{sum(row['verdict'] == verdict for row in rows)} {verdict}" for verdict in VERDICTS
+        _counted(sum(row["verdict"] == verdict for row in rows), verdict) for verdict in VERDICTS
     )
     text = [INTRODUCTION, f"**{len(rows)} rows**: {counts}.\n"]
     for paper in papers:
@@ -49,6 +49,12 @@ def page(project, papers):
             f"<thead><tr>{HEAD}</tr></thead><tbody>{body}</tbody></table></div>\n",
         ]
     return "".join(text)
+
+
+def _counted(count, verdict):
+    """The number of rows with a verdict, in words that fit the number."""
+    several = verdict.replace("agrees", "agree").replace("differs", "differ")
+    return f"{count} {verdict if count == 1 else several}"
 
 
 def _row(project, row):

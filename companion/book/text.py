@@ -15,7 +15,7 @@ def digits(number: float | None, rich: bool = False) -> str:
     """A number in at most six digits; as HTML with a true minus if ``rich``.
 
     >>> digits(-0.25), digits(3e-15), digits(3e-15, rich=True), digits(None)
-    ('-0.25', '3e-15', '3 × 10<sup>−15</sup>', 'not a number')
+    ('-0.25', '3e-15', '3\\xa0×\\xa010<sup>−15</sup>', 'not a number')
     """
     if number is None:
         return "not a number"
@@ -23,7 +23,7 @@ def digits(number: float | None, rich: bool = False) -> str:
     text = f"{number:.3g}" if small_or_large else f"{number:.6g}"
     if rich and "e" in text:
         mantissa, exponent = text.split("e")
-        product = "" if mantissa in ("1", "-1") else f"{mantissa} × "
+        product = "" if mantissa in ("1", "-1") else f"{mantissa}\u00a0×\u00a0"
         sign = "−" if mantissa == "-1" else ""
         text = f"{sign}{product}10<sup>{int(exponent)}</sup>"
     return text.replace("-", "−") if rich else text
@@ -33,11 +33,11 @@ def readable(number: str) -> str:
     """A formatted number with a true minus, and its exponent as a power of ten.
 
     >>> readable("4.2e-03"), readable("-1e+06"), readable("-0.25")
-    ('4.2 × 10⁻³', '−1 × 10⁶', '−0.25')
+    ('4.2\\xa0×\\xa010⁻³', '−1\\xa0×\\xa010⁶', '−0.25')
     """
     mantissa, _, exponent = number.partition("e")
     power = str(int(exponent)).translate(_RAISED) if exponent else ""
-    return mantissa.replace("-", "−") + (f" × 10{power}" if power else "")
+    return mantissa.replace("-", "−") + (f"\u00a0×\u00a010{power}" if power else "")
 
 
 def markup(text: str) -> str:
@@ -65,7 +65,7 @@ def fill(text: str, values: dict[str, float], single: bool = False) -> str:
     Numbers are written for readers, with a true minus and powers of ten.
 
     >>> fill("a gap of {{ppca/gap:.1e}} nats", {"ppca/gap": -3e-15})
-    'a gap of −3.0 × 10⁻¹⁵ nats'
+    'a gap of −3.0\\xa0×\\xa010⁻¹⁵ nats'
     """
     left, right = (r"\{", r"\}") if single else (r"\{\{\s*", r"\s*\}\}")
     pattern = re.compile(rf"{left}({IDENTIFIER.pattern})(?::([^{{}}]*?))?{right}")

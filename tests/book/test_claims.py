@@ -79,7 +79,7 @@ def test_say_fills_recorded_values_and_leaves_mathematics_alone(shown):
     claims.record("toy/a", "A.", 0.25, at_most=1, source=SOURCE)
     claims.note("toy/size", 8)
     claims.say(r"$\frac{1}{2}$: **{toy/a:.1e}** of {toy/size}")
-    assert shown[-1]["text/markdown"] == r"$\frac{1}{2}$: **2.5 × 10⁻¹** of 8"
+    assert shown[-1]["text/markdown"] == "$\\frac{1}{2}$: **2.5\u00a0×\u00a010⁻¹** of 8"
     with pytest.raises(KeyError, match="no value was recorded as 'toy/b'"):
         claims.say("{toy/b}")
 

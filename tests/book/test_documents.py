@@ -23,3 +23,9 @@ def test_the_examples_run(path):
     namespace = {}
     for number, block in enumerate(blocks, 1):
         exec(compile(block, f"{path.name}, example {number}", "exec"), namespace)
+
+
+@pytest.mark.parametrize("path", sorted((HOME / "book").glob("*.md")), ids=lambda path: path.name)
+def test_code_of_a_page_is_as_wide_as_that_of_chapters(path):
+    blocks = re.findall(r"^```(?!{)\w*\n(.*?)^```", path.read_text("utf-8"), re.M | re.S)
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 78] == []

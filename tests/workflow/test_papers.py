@@ -86,7 +86,7 @@ def test_the_page_has_every_row_and_its_links():
     number = PROJECT.numbers["theorem-1"]
     assert f'<a href="notebooks/theorem-1.html">Chapter {number}</a>' in text
     assert 'href="notebooks/theorem-1.html#claim-theorem-1-each-line"' in text
-    assert f"**{len(ROWS)} rows**" in text
+    assert f"**{len(ROWS)} rows**: " in text and " agree, " in text and " 1 differs" in text
 
 
 def test_a_book_without_the_file_has_no_page(tmp_path):

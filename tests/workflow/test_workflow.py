@@ -438,7 +438,7 @@ def test_what_a_reader_gives_is_text_in_the_ledger(made):
 def test_pages_take_recorded_values_and_refuse_unknown_ones():
     collected = {"values": {"one/gap": 3e-15}}
     page = fill_page("{{one/gap:.1e}} nats", "index.md", collected, {})
-    assert page == "3.0 × 10⁻¹⁵ nats"
+    assert page == "3.0\u00a0×\u00a010⁻¹⁵ nats"
     with pytest.raises(Problem, match=r"book/index.md: no value was recorded as 'one/gone'"):
         fill_page("{{one/gone}}", "index.md", collected, {})
     with pytest.raises(Problem, match="asks for the figure 'gone'"):

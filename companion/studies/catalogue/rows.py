@@ -74,7 +74,7 @@ def measure(
     >>> from companion.studies.catalogue.listing import entries
     >>> row = measure(entries()[:1], draws=2, steps=20)[0]
     >>> row.entry.name, row.q, row.sum, row.residual < 1e-12, row.control > 1e-3
-    ('SBN', 'exact posterior', 'H[q] − H[z] − E\xa0H[x|z]', True, True)
+    ('SBN', 'exact posterior', 'H[q] − H[z] − E\\xa0H[x|z]', True, True)
     """
     rows: list[Row] = []
     ends: dict[str, Verification] = {}
