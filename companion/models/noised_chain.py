@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from companion.families.gaussian import LOG_2PI
 from companion.theory.factor import Factor, Parameters
-from companion.theory.variational import Nodes, Variational
+from companion.theory.nodes import Nodes, Settled
 
 __all__ = ["Backward", "NoisedChain"]
 
 
 @dataclass(frozen=True)
-class NoisedChain(Variational):
+class NoisedChain(Settled):
     """q(x_1, …, x_T | x_0) = Π_t N(x_t; √(1−β_t) x_{t−1}, β_t I): a chain without parameters.
 
     ``x`` is x_0, ``(N, D)``; ``noise`` ``(N, T, D)`` are frozen draws ε_t, with x_t = √ᾱ_t x_0 +
@@ -28,13 +27,6 @@ class NoisedChain(Variational):
     x: Tensor
     betas: Tensor
     noise: Tensor
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        return {}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return self
 
     def nodes(self) -> Nodes:
         kept = torch.cumprod(1 - self.betas, 0)[:, None]

@@ -106,6 +106,17 @@ class Variational(Guarded, ABC):
         )
 
 
+class Settled(Variational):
+    """A q without parameters: nothing of it is learned, and no gradient is taken of it."""
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return {}
+
+    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
+        return self
+
+
 @door
 def binary_states(size: int) -> Tensor:
     """All 2ᴴ states of H binary variables, ``(2**size, size)``; the last variable runs fastest.

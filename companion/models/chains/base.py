@@ -58,9 +58,9 @@ class SequenceModel(Model, Generic[C]):
         return chain
 
     @abstractmethod
-    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def em_step(self, parameters: Parameters, x: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """One step of EM: the log-likelihood per sequence before it, and the parameters after."""
 
-    def em_map(self, x: Tensor) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
+    def em_map(self, x: Any) -> Callable[[Parameters], tuple[Tensor, dict[str, Tensor]]]:
         """:meth:`em_step` for these sequences, as a function of the parameters alone."""
         return partial(self.em_step, x=x)

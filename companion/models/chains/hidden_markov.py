@@ -173,13 +173,13 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
         observed = ~x.isnan().any(-1, keepdim=True)
         return torch.log_softmax(prior, -1), torch.log_softmax(moves, -1), emitted * observed
 
-    def posterior(self, parameters: Parameters, x: Tensor) -> MarkovChain:
+    def posterior(self, parameters: Parameters, x: Any) -> MarkovChain:
         """The exact posterior p(z_1, …, z_T | x) of every sequence: a Markov chain."""
         prior, moves, emitted = self._logs(parameters, x)
         pairs = moves + emitted[:, 1:, None, :]
         return MarkovChain(prior + emitted[:, 0], pairs, ~x.isnan().any(-1))
 
-    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
+    def log_likelihood(self, parameters: Parameters, x: Any) -> Tensor:
         """(1/N) Σ_n log p(x_n), in nats per sequence."""
         return self.posterior(parameters, x).marginals.log_partition.mean()
 
@@ -196,7 +196,7 @@ class HiddenMarkov(SequenceModel[MarkovChain]):
             "transition_logits": (moves / moves.sum(1, keepdim=True)).log(),
         }
 
-    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def em_step(self, parameters: Parameters, x: Any) -> tuple[Tensor, dict[str, Tensor]]:
         prior, moves, emitted = (each.detach() for each in self._logs(parameters, x))
         if moves.min() < math.log(RAREST):
             q = self.posterior(parameters, x)

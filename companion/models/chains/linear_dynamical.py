@@ -174,15 +174,15 @@ class LinearDynamical(SequenceModel[GaussianChain]):
     def check_data(self, x: Any) -> Tensor:
         return as_sequences(x, self.observed)
 
-    def posterior(self, parameters: Parameters, x: Tensor) -> GaussianChain:
+    def posterior(self, parameters: Parameters, x: Any) -> GaussianChain:
         """The exact posterior p(z_1, …, z_T | x) of every sequence, by Kalman's filter and RTS."""
         return _chain(smoothed(self.system(parameters), factor(parameters, "transition"), x))
 
-    def innovations(self, parameters: Parameters, x: Tensor) -> Innovations:
+    def innovations(self, parameters: Parameters, x: Any) -> Innovations:
         """Errors of the filter's predictions and the covariances V_t that it expects of them."""
         return innovations(self.system(parameters), x)
 
-    def log_likelihood(self, parameters: Parameters, x: Tensor) -> Tensor:
+    def log_likelihood(self, parameters: Parameters, x: Any) -> Tensor:
         """(1/N) Σ_n log p(x_n) from the filter, in nats per sequence."""
         return self.innovations(parameters, x).log_likelihood.mean()
 
@@ -225,7 +225,7 @@ class LinearDynamical(SequenceModel[GaussianChain]):
             found |= from_covariance(name, second / part.steps(chain).sum())
         return found
 
-    def em_step(self, parameters: Parameters, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def em_step(self, parameters: Parameters, x: Any) -> tuple[Tensor, dict[str, Tensor]]:
         found = smoothed(self.system(parameters), factor(parameters, "transition"), x)
         return found.innovations.log_likelihood.mean(), self.m_step(parameters, _chain(found), x)
 

@@ -99,6 +99,6 @@ class Mixture(Enumerated):
     def _check_points(self, points: int) -> None:
         if points < self.components:
             raise ValueError(
-                f"x must have at least as many points as components: got {points} points for "
+                f"x must have at least as many points as components: got {points} for "
                 f"{self.components} components"
             )

@@ -48,8 +48,12 @@ class HierarchicalVAE(Model):
     layers: tuple[Decoder, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, tuple | list):
+            raise ValueError(f"layers must be a tuple: got {type(self.layers).__name__}")
         if len(self.layers) < 2:
             raise ValueError(f"layers must be two decoders or more: got {len(self.layers)}")
+        if not isinstance(self.layers[0], Decoder):
+            raise ValueError(f"layers[0] must be a VAE: got {type(self.layers[0]).__name__}")
         for k, (below, layer) in enumerate(zip(self.layers, self.layers[1:], strict=False), 1):
             if not isinstance(layer, GaussianVAE | StudentTVAE):
                 raise ValueError(

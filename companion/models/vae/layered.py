@@ -6,18 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from companion.models.vae.networks import Activation, Encoder, Shapes
-from companion.support.arguments import check_names
-from companion.support.checks import as_data, one_of, positive_integer
-from companion.support.doors import Guarded
+from companion.models.vae.networks import Activation, Encoder, OfData, Shapes
+from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Parameters
-from companion.theory.nodes import fitting
-from companion.theory.variational import Amortized, Gaussian, Nodes, Variational
+from companion.theory.nodes import Nodes, Settled, fitting
+from companion.theory.variational import Amortized, Gaussian
 
 __all__ = ["Layered", "LayeredEncoder"]
 
@@ -25,7 +23,7 @@ Order = Literal["bottom-up", "top-down"]
 
 
 @dataclass(frozen=True)
-class LayeredEncoder(Guarded):
+class LayeredEncoder(OfData):
     """Networks for q(z_1|x) q(z_2|z_1) … or, top-down, q(z_L|x) q(z_{L−1}|z_L, x) ….
 
     Each is an :class:`Encoder` with the same ``hidden`` layers: a Gaussian with independent
@@ -59,7 +57,7 @@ class LayeredEncoder(Guarded):
     def __post_init__(self) -> None:
         positive_integer(self.observed, "observed")
         one_of(self.order, "order", Order)
-        if len(self.latents) < 2:
+        if not isinstance(self.latents, tuple | list) or len(self.latents) < 2:
             raise ValueError(f"latents must be two sizes or more: got {self.latents!r}")
         for size in self.latents:
             positive_integer(size, "every entry of latents")
@@ -89,16 +87,8 @@ class LayeredEncoder(Guarded):
             for name, columns in inputs.items()
         }
 
-    def admit(self, method: str, given: dict[str, Any]) -> None:
-        """Refuse parameters and data that do not fit the networks."""
-        if "parameters" in given:
-            check_names(given["parameters"], self.shapes, repr(self))
-        if "x" in given:
-            given["x"] = as_data(given["x"], columns=self.observed, keep_graph=True)
-
     @cached_property
     def shapes(self) -> Shapes:
-        """Names and shapes of all parameters."""
         return {
             f"{layer}.{name}": shape
             for layer, network in self.networks.items()
@@ -193,18 +183,11 @@ class Layered(Amortized):
 
 
 @dataclass(frozen=True)
-class Drawn(Variational):
+class Drawn(Settled):
     """The nodes of a :class:`Layered` q and the entropies ``each`` ``(L, N)`` of its layers."""
 
     points: Nodes
     each: Tensor
-
-    @property
-    def parameters(self) -> dict[str, Tensor]:
-        return {}
-
-    def with_parameters(self, parameters: Mapping[str, Tensor]) -> Self:
-        return self
 
     def nodes(self) -> Nodes:
         return self.points

@@ -125,8 +125,26 @@ class Decoder(ScaledLatents):
         return {name: parameters[name] for name in (f"{head}.weights", f"{head}.bias")}
 
 
+class OfData(Guarded):
+    """What is computed from data by networks with parameters of these ``shapes``."""
+
+    observed: int
+
+    @property
+    @abstractmethod
+    def shapes(self) -> Shapes:
+        """Names and shapes of all parameters."""
+
+    def admit(self, method: str, given: dict[str, Any]) -> None:
+        """Refuse parameters and data that do not fit the networks."""
+        if "parameters" in given:
+            check_names(given["parameters"], self.shapes, repr(self))
+        if "x" in given:
+            given["x"] = as_data(given["x"], columns=self.observed, keep_graph=True)
+
+
 @dataclass(frozen=True)
-class Encoder(Guarded):
+class Encoder(OfData):
     """A network x ↦ (m(x), s(x)) for q(z|x) = N(m, diag s²): hidden layers, then two linear heads.
 
     The heads give the mean and the *logarithm* of the standard deviation, so that rescaling the
@@ -167,16 +185,8 @@ class Encoder(Guarded):
         """Names of the linear layers at the end, with H outputs each."""
         return "mean", "log_std" if self.can_be_rescaled else "std"
 
-    def admit(self, method: str, given: dict[str, Any]) -> None:
-        """Refuse parameters and data that do not fit the network."""
-        if "parameters" in given:
-            check_names(given["parameters"], self.shapes, repr(self))
-        if "x" in given:
-            given["x"] = as_data(given["x"], columns=self.observed, keep_graph=True)
-
     @property
     def shapes(self) -> Shapes:
-        """Names and shapes of all parameters."""
         return network_shapes((self.observed, *self.hidden), self.heads, self.latent)
 
     def initial_parameters(self, generator: torch.Generator | None = None) -> dict[str, Tensor]:

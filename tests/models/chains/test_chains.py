@@ -474,8 +474,11 @@ SYSTEM = models.LinearDynamical(1, 1)
     ],
 )
 def test_bad_sequences_are_named(model, x, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        verify(model, model.initial_parameters(), None, x)
+    own = model.initial_parameters()
+    learned = (model.posterior, model.em_step, lambda p, x: model.m_step(p, None, x))
+    for reads in (lambda p, x: verify(model, p, None, x), model.log_likelihood, *learned):
+        with pytest.raises(ValueError, match=sentence):
+            reads(own, x)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def shared_out(components):
             lambda: models.FamilyMixture(families.CategoricalProduct(2), 5, 2),
             "observed must be a multiple of the family's 2 groups: got 5",
         ),
-        (lambda: POISSON.random_start(COUNTS[:1]), "got 1 points for 2 components"),
+        (lambda: POISSON.random_start(COUNTS[:1]), "got 1 for 2 components"),
         (lambda: POISSON.random_start(COUNTS[:, :1]), "x must have 2 columns"),
         (lambda: POISSON.random_start(COUNTS + 0.5), "x must be counts"),
         (

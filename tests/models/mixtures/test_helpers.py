@@ -46,5 +46,5 @@ def test_a_random_start_has_means_in_the_data_and_the_covariance_of_all_data(cov
 
 def test_a_random_start_needs_a_point_for_each_component():
     model = models.GaussianMixture(observed=4, components=3)
-    with pytest.raises(ValueError, match="got 2 points for 3 components"):
+    with pytest.raises(ValueError, match="got 2 for 3 components"):
         model.random_start(datasets.iris()[:2])

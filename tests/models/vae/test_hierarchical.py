@@ -233,6 +233,8 @@ A, B = models.GaussianVAE(D, 3), models.GaussianVAE(3, 2, learnable_prior=True)
     ("layers", "said"),
     [
         ((A,), "layers must be two decoders or more: got 1"),
+        (A, "layers must be a tuple: got GaussianVAE"),
+        ((3, A), "layers.0. must be a VAE: got int"),
         ((A, A), "layers.1. must have as many observables as layers.0. has latents, 3: got 4"),
         ((A, B, models.GaussianVAE(2, 1)), "layers.1. must not have a learnable prior"),
         ((A, models.BernoulliVAE(3, 2)), "layers.1. must have real values, those of z_1"),
@@ -247,6 +249,7 @@ def test_stacks_that_do_not_fit(layers, said):
     ("arguments", "said"),
     [
         ({"latents": (3,)}, "latents must be two sizes or more"),
+        ({"latents": 3}, "latents must be two sizes or more: got 3"),
         ({"latents": (3, 0)}, "every entry of latents must be"),
         ({"order": "sideways"}, "order must be one of bottom-up, top-down"),
         ({"hidden": (0,)}, "every entry of hidden must be"),
