@@ -217,54 +217,50 @@ def test_a_quick_row_is_measured_in_a_process_of_its_own(tmp_path, capsys):
     assert entries["sbn"]["measurement"] == {"status": "left out", "reason": "not measured yet"}
 
 
-def test_a_row_that_fails_or_is_left_out_says_so(monkeypatch, tmp_path, capsys):
-    absent = {"status": "left out", "reason": "y"}
-    outcomes = {"a": {"status": "failed", "reason": "x"}, "b": absent}
-    monkeypatch.setattr("benchmarks.rows.ROWS", (row("a"), row("b")))
-    monkeypatch.setattr(command, "run", lambda row, setting: outcomes[row.name])
+GOOD = {**measured().to_json(), "date": "today"}
+ABSENT = {"status": "left out", "reason": "y"}
+
+
+@pytest.fixture
+def bench(monkeypatch, tmp_path):
+    """A function that runs the command on rows a and b, with these outcomes instead of work."""
     output = tmp_path / "results.json"
-    assert command.main(["--output", str(output)]) == 1
-    captured = capsys.readouterr()
-    assert "failed: x" in captured.out and "left out: y" in captured.out
-    assert captured.err == "Failed or with differing results: a\n"
-    outcomes["a"] = absent
-    assert command.main(["--output", str(output)]) == 0
 
-
-def test_an_interrupt_keeps_what_was_measured(monkeypatch, tmp_path, capsys):
     def run(row, setting):
-        if row.name == "b":
+        if row.name not in bench.outcomes:
             raise KeyboardInterrupt
-        return {**measured().to_json(), "date": "today"}
+        return bench.outcomes[row.name]
+
+    def bench(*options, **outcomes):
+        bench.outcomes = outcomes
+        status = command.main([*options, "--output", str(output)])
+        return status, [entry["measurement"]["status"] for entry in results.read(output)]
 
     monkeypatch.setattr("benchmarks.rows.ROWS", (row("a"), row("b")))
     monkeypatch.setattr(command, "run", run)
-    output = tmp_path / "results.json"
-    assert command.main(["--output", str(output)]) == 130
-    made = [entry["measurement"]["status"] for entry in results.read(output)]
-    assert made == ["measured", "left out"]
+    return bench
+
+
+def test_a_row_that_fails_or_is_left_out_says_so(bench, capsys):
+    status, made = bench(a={"status": "failed", "reason": "x"}, b=ABSENT)
+    captured = capsys.readouterr()
+    assert (status, made) == (1, ["failed", "left out"])
+    assert "failed: x" in captured.out and "left out: y" in captured.out
+    assert captured.err == "Failed or with differing results: a\n"
+    assert bench(a=ABSENT, b=ABSENT)[0] == 0
+
+
+def test_an_interrupt_keeps_what_was_measured(bench, capsys):
+    assert bench(a=GOOD) == (130, ["measured", "left out"])
     assert "What was measured is kept" in capsys.readouterr().err
 
 
-def test_each_row_is_written_as_it_ends_and_none_begins_after_the_time(
-    monkeypatch, tmp_path, capsys
-):
-    output, now = tmp_path / "results.json", iter([0.0, 59.0, 61.0])
-
-    def run(row, setting):
-        assert row.name == "a"
-        return {**measured().to_json(), "date": "today"}
-
-    monkeypatch.setattr("benchmarks.rows.ROWS", (row("a"), row("b")))
-    monkeypatch.setattr(command, "run", run)
+def test_each_row_is_written_as_it_ends_and_none_begins_after_the_time(bench, monkeypatch, capsys):
+    now, save, saved = iter([0.0, 59.0, 61.0]), results.save, []
     monkeypatch.setattr(command.time, "monotonic", lambda: next(now))
-    saved = []
-    monkeypatch.setattr(command.results, "save", lambda path, entries: saved.append(entries))
-    assert command.main(["--minutes", "1", "--output", str(output)]) == 0
-    assert [[e["measurement"]["status"] for e in each] for each in saved] == [
-        ["measured", "left out"]
-    ]
-    assert "The time is over: 1 rows are left." in capsys.readouterr().out
+    monkeypatch.setattr(results, "save", lambda *given: saved.append(save(*given)))
+    assert bench("--minutes", "1", a=GOOD) == (0, ["measured", "left out"])
+    assert len(saved) == 1 and "The time is over: 1 rows are left." in capsys.readouterr().out
 
 
 def test_what_a_busy_machine_measured_is_measured_again_after_what_none_did():
