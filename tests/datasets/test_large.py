@@ -58,13 +58,16 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch):
-    """A web server whose pages are set by the test: content and its length, or what answers."""
-    pages, asked = {}, []
+    """A web server of right files, but for pages that the test sets.
+
+    A page is its content and the length that is announced, or what answers; None is no page.
+    """
+    pages, asked = {f"/{IMAGES}.gz": (PACKED, None), "/susy.zip": (archive(), None)}, []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
-            if self.path not in pages:
+            if pages.get(self.path) is None:
                 self.send_error(404)
                 return
             if callable(pages[self.path]):
@@ -249,8 +252,7 @@ def test_an_announced_array_is_not_made_before_it_is_there(tmp_path):
 
 
 def test_a_damaged_mnist_is_replaced_by_the_next_download(server, tmp_path, cache):
-    _, pages, asked = server
-    pages[f"/{IMAGES}.gz"] = (PACKED, None)
+    *_, asked = server
     folder(cache / "mnist", {IMAGES: PLAIN[IMAGES][:500]})
     assert len(datasets.mnist(download=True)) == 7 and len(asked) == 1
     assert everything(cache) == [f"mnist/{IMAGES}"]
@@ -268,8 +270,7 @@ def test_real_checksums_are_whole_and_different(monkeypatch):
 
 
 def test_mnist_is_downloaded_once_to_the_cache(server, cache):
-    _, pages, asked = server
-    pages[f"/{IMAGES}.gz"] = (PACKED, None)
+    *_, asked = server
     x = datasets.mnist(download=True)
     assert everything(cache) == [f"mnist/{IMAGES}"] and asked == [f"/{IMAGES}.gz"]
     assert torch.equal(x, datasets.mnist(download=True)) and torch.equal(x, datasets.mnist())
@@ -308,7 +309,7 @@ def test_mnist_is_downloaded_once_to_the_cache(server, cache):
 def test_a_bad_download_leaves_nothing_behind(server, tmp_path, monkeypatch, page, message):
     address, pages, _ = server
     monkeypatch.setattr(mnist, "LARGEST", 1_000_000)
-    pages |= {f"/{IMAGES}.gz": page, "/again": page} if page else {}
+    pages |= {f"/{IMAGES}.gz": page, "/again": page}
     with pytest.raises(ConnectionError, match=message) as caught:
         datasets.mnist(tmp_path / "data", download=True)
     for part in ("127.0.0.1:9/", "no connection", address, str(tmp_path / "data")):
@@ -351,9 +352,6 @@ def test_a_download_is_in_memory_a_block_at_a_time(server, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("number", (errno.ENOSPC, errno.EROFS, errno.EACCES))
 def test_a_folder_that_cannot_be_written_to_is_named(server, tmp_path, monkeypatch, number):
-    _, pages, _ = server
-    pages[f"/{IMAGES}.gz"] = (PACKED, None)
-
     def refuse(*arguments):
         yield b"begun"
         raise OSError(number, "the reason")
@@ -481,8 +479,7 @@ def archive(name="SUSY.csv.gz", method=zipfile.ZIP_STORED, content=None):
 
 
 def test_susy_is_downloaded_and_unpacked(server, cache):
-    _, pages, asked = server
-    pages["/susy.zip"] = (archive(), None)
+    *_, asked = server
     with pytest.warns(UserWarning, match="no published checksum"):
         assert datasets.susy(download=True).shape == (5, 18)
     assert everything(cache) == ["susy/SUSY.csv.gz", "susy/SUSY.csv.gz.sha256"]

@@ -228,25 +228,15 @@ def test_the_systems_own_python_sets_up_and_builds_a_chapter(tmp_path: Path) -> 
     book = Path(shutil.copytree(ROOT, tmp_path / "book", ignore=ignore))
     kept = ("PATH", "LANG", "TMPDIR", "PIP_CERT", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL")
     settings = {name: os.environ[name] for name in kept if name in os.environ}
-    made = subprocess.run(
-        ["make", f"PYTHON={SYSTEM_PYTHON}", "setup"],
-        cwd=book,
-        env=settings,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert made.returncode == 0, made.stdout
     python = book / ".venv" / "bin" / "python"
-    chapter = [python, "-m", "workflow.book", "--tier", "smoke", "--chapters", "1"]
-    built = subprocess.run(
-        chapter,
-        cwd=book,
-        env=settings | {"HOME": str(tmp_path)},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert built.returncode == 0, built.stdout
+    for command, more in (
+        (["make", f"PYTHON={SYSTEM_PYTHON}", "setup"], {}),
+        (
+            [python, "-m", "workflow.book", "--tier", "smoke", "--chapters", "1"],
+            {"HOME": str(tmp_path)},
+        ),
+    ):
+        ended = subprocess.run(command, cwd=book, env=settings | more, capture_output=True)
+        assert ended.returncode == 0, (ended.stdout + ended.stderr).decode()
     assert subprocess.run([python, "-m", "pip", "check"]).returncode == 0
     shutil.rmtree(book)  # pytest keeps folders, and this one has more than 1 GB
