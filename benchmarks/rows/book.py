@@ -32,7 +32,7 @@ from workflow.progress import Problem
 from workflow.project import Project, load
 
 #: Chapters of middle length: all of them would take an hour one after another.
-CHAPTERS = ("02", "03", "08", "14", "16", "17")
+CHAPTERS = ("02", "08", "14", "17")
 SETTINGS = {"data": "pca", "count": 1000, "latent": 2, "steps": 400, "log_every": 400}
 SERIAL = """
 import json, sys

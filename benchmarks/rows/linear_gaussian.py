@@ -44,7 +44,7 @@ def factor_analysis(setting: Setting) -> Measured:
     def peer() -> Any:
         return Theirs(latent, tol=tolerance, svd_method="lapack").fit(data)
 
-    pair = alternate(ours, peer, 2)
+    pair = alternate(ours, peer, setting.repeats)
     run, theirs = pair.results
     # Theirs notices the tolerance before it would change the noise variances once more.
     same = em_steps(model, start, x, steps=run.steps - 1).parameters
@@ -61,7 +61,7 @@ def factor_analysis(setting: Setting) -> Measured:
         {"N": points, "D": observed, "H": latent, "iterations": theirs.n_iter_},
         pair.times,
         "float64",
-        2,
+        setting.repeats,
     )
 
 
