@@ -12,6 +12,7 @@ from torch import Tensor
 from companion.fit import ConvergenceWarning
 from companion.fit.expectation import em_map
 from companion.support.checks import positive_integer
+from companion.support.doors import door
 from companion.theory.model import Model, Parameters
 
 __all__ = ["EMRun", "em_steps"]
@@ -35,6 +36,7 @@ class EMRun:
         return len(self.log_likelihoods)
 
 
+@door
 def em_steps(
     model: Model,
     parameters: Parameters,

@@ -153,8 +153,9 @@ SIZES: tuple[tuple[tuple[int, int, int], int], ...] = (
     ((100_000, 2, 2), 3),
 )
 LIMITS = (
-    "At few points the overhead of PyTorch's calls. For D of 64 and more one product with all D² "
-    "squares would be more work than a whitening for each component, which is done instead."
+    "At few points the overhead of PyTorch's calls, some fifty of them in a step. Where there are "
+    "few components for the columns, or few points for each, the data are whitened for each "
+    "component, as the peer does."
 )
 ROWS = (
     Row(

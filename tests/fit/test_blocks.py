@@ -6,7 +6,6 @@ import torch
 
 from companion import fit, models, verify
 from companion.datasets import Blocks, iris
-from companion.models.mixtures import em
 
 
 @pytest.fixture
@@ -41,19 +40,6 @@ def test_a_mixture_learns_from_blocks_what_it_learns_from_all(x, covariance, nar
         start["means"] = torch.stack([data[0], data[-1]])
     settings = {"steps": 8, "log_every": 4, "tolerance": None}
     same(fit.em(model, start, data, **settings), fit.em(model, start, cut(data), **settings))
-
-
-@pytest.mark.parametrize("kind", ["spherical", "diagonal", "full"])
-def test_moments_about_other_points_are_those_about_the_means(x, kind):
-    family = models.GaussianMixture(4, 2, kind).family
-    weights = torch.rand(len(x), 2, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    counts = weights.sum(0)
-    means = weights.T @ x / counts[:, None]
-    expected = em.weighted_covariances(family, weights / counts, means, x)
-    parts = zip(weights.split(70), x.split(70), strict=True)
-    found = em.moments_about(family, means + 1.5, parts)
-    for one, other in zip(found, (counts, means, expected), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("learnable", [False, True])

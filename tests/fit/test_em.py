@@ -11,6 +11,7 @@ from scipy.stats import multivariate_normal
 from sklearn.decomposition import FactorAnalysis as SkFactorAnalysis
 
 from companion import families, fit, models, verify
+from companion.models import factor_em
 from companion.models.enumerated import normalized
 from companion.models.factor_em import FactorEM, mean_and_covariance
 from companion.models.mixtures import em as mixture_em
@@ -71,6 +72,29 @@ def test_a_floor_and_data_far_from_zero_are_no_different(covariance):
     assert_same(updated, parameters, 1e-9)
 
 
+@pytest.mark.parametrize("size", (1, 2, 5))
+@pytest.mark.parametrize("covariance", COVARIANCES)
+@pytest.mark.parametrize("about", ("the given means", "the found means"))
+def test_whitening_gives_the_step_by_the_formulas(covariance, size, about, monkeypatch):
+    monkeypatch.setattr(mixture_steps.GaussianEM, "_products_serve", lambda *_: False)
+    monkeypatch.setattr(mixture_steps, "NARROW", 1e-4 if about == "the given means" else 1e9)
+    monkeypatch.setattr(factor_em, "_BLOCK", 1)  # the smallest blocks
+    (value, updated), (wanted, parameters) = one_step_both_ways(covariance, size, floor=0.1)
+    assert float(value) == pytest.approx(float(wanted), abs=1e-12)
+    assert_same(updated, parameters, 1e-11)
+
+
+@pytest.mark.parametrize(("size", "components", "points"), ((24, 2, 500), (6, 3, 140), (6, 3, 150)))
+def test_few_components_or_points_are_whitened(size, components, points, monkeypatch):
+    model, x = models.GaussianMixture(size, components), groups(size, points)
+    start = model.random_start(x, generator("few"))
+    step = model.em_map(x)
+    (value, updated), wanted = step(start), model.log_likelihood(start, x)
+    assert float(value) == pytest.approx(float(wanted), abs=1e-11)
+    assert_same(updated, model.m_step(start, None, x), 1e-9)
+    assert bool(step.quadratic.held) == (points == 150)  # else nothing is stored
+
+
 def test_far_from_zero_blocks_and_formulas_are_accurate():
     model, x = models.GaussianMixture(3, 3), groups(3, offset=1e4)
     start = model.random_start(x, generator("far from zero"))
@@ -99,8 +123,8 @@ def test_narrow_components_get_the_covariances_of_the_plain_m_step(covariance, m
     torch.testing.assert_close(
         model.covariance_matrices(updated), model.covariance_matrices(wanted), rtol=1e-9, atol=0
     )
-    # Without the way back to the plain M-step they are wrong.
-    monkeypatch.setattr(mixture_steps, "NARROW", -np.inf)
+    # Without whitening they are wrong.
+    monkeypatch.setattr(mixture_steps, "NARROW", -1e9)
     blind = model.covariance_matrices(model.em_map(x)(start)[1])
     wrong = blind - model.covariance_matrices(wanted)
     assert float(wrong.abs().max() / blind.abs().max()) > 1e-8

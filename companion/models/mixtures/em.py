@@ -13,6 +13,7 @@ from companion.families.gaussian import Gaussian
 from companion.models.enumerated import normalized
 from companion.models.factor_em import mean_and_covariance
 from companion.support.blocks import Blocks
+from companion.support.checks import all_finite
 
 __all__ = ["Moments", "QuadraticStatistics"]
 
@@ -40,10 +41,11 @@ class Moments(NamedTuple):
 
         −½ (log det 2πΣ + tr Σ⁻¹(S + (m−μ)(m−μ)ᵀ)) with the mean m and the covariance S found here.
         """
-        second = self.covariances + _squared(family, self.means - means)
+        second = self.covariances + squared(family, self.means - means)
         if isinstance(family, FullGaussian):
-            inside = torch.cholesky_solve(second, widths)
-            square = inside.diagonal(dim1=-2, dim2=-1).sum(-1)
+            half = torch.linalg.solve_triangular(widths, second, upper=False).mT
+            white = torch.linalg.solve_triangular(widths, half, upper=False)
+            square = white.diagonal(dim1=-2, dim2=-1).sum(-1)
         elif isinstance(family, DiagonalGaussian):
             square = (second / widths).sum(-1)
         else:
@@ -64,18 +66,17 @@ class QuadraticStatistics:
     points. ``x`` is ``(N, D)``, ``family`` that of the components.
 
     The data are centred first. Moments about a common centre lose digits where a component is
-    narrow and far away: see :meth:`narrowest`. Of data in blocks nothing is kept but that centre.
+    narrow and far away: see :func:`wider`. Of data in blocks nothing is kept but that centre.
     """
 
     def __init__(self, x: Tensor | Blocks, family: Gaussian):
         self.family = family
-        self.held: tuple[Tensor, ...] = ()
+        self.kept, self.held = isinstance(x, Tensor), tuple[Tensor, ...]()
         if isinstance(x, Tensor):
             self.points, self.size = x.shape
             self.centre = x.detach().mean(0)
-            self.held = (self._prepared(x.detach()),)
-            centered = self.held[0][1 : self.size + 1]
-            self.variances = torch.linalg.vecdot(centered, centered) / self.points
+            self.variances = x.detach().var(0, correction=0)
+            self.blocks: Iterable[Tensor] = (x.detach(),)
         else:
             self.blocks = x
             self.centre, covariance = mean_and_covariance(x)
@@ -143,6 +144,8 @@ class QuadraticStatistics:
         room = torch.empty(theta.shape[1], min(block, self.points), dtype=theta.dtype)
         sums, log_likelihood = torch.zeros_like(theta.T), torch.zeros_like(theta[0, 0])
         uncertainty = torch.zeros_like(log_likelihood)
+        if self.kept and not self.held:
+            self.held = tuple(map(self._prepared, self.blocks))
         for part in self.held or map(self._prepared, self.blocks):
             for stored in part.split(block, 1):
                 T = self._statistics(stored, room)
@@ -165,19 +168,8 @@ class QuadraticStatistics:
             second = matrices
         elif isinstance(self.family, SphericalGaussian):
             second = second[:, 0] / self.size
-        covariances = second - _squared(self.family, means)
+        covariances = second - squared(self.family, means)
         return Moments(log_likelihood, counts, means + self.centre, covariances, entropy)
-
-    def narrowest(self, covariances: Tensor) -> float:
-        """Smallest variance of any component in any direction, the data's being 1 in each column.
-
-        The covariances of :meth:`moments` are differences, second moments about the centre of the
-        data less squares of means: their relative error is about 1e-16 divided by this number,
-        which is zero if they are not finite.
-        """
-        if not bool(torch.isfinite(covariances).all()):
-            return 0.0
-        return float(relative_variances(self.family, covariances, self.variances).min())
 
 
 def relative_variances(family: Gaussian, covariances: Tensor, variances: Tensor) -> Tensor:
@@ -193,6 +185,20 @@ def relative_variances(family: Gaussian, covariances: Tensor, variances: Tensor)
     if isinstance(family, DiagonalGaussian):
         return (covariances / units).min(-1).values
     return covariances / units.max()
+
+
+def wider(family: Gaussian, covariances: Tensor, variances: Tensor, limit: float) -> bool:
+    """Whether all :func:`relative_variances` are above ``limit``; not so if one is no number.
+
+    The covariances of :class:`QuadraticStatistics` are differences, second moments about the centre
+    of the data less squares of means: their relative error is about 1e-16 divided by such a limit.
+    """
+    if not isinstance(family, FullGaussian):
+        return bool((relative_variances(family, covariances, variances) > limit).all())
+    # All eigenvalues are above a limit where what is left without it has a Cholesky factor.
+    root = torch.where(variances > 0, variances, 1.0).sqrt()
+    rest = covariances / root / root[:, None] - limit * torch.eye(len(root), dtype=root.dtype)
+    return not bool(torch.linalg.cholesky_ex(rest).info.any()) and all_finite(rest)
 
 
 def weighted_covariances(family: Gaussian, weights: Tensor, means: Tensor, x: Tensor) -> Tensor:
@@ -212,26 +218,7 @@ def weighted_covariances(family: Gaussian, weights: Tensor, means: Tensor, x: Te
     return torch.stack(found)
 
 
-def moments_about(
-    family: Gaussian, means: Tensor, weighted: Iterable[tuple[Tensor, Tensor]]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Counts, means and (co)variances under weights, from one pass over pairs of weights and data.
-
-    Sums are about points ``means``, ``(C, D)``, which must be close to the means that they give:
-    then no component is too narrow.
-    """
-    counts, first = torch.zeros_like(means[:, 0]), torch.zeros_like(means)
-    second = torch.zeros(())
-    for weights, x in weighted:
-        counts = counts + weights.sum(0)
-        first = first + torch.stack([w @ (x - m) for w, m in zip(weights.T, means, strict=True)])
-        second = second + weighted_covariances(family, weights, means, x)
-    shift = first / counts[:, None]
-    shape = (-1,) + (1,) * (second.dim() - 1)
-    return counts, means + shift, second / counts.reshape(shape) - _squared(family, shift)
-
-
-def _squared(family: Gaussian, shift: Tensor) -> Tensor:
+def squared(family: Gaussian, shift: Tensor) -> Tensor:
     """Products of the entries of shifts ``(C, D)``, squares, or their mean, by ``family``."""
     if isinstance(family, FullGaussian):
         return shift[:, :, None] * shift[:, None, :]
