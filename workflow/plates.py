@@ -12,6 +12,9 @@ COLOUR = re.compile(r"#([0-9a-f]{6})\b")
 PALE = 0.55
 #: The least contrast of anything but grey to the ground.
 CONTRAST = 3
+#: A drawing that is this much higher than wide is shown at more height.
+HIGH = 1.2
+SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^"]*_images/[^"]+\.svg)"[^>]*>')
 
 
@@ -85,10 +88,12 @@ def _hex(colour):
 
 def pair(site):
     """Make the site's drawings slim, give each safe one its dark twin; return how many have one."""
-    twins = {}
+    twins, high = {}, set()
     for path in sorted((site / "_images").glob("*.svg")):
         drawn = slim(path.read_text("utf-8"))
         path.write_text(drawn, "utf-8")
+        if (size := SIZE.search(drawn)) and float(size[2]) > HIGH * float(size[1]):
+            high.add(path.name)
         if (turned := dark(drawn)) is not None:
             twin = path.with_name(f"{path.stem}-dark.svg")
             twin.write_text(turned, "utf-8")
@@ -96,11 +101,12 @@ def pair(site):
 
     def both(match):
         name = match[1].rpartition("/")[2]
+        image = _classed(match[0], "companion-high") if name in high else match[0]
         if name not in twins:
-            return match[0]
-        other = match[0].replace(f"/{name}", f"/{twins[name]}")
+            return image
+        other = image.replace(f"/{name}", f"/{twins[name]}")
         other = other.replace("<img", '<img loading="lazy"', 1)  # only where it is shown
-        return _classed(match[0], "companion-light") + _classed(other, "companion-dark dark-light")
+        return _classed(image, "companion-light") + _classed(other, "companion-dark dark-light")
 
     for path in sorted(site.rglob("*.html")):
         text = path.read_text("utf-8")

@@ -30,6 +30,15 @@
     if (!window.MathJax?.startup) return;
     await MathJax.startup.promise;
     fit();
-    addEventListener("resize", () => requestAnimationFrame(fit));
+    const widths = new Map();  // of their places: they change with the window, and as folds open
+    const watch = new ResizeObserver(entries => {
+      const changed = entries.filter(({ target }) => widths.get(target) !== target.clientWidth);
+      changed.forEach(({ target }) => widths.set(target, target.clientWidth));
+      if (changed.length) requestAnimationFrame(fit);
+    });
+    document.querySelectorAll('mjx-container[display="true"]').forEach(place => {
+      widths.set(place, place.clientWidth);
+      watch.observe(place);
+    });
   });
 })();

@@ -216,11 +216,13 @@ def image_grid(
     high = np.abs(pixels).max() if symmetric else pixels.max()
     low = -high if symmetric else pixels.min()
     colours = {"cmap": "RdBu_r" if symmetric else "gray_r", "vmin": low, "vmax": high}
+    side = min(7.0 / columns, 1.5)
     with panels(
-        titles or [""] * len(pixels), columns=columns, size=(7.0, 7.0 / columns * rows + 0.2)
+        titles or [""] * len(pixels), columns=columns, size=(side * columns, side * rows + 0.2)
     ) as (figure, shown):
         for axes, image in zip(shown, pixels, strict=True):
             axes.imshow(image.reshape(shape), interpolation="nearest", **colours)
-            axes.axis("off")
+            axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
+            axes.spines[:].set(visible=True, color="0.8", linewidth=0.6)  # white margins end here
             axes.title.set_fontsize(8)
     return figure

@@ -188,6 +188,10 @@ def test_images_are_drawn_row_by_row_on_one_scale():
     figure = charts.image_grid(images, (2, 2), columns=2, titles=["a", "b", "c"], symmetric=True)
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), [[4, 5], [6, 7]])
     assert {axes.images[0].get_clim() for axes in figure.axes[:3]} == {(-11, 11)}
+    for axes in figure.axes[:3]:  # a frame, and nothing else
+        assert all(side.get_visible() for side in axes.spines.values()) and axes.axison
+        assert len(axes.get_xticks()) == len(axes.get_yticks()) == 0
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("", "")
     with pytest.raises(ValueError, match=r"as many pixels.*got \(3, 4\)"):
         charts.image_grid(images, (2, 3))
     with pytest.raises(ValueError, match="one for each image: got 1 for 3"):

@@ -18,7 +18,9 @@ UNRENDERED = """() => {
     e => !e.querySelector("mjx-container"));
   const rows = [...document.querySelectorAll(".tex2jax_process")].filter(
     e => /\\\\\\(|\\$[^$]+\\$/.test(e.textContent));
-  return [...left, ...rows].map(e => e.textContent.trim().slice(0, 60));
+  const dollars = [...document.querySelectorAll("span.math")].filter(
+    e => (e.previousSibling?.data ?? "").endsWith("$"));
+  return [...left, ...rows, ...dollars].map(e => e.textContent.trim().slice(0, 60));
 }"""
 # What a reader cannot see without scrolling inside a box: at the width of a desktop, and on paper.
 CLIPPED = """() => {
@@ -310,6 +312,10 @@ TEAR = """<style>@media print { table { width: 90px; overflow-wrap: anywhere; ta
         ("<img src='gone.svg' alt='Gone.'>", "404: "),
         ("<img src='http://127.0.0.2:9/a.svg' alt='Remote.'>", "remote: http://127.0.0.2"),
         ("<div class='math'>\\(x\\)</div>", "formula not rendered"),
+        (
+            "<p>$<span class='math'><mjx-container></mjx-container></span>$</p>",
+            "formula not rendered",
+        ),
         ("<p class='tex2jax_process'>\\(x\\)</p>", "formula not rendered"),
         ("<mjx-merror title='Undefined control sequence'>x</mjx-merror>", "formula in error"),
         ("<div style='width:600px'>wide</div>", "wider than a phone by"),

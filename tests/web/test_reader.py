@@ -82,3 +82,29 @@ def test_a_figure_opens_large_and_closes_by_keys(page):
     button.click()
     dialog.get_by_role("button", name="Close").click()
     assert page.get_by_role("dialog").count() == 0
+
+
+FORMULA = """<!doctype html><html lang="en"><title>x</title><style>
+mjx-container { display: block; width: 500px; font-size: 20px; overflow: auto }
+mjx-math { display: inline-block; width: 28em; height: 1em }</style>
+<script>MathJax = {startup: {promise: Promise.resolve()}}</script>
+<details><summary>More</summary><mjx-container display="true"><mjx-math></mjx-math></mjx-container>
+</details>"""
+
+
+def test_a_wide_formula_is_drawn_smaller_as_its_fold_is_opened_and_its_place_changes(
+    tmp_path, serve, browser
+):
+    script = (SCRIPT.parent / "book.js").read_text("utf-8")
+    (tmp_path / "index.html").write_text(f"{FORMULA}<script>{script}</script>")
+    page = browser.new_page()
+    page.goto(serve(tmp_path) + "index.html")
+    page.locator("summary").click()
+    fits = (
+        "() => { const f = document.querySelector('mjx-container'); return f.clientWidth === {} &&"
+    )
+    fits += " f.scrollWidth === f.clientWidth && (f.style.fontSize === '') === {}; }"
+    page.wait_for_function(fits.replace("{}", "500", 1).replace("{}", "false"))
+    page.add_style_tag(content="mjx-container { width: 600px !important }")
+    page.wait_for_function(fits.replace("{}", "600,600,false"), timeout=5000)
+    page.close()

@@ -59,3 +59,15 @@ def test_pages_show_each_drawing_with_its_twin(tmp_path):
     slim = (tmp_path / "_images" / "a.svg").read_text()
     assert slim == AXES.format('<path id="b" d="M 1.23 2"/>')
     assert (tmp_path / "_images" / "a-dark.svg").read_text().startswith('<svg fill="#e6e6e6"')
+
+
+@pytest.mark.parametrize(("height", "named"), [(119, ""), (121, "companion-high ")])
+def test_a_drawing_much_higher_than_wide_gets_more_height(tmp_path, height, named):
+    (tmp_path / "_images").mkdir()
+    drawn = AXES.format("").replace("<svg ", f'<svg viewBox="0 0 100 {height}" ', 1)
+    (tmp_path / "_images" / "a.svg").write_text(drawn)
+    (tmp_path / "one.html").write_text('<img alt="A." src="_images/a.svg">')
+    plates.pair(tmp_path)
+    shown = (tmp_path / "one.html").read_text()
+    assert f'class="companion-light {named}"'.replace(' "', '"') in shown
+    assert shown.count("companion-high") == 2 * bool(named)

@@ -78,7 +78,7 @@ def log_partition_plane(
             contours = axes.contour(
                 first, second, values, levels=levels, colors="0.6", linewidths=0.8
             )
-            axes.clabel(contours, fontsize=7, fmt="%.1f")
+            axes.clabel(contours, fontsize=8, fmt="%.2f", colors="0.35")
             draw(axes, curves)
             axes.grid(visible=False)
     return figure
