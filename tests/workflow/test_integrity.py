@@ -1,26 +1,13 @@
 """Nothing falsely green: what is lost, cut, emptied, foreign or stale is made again, alone."""
 
 import json
-import os
 
 import pytest
 
+from tests.faults.kinds import HARMS
 from tests.workflow.conftest import make_toy
 from workflow import project as project_module
 from workflow.project import Project, digest, sealed, unsealed
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def empty_and_old(path):
-    path.write_bytes(b"")
-    os.utime(path, (1e9, 1e9))
-
-
-def foreign(path):
-    path.write_text('{"cells": [], "claims": [], "values": {}}')
 
 
 def tampered(path):
@@ -40,7 +27,7 @@ GONE = {
 ALL = {*GONE["executed/one.ipynb"], "executed/two.ipynb", "runs/two.json"}
 
 
-@pytest.mark.parametrize("harm", [cut, empty_and_old, foreign, tampered, os.unlink])
+@pytest.mark.parametrize("harm", [*HARMS, tampered])
 @pytest.mark.parametrize("file", GONE)
 def test_a_run_begins_by_removing_what_is_damaged_and_nothing_else(made, file, harm):
     """That it is then made again, alone, is seen by `make faults`."""
@@ -105,7 +92,7 @@ def test_no_folder_above_hides_a_change(tmp_path):
     assert digest(folder) == changed
 
 
-@pytest.mark.parametrize("harm", [cut, foreign, lambda path: path.write_text(""), os.unlink])
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_sealed_file_is_whole_or_nothing(tmp_path, harm):
     path = tmp_path / "record.json"
     path.write_text(sealed({"value": 3, "list": [1, 2]}))
