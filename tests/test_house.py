@@ -162,10 +162,10 @@ LIMITS = {
     # 5 lines: whether a decision may depend on numbers, as within gradients it may.
     # 2 lines: latents of which only a part is rescaled.
     # 8 lines: a rate of rescaling for each latent, and Gaussian factors in hidden layers.
-    # 3 lines: the M-step, declared for every model; 6: what a q without parameters is.
+    # 3 lines: the M-step, declared for every model; 15: a q without parameters, rates.
     # 22 lines: the identity at an exact posterior, from what that says of all data together.
     # 10 lines: the side of a table's column, long rows, and minimal sets on all nodes.
-    "the paper: support, families/base, theory": (2707, ("support", "families/base.py", "theory")),
+    "the paper: support, families/base, theory": (2716, ("support", "families/base.py", "theory")),
     # 190 lines are what a download may bring, and the layouts in which people have MNIST.
     # 200 lines more: ten thousand digits, ReLU, cut batches and recorded steps on a GPU.
     # 2,200 lines are readers' own VAEs and Pyro programs: 40 kinds of mistakes, each by its name.
@@ -188,7 +188,8 @@ LIMITS = {
     # 10 lines: those of the paper for tables and minimal sets.
     # 72 lines: EM of narrow components, and of few, by whitening the data.
     # 2 lines frame pictures and draw few of them small.
-    "the core: all but studies": (12554, tuple(room for room in ROOMS if room != "studies")),
+    # 10 lines: rates of rescaling that fit no latents are named.
+    "the core: all but studies": (12564, tuple(room for room in ROOMS if room != "studies")),
     # 650 lines are the symbolic proofs: every density and v of the package, written a second time.
     # 10 lines are what a page needs of a claim's row and a live figure's data.
     # 310 lines more: beside the core's, what reads the published experiments at their own size.
@@ -212,7 +213,7 @@ LIMITS = {
     # 23 lines: those of the core, and source that chapters print, in shorter lines.
     # 72 lines: those of the core for whitening.
     # 2 lines: those of the core that frame pictures.
-    "the package": (17757, ROOMS),
+    "the package": (17767, ROOMS),
 }
 #: 260, and an example for each function of the methods of learning and each Gaussian.
 LONGEST_FILE = 276

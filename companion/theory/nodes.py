@@ -204,6 +204,17 @@ def samples(points: int, count: int, size: int, generator: torch.Generator | Non
     return Nodes(noise, torch.full((count,), 1 / count, dtype=torch.float64))
 
 
+def rates_of(rate: float | Tensor, size: int) -> Tensor:
+    """Rates of rescaling ``(H,)`` from one number, or from one for each latent."""
+    rates = torch.as_tensor(rate, dtype=torch.float64)
+    if rates.shape not in ((), (size,)):
+        raise ValueError(
+            f"rate must be one number, or one for each of the {size} latents: got shape "
+            f"{tuple(rates.shape)}"
+        )
+    return rates.expand(size)
+
+
 def probabilities(weights: Tensor, what: str) -> None:
     """A ``ValueError`` that begins with ``what``, unless the last axis holds probabilities."""
     if not known(weights):

@@ -24,6 +24,7 @@ from companion.theory.nodes import (
     cubature,
     fitting,
     gauss_hermite,
+    rates_of,
     samples,
 )
 
@@ -177,7 +178,7 @@ class Gaussian(Variational):
         return 0.5 * (size - (noise * noise).sum(-1)) - self.entropy()[:, None]
 
     def rescaling(self, rate: float | Tensor) -> dict[str, Tensor]:
-        rates = torch.as_tensor(rate, dtype=self.mean.dtype).expand(self.mean.shape[-1])
+        rates = rates_of(rate, self.mean.shape[-1]).to(self.mean.dtype)
         rows = rates if self.diagonal else rates[:, None]
         return {"mean": rates * self.mean, "scale": rows * self.scale}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from companion.models.vae.networks import Activation, Encoder, OfData, Shapes
 from companion.support.checks import one_of, positive_integer
 from companion.theory.model import Parameters
-from companion.theory.nodes import Nodes, Settled, fitting
+from companion.theory.nodes import Nodes, Settled, fitting, rates_of
 from companion.theory.variational import Amortized, Gaussian
 
 __all__ = ["Layered", "LayeredEncoder"]
@@ -108,7 +108,7 @@ class LayeredEncoder(OfData):
 
         Every layer's network moves as an :class:`Encoder`; what reads z_l absorbs its rescaling.
         """
-        rates = torch.as_tensor(rate, dtype=torch.float64).expand(self.latent).split(self.latents)
+        rates = rates_of(rate, self.latent).split(self.latents)
         of, seen = dict(zip(self.names, rates, strict=True)), rates[0][:0]
         direction: dict[str, Tensor] = {}
         for layer, network in self.networks.items():

@@ -18,7 +18,8 @@ from companion.support.arguments import check_names
 from companion.support.checks import as_data, one_of, positive_integer
 from companion.support.doors import Guarded
 from companion.theory.model import Parameters, normal_draws
-from companion.theory.variational import Amortized, Nodes
+from companion.theory.nodes import Nodes, rates_of
+from companion.theory.variational import Amortized
 
 __all__ = ["Activation", "Decoder", "Encoder", "EncoderScale"]
 
@@ -214,7 +215,7 @@ class Encoder(OfData):
                 'scale="softplus" has no rescaling of the latent space, which a fixed prior needs: '
                 'use scale="exp", or give the prior a learnable variance'
             )
-        rates = torch.as_tensor(rate, dtype=torch.float64).expand(self.latent)
+        rates = rates_of(rate, self.latent)
         direction = {name: torch.zeros_like(value) for name, value in parameters.items()}
         return direction | {
             "mean.weights": rates[:, None] * parameters["mean.weights"],

@@ -260,6 +260,24 @@ def test_encoders_that_can_not_be(arguments, said):
         models.LayeredEncoder(**{"observed": D, "latents": (3, 2), **arguments})
 
 
+def test_rates_that_fit_no_latents_are_named():
+    encoder = models.LayeredEncoder(D, (3, 2))
+    phi, x = encoder.initial_parameters(generator("rates")), draw(4, D, g=generator("rates"))
+    plain = models.Encoder(D, 5)
+    q = variational.Gaussian(x, x.exp())
+    for rescaling, latents in (
+        (lambda rate: encoder.rescaling(phi, rate), 5),
+        (lambda rate: encoder.posterior(phi, x).rescaling(rate), 5),
+        (lambda rate: plain.rescaling(plain.initial_parameters(), rate), 5),
+        (q.rescaling, D),
+    ):
+        said = (
+            rf"rate must be one number, or one for each of the {latents} latents: got shape \(7,\)"
+        )
+        with pytest.raises(ValueError, match=said):
+            rescaling(torch.ones(7).double())
+
+
 def test_what_needs_a_gaussian_says_so():
     model = stack()
     own, q = state(model)
