@@ -129,8 +129,8 @@ def _table(lines):
     measured = sum(line["status"] in ("met", "not met") for line in lines)
     rows = "".join(_line(line) for line in lines)
     return (
-        f"**{met} of {len(lines)} targets are met**, {measured - met} are not, "
-        f"{len(lines) - measured} were not measured.\n\n"
+        f"**{met} of {len(lines)} targets are met**; missed: {measured - met}, "
+        f"not measured: {len(lines) - measured}.\n\n"
         '<div class="companion-claims" tabindex="0"><table>'
         f"<thead><tr>{HEAD}</tr></thead><tbody>{rows}</tbody></table></div>\n"
     )
@@ -245,8 +245,8 @@ def duration(seconds):
     """Seconds, milliseconds or microseconds."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
-            return f"{number(seconds / size)} {unit}"
-    return f"{number(seconds / 1e-6)} µs"
+            return f"{number(seconds / size)}\u00a0{unit}"
+    return f"{number(seconds / 1e-6)}\u00a0µs"
 
 
 def number(value):
@@ -257,7 +257,7 @@ def number(value):
         digits = f"{value:.3g}"
         return f"{float(digits):,.0f}".replace(",", "\u202f") if "e" in digits else digits
     mantissa, _, exponent = f"{value:.1e}".partition("e")
-    return f"{mantissa} · 10{str(int(exponent)).translate(RAISED)}"
+    return f"{mantissa}\u00a0×\u00a010{str(int(exponent)).translate(RAISED)}"
 
 
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -69,17 +69,26 @@ def test_rows_whose_work_differs_stand_apart_and_missed_targets_first():
     missed = entry(quantities=slow) | {"name": "missed"}
     text = page([unequal, entry(), missed])
     first, second = text.split("## Where the work is not the same")
-    assert "**1 of 2 targets are met**, 1 are not" in first and "unequal" not in first
+    assert (
+        "**1 of 2 targets are met**; missed: 1, not measured: 0" in first and "unequal" not in first
+    )
     assert first.index("#benchmark-missed") < first.index("#benchmark-work")
     assert (
         "**1 of 1 targets are met**" in second and "**What differs.** Theirs draws more." in second
     )
 
 
+def test_what_was_not_measured_stands_last():
+    made = {"status": "left out", "reason": "no peer here"}
+    lacking = {"name": "lacking", **WORDS, "measurement": made}
+    text = page([lacking, entry()])
+    assert text.index('"#benchmark-work"') < text.index('"#benchmark-lacking"')
+
+
 def test_a_target_that_is_not_met_says_why():
     slow = {"ratio": {"median": 3.0, "low": 2.0, "high": 3.5, "unit": "×"}}
     text = page([entry(quantities=slow)])
-    assert "**0 of 1 targets are met**, 1 are not" in text
+    assert "**0 of 1 targets are met**; missed: 1, not measured: 0" in text
     assert "✗ not met" in text and "<small>Reading the data.</small></td>" in text
 
 
@@ -93,7 +102,7 @@ def test_a_target_that_is_not_met_says_why():
 def test_a_row_without_measurement_gives_the_reason(made, status):
     text = page([{"name": "work", **WORDS, "measurement": made}])
     assert status in text and text.count(made["reason"]) == 2
-    assert "**0 of 1 targets are met**, 0 are not, 1 were not measured" in text
+    assert "**0 of 1 targets are met**; missed: 0, not measured: 1" in text
 
 
 def test_differing_results_are_shown_as_such():
@@ -111,9 +120,17 @@ def test_an_upper_bound_is_one():
 
 
 def test_numbers_are_short_and_never_counted_zeros():
-    shown = {0.0: "0", 1234.5: "1\u202f230", 0.05: "0.05", 3.14159: "3.14", 1e-12: "1.0 · 10⁻¹²"}
+    shown = {
+        0.0: "0",
+        1234.5: "1\u202f230",
+        0.05: "0.05",
+        3.14159: "3.14",
+        1e-12: "1.0\u00a0×\u00a010⁻¹²",
+    }
     assert {value: number(value) for value in shown} == shown
-    assert [duration(t) for t in (90.0, 2.0, 0.0123, 4.5e-5)] == ["90 s", "2 s", "12.3 ms", "45 µs"]
+    assert [duration(t) for t in (90.0, 2.0, 0.0123, 4.5e-5)] == [
+        *("90\u00a0s", "2\u00a0s", "12.3\u00a0ms", "45\u00a0µs")
+    ]
 
 
 def test_the_page_is_made_of_the_committed_results_and_its_targets_are_all_there(tmp_path):
