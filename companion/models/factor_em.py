@@ -96,8 +96,8 @@ class FactorEM:
         values, vectors = map(torch.from_numpy, found)
         return (root[:, None] * vectors * (values - 1).clamp(min=0).sqrt()).flip(1)
 
-    def next_noise(self, noise: Tensor) -> Tensor:
-        """ψ, ``(D,)``, after an M-step at the best W for the ``noise`` before it.
+    def next_noise(self, weights: Tensor) -> Tensor:
+        """ψ, ``(D,)``, after an M-step at the best W, ``(D, H)``, for the noise before it.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class FactorEM:
             If an observable is left without noise.
         """
         variances = self.covariance.diagonal()
-        updated = variances - (self.loadings(noise) ** 2).sum(1)
+        updated = variances - (weights**2).sum(1)
         bare = torch.nonzero(~(updated > 1e-12 * variances))[:, 0].tolist()
         if bare:
             raise ValueError(
@@ -119,6 +119,6 @@ class FactorEM:
         factor = torch.linalg.cholesky(covariance)
         shift = self.mean - mean
         second = self.covariance + torch.outer(shift, shift)
-        trace = torch.cholesky_solve(second, factor).trace()
+        trace = (torch.cholesky_inverse(factor) * second).sum()
         log_det = 2 * factor.diagonal().log().sum()
         return -0.5 * (len(mean) * math.log(2 * math.pi) + log_det + trace)

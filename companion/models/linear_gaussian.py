@@ -191,20 +191,21 @@ class FactorAnalysis(LinearGaussian):
         return FactorStep(self, FactorEM.of(x, self.latent))
 
 
-@dataclass(frozen=True)
 class FactorStep:
     """A step of EM of a ``model`` with ``data``, and the identity before it, whatever N."""
 
-    model: FactorAnalysis
-    data: FactorEM
+    def __init__(self, model: FactorAnalysis, data: FactorEM):
+        self.model, self.data = model, data
+        self._best: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
-        noise = self.data.next_noise(parameters["log_variance"].exp())
-        updated = {
-            "weights": self.data.loadings(noise),
-            "mean": self.data.mean,
-            "log_variance": noise.log(),
-        }
+        # The best W at the end of a step is where the next begins: it is kept with its log ψ.
+        log_variance, best = parameters["log_variance"], self._best
+        kept = best[1] if best and best[0] is log_variance else None
+        W = self.data.loadings(log_variance.exp()) if kept is None else kept
+        log_variance = self.data.next_noise(W).log()
+        self._best = log_variance, self.data.loadings(log_variance.exp())
+        updated = {"weights": self._best[1], "mean": self.data.mean, "log_variance": log_variance}
         return self._log_likelihood(parameters), updated | self.model.unit_prior()
 
     def evaluation(self, parameters: Parameters) -> Evaluation:

@@ -234,6 +234,16 @@ def test_a_log_of_parameters_changed_since_is_not_taken_for_theirs():
     assert_same(step(start)[1], model.em_map(x)(start)[1], 0)
 
 
+def test_loadings_that_were_kept_are_those_of_a_new_step():
+    model, x = models.FactorAnalysis(6, 2), noisy_factors()
+    step, at = model.em_map(x), model.initial_parameters(generator("kept"))
+    for _ in range(3):
+        at, other = step(at)[1], model.em_map(x)(at)[1]
+        assert_same(at, other, 0)
+    elsewhere = at | {"log_variance": at["log_variance"] + 0.5}
+    assert_same(step(elsewhere)[1], model.em_map(x)(elsewhere)[1], 0)
+
+
 def test_a_logged_bound_that_overflows_is_refused():
     model, x = models.GaussianMixture(2, 3, "diagonal"), 1e160 * groups(2)
     start = model.initial_parameters(generator("overflow"))
