@@ -102,7 +102,10 @@ ROWS = (
                 ("belief net", "sigmoid belief net"),
             )
         ),
-        limits="The checks of every argument, and the products with v.",
+        limits=(
+            "The checks of every argument, the products with v, and for a VAE the gradient in all "
+            "of q's parameters too, which v rescales and the peer leaves out."
+        ),
         measure=against_gradient,
     ),
     Row(
