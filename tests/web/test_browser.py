@@ -55,6 +55,39 @@ TORN = """() => {
   }
   return torn;
 }"""
+# What ends beyond its box or the window, on a phone with all folds open, and cannot be scrolled to;
+# and pictures that do not open large, or do not say that they do. Scripts may take a moment.
+BEYOND = """async () => {
+  const article = document.querySelector("article.bd-article") || document.querySelector("main");
+  const scrolls = e => ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+  const look = () => {
+    const found = [];
+    for (const e of article.querySelectorAll("*")) {
+      const drawn = e.getBoundingClientRect();
+      if (drawn.width < 2 || drawn.height < 2 || e.parentElement.closest("svg, mjx-container"))
+        continue;
+      if (getComputedStyle(e).visibility === "hidden") continue;
+      let box = e.parentElement;
+      while (getComputedStyle(box).display === "inline") box = box.parentElement;
+      let up = box;
+      while (up !== article && !scrolls(up)) up = up.parentElement;
+      if (up !== article) continue;
+      const beyond = drawn.right - Math.min(innerWidth, box.getBoundingClientRect().right);
+      if (beyond > 1)
+        found.push(`${e.tagName.toLowerCase()}.${e.className} ${Math.ceil(beyond)} px: `
+          + e.textContent.trim().slice(0, 40));
+    }
+    for (const image of article.querySelectorAll("figure img")) {
+      if (!image.offsetParent || image.closest(".companion-animation")) continue;
+      const button = image.closest("button.companion-enlarge");
+      if (!button || getComputedStyle(button, "::after").content === "none")
+        found.push(`a picture that does not open large: ${image.alt.slice(0, 40)}`);
+    }
+    return found;
+  };
+  for (let i = 0; i < 20 && look().length; i++) await new Promise(done => setTimeout(done, 100));
+  return look();
+}"""
 PAPER = {"width": 718, "height": 1000}  # A4 between margins of a centimetre
 OVERFLOW = "() => document.documentElement.scrollWidth - window.innerWidth"
 
@@ -133,11 +166,13 @@ def visit(window, base, name, site=None, schemes=("light", "dark"), whole=True):
     if (wide := page.evaluate(OVERFLOW)) > 0:
         found.append(f"wider than a phone by {wide} px")
     found += [f"cut on a phone: {title}" for title in page.evaluate(CUT)]
+    page.set_viewport_size(WIDE)
+    page.evaluate(sizes.OPEN)
     if site and name.startswith("notebooks/"):
-        page.set_viewport_size(WIDE)
-        page.evaluate(sizes.OPEN)
         found += sizes.too_long(shown, sizes.screens(page))
         found += sizes.too_heavy(site, name, loaded)
+    page.set_viewport_size(PHONE)
+    found += [f"beyond its box on a phone: {what}" for what in page.evaluate(BEYOND)]
     page.close()
     return [f"{name}: {fault}" for fault in dict.fromkeys(found)]
 
@@ -326,6 +361,20 @@ TEAR = """<style>@media print { table { width: 90px; overflow-wrap: anywhere; ta
             "cut on a phone: next page",
         ),
         (CLIP, "clipped: div"),
+        (
+            "<div style='overflow:hidden'><p style='width:500px'>wide</p></div>",
+            "beyond its box on a phone: p",
+        ),
+        (
+            "<details><summary>More</summary><p style='margin-right:9em'>"
+            "<b style='white-space:nowrap'>a formula that is wider than its box</b></p></details>",
+            "beyond its box on a phone: b",
+        ),
+        (
+            "<figure><img src='data:image/gif;base64,R0lGODlhAQABAAAAACw=' width='9' height='9' "
+            "alt='A line.'></figure>",
+            "does not open large: A line.",
+        ),
         (
             f"<style>@media screen {{ .clip {{ width: auto !important }} }}</style>{CLIP}",
             "on paper",

@@ -6,7 +6,8 @@ import pytest
 
 pytestmark = pytest.mark.web
 
-SCRIPT = Path(__file__).parents[2] / "book" / "assets" / "reader.js"
+ASSETS = Path(__file__).parents[2] / "book" / "assets"
+SCRIPT = ASSETS / "reader.js"
 PAGE = """<!doctype html><html lang="en"><title>x</title><article>
 <p><a id="same" href="#thm">Theorem 1</a> <a id="far" href="other.html#term-gap">gap</a>
 <a id="none" href="#here">here</a></p><p id="here">Words.</p>
@@ -106,5 +107,34 @@ def test_a_wide_formula_is_drawn_smaller_as_its_fold_is_opened_and_its_place_cha
     fits += " f.scrollWidth === f.clientWidth && (f.style.fontSize === '') === {}; }"
     page.wait_for_function(fits.replace("{}", "500", 1).replace("{}", "false"))
     page.add_style_tag(content="mjx-container { width: 600px !important }")
-    page.wait_for_function(fits.replace("{}", "600,600,false"), timeout=5000)
+    page.wait_for_function(fits.replace("{}", "600", 1).replace("{}", "true"))
+    page.close()
+
+
+LONG = """<!doctype html><title>x</title><style>{style}
+mjx-container {{ white-space: nowrap }}</style>
+<article class="bd-article"><p>So <span class="companion-whole"><mjx-container
+>a formula that is wider than a small window is</mjx-container>.</span> And
+<mjx-container>x</mjx-container>.</p><div style="overflow-x:auto"><table><tr><td
+style="min-width:500px">wide</td></tr></table></div></article><script>{script}</script>"""
+
+
+def test_what_is_too_wide_scrolls_and_fades_where_more_is_to_come(tmp_path, serve, browser):
+    style, script = ((ASSETS / f"book.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    (tmp_path / "index.html").write_text(LONG.format(style=style, script=script))
+    page = browser.new_page(viewport={"width": 900, "height": 600})
+    page.goto(serve(tmp_path) + "index.html")
+    formula, table = page.locator(".companion-whole"), page.locator("article div")
+    faded = page.locator(".companion-more")
+    assert faded.count() == page.locator(".companion-wide").count() == 0
+    page.set_viewport_size({"width": 240, "height": 600})
+    page.locator(".companion-wide.companion-more").wait_for()
+    assert page.locator(".companion-wide").count() == 1 and faded.count() == 2
+    assert formula.evaluate("e => e.getBoundingClientRect().right <= innerWidth")
+    for box in (formula, table):
+        assert box.evaluate("e => getComputedStyle(e).maskImage") != "none"
+        box.evaluate("e => e.scrollTo(1000, 0)")
+    page.wait_for_function("() => !document.querySelector('.companion-more')")
+    page.set_viewport_size({"width": 900, "height": 600})
+    page.wait_for_function("() => !document.querySelector('.companion-wide')")
     page.close()
