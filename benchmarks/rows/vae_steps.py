@@ -265,7 +265,7 @@ WHICH: tuple[tuple[str, str, str, Any, int, int, dict[str, float]], ...] = (
 )
 LIMITS = "The element-wise work of the layers, and calling small operations from Python."
 CROWDED = (
-    "All seeds are in one array, whose layers, of 80 MB each, leave the processor's cache in every "
+    "All seeds are in one array, whose layers, of 40 MB each, leave the processor's cache in every "
     "operation; those of one seed after another stay in it."
 )
 ROWS = tuple(
