@@ -194,6 +194,7 @@ def test_every_page_has_its_turn_to_be_seen_closely():
         assert 3 < turns.count(("light", "dark")) < 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closely", [False, pytest.param(True, marks=pytest.mark.crossed)])
 @pytest.mark.parametrize("share", range(SHARES))
 def test_every_page_is_without_faults(site, serve, browser, share, closely, request):
