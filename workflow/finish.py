@@ -29,6 +29,10 @@ FORMULA = re.compile(
 )
 #: Names in code, which break behind a dot or an underscore rather than inside a word.
 NAME = re.compile(r'(?<=<span class="pre">)[\w.]{12,}(?=</span>)')
+#: Below this length a name has a line's room, but in a table.
+LONG = 26
+#: Where highlighted code breaks on a phone: behind a dot or a bracket before a name.
+JOINT = re.compile(r'(<span class="(?:o">\.|p">\(+)</span>)(?=<span class="n)')
 SOLUTION = re.compile(r"(Solution to)(<a\b[^>]*>) ")
 ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></script>')
 
@@ -36,7 +40,7 @@ ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></sc
 def finish(page, name):
     """One page of HTML as it is published; ``name`` is its path below the site."""
     page = SOLUTION.sub(r"\1 \2", FORMULA.sub(r'<span class="companion-whole">\1</span>', page))
-    page = NAME.sub(lambda name: re.sub(r"([._])(?=\w)", r"\1<wbr>", name[0]), page)
+    page = NAME.sub(_breakable, JOINT.sub(r"\1<wbr>", page))
     page = accessible(page)
     page = ICON_SCRIPT.sub("", page)
     if ' class="sd-' not in page:
@@ -44,6 +48,11 @@ def finish(page, name):
     if name != "search.html":
         page = SEARCH.sub("", page)
     return page
+
+
+def _breakable(name):
+    sign = "<wbr>" if len(name[0]) >= LONG else '<wbr class="in-table">'
+    return re.sub(r"([._])(?=\w)", rf"\1{sign}", name[0])
 
 
 def accessible(page):

@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 #: What is for the screen only. Claims, code that is folded, and solutions are read on the site.
 ONLY_ON_SCREEN = (
     "a.headerlink, img.companion-dark, script, style, button, input, .toctree-wrapper, "
     "details.hide, .companion-mark, div.solution, .companion-claims, #the-claims-of-this-chapter, "
-    ".cell.tag_parameters, .cell.tag_setup"
+    ".cell.tag_parameters, .cell.tag_setup, .companion-start, details.companion-further > summary"
 )
 #: Pages of the site that lists and other commands make: too long for paper, or about the site.
 LEFT_OUT = {
@@ -54,8 +54,12 @@ def assemble(site, root, address, numbers=None):
             article = BeautifulSoup(text, "html.parser").select("article.bd-article")[0]
             for tag in article.select(ONLY_ON_SCREEN):
                 tag.extract()
+            for box in article.select("details.companion-further"):
+                box.unwrap()  # nobody opens it on paper
             for code in article.select("pre, code"):
                 code.string = code.get_text()  # in one colour
+            for code in article.select("td code, th code"):
+                _breakable(code)
             title = " ".join(article.select("h1")[0].get_text().split())
             entries.append(Leaf(name, title, 2 if caption else 1))
             articles[name] = article
@@ -117,7 +121,19 @@ def _rename(article, leaf, leaves, address):
         elif address:
             link["href"] = address + target + (f"#{parts.fragment}" if parts.fragment else "")
         else:
+            if link.get_text(strip=True) and "sd-stretched-link" not in link.get("class", ()):
+                link.insert_after(" (on the site)")
             link.unwrap()
+
+
+def _breakable(code):
+    """Let a long name go on in the next line behind a full stop or an underscore."""
+    parts = re.split(r"(?<=[._])(?=\w)", code.get_text())
+    code.clear()
+    for number, part in enumerate(parts):
+        if number:
+            code.append(Tag(name="wbr", can_be_empty_element=True))
+        code.append(part)
 
 
 def _below(name, path):

@@ -23,7 +23,9 @@ ONE = """<p id="here">Words.</p><p><a href="#here">same</a><a href="two.html#the
 <a href="https://example.org/">out</a><a href="#claim-a">claim</a></p>
 <img src="../_images/a.svg" alt="A."><label for="here">L</label>
 <details class="admonition hide"><pre>folded</pre></details><pre><span>x</span> = 1</pre>
-<div class="companion-claims" id="claim-a">table</div><div class="solution">solved</div>"""
+<div class="companion-claims" id="claim-a">table</div><div class="solution">solved</div>
+<details class="companion-further"><summary>open</summary><p>more</p></details>
+<table><tr><td><code>a.long_name</code></td></tr></table>"""
 ADDRESS = "https://example.org/book/"
 
 
@@ -87,6 +89,21 @@ def test_folded_code_claims_and_solutions_stay_on_the_site(root):
     words = page.get_text()
     assert not [w for w in ("folded", "table", "solved", "menu", "Ledger") if w in words]
     assert str(page.pre) == "<pre>x = 1</pre>"
+
+
+def test_sections_for_the_few_are_printed_open(root):
+    page, _ = read(root)
+    assert "more" in page.get_text() and "open" not in page.get_text() and not page.details
+
+
+def test_a_long_name_in_a_table_goes_on_behind_its_signs(root):
+    page, _ = read(root)
+    assert str(page.td.code) == "<code>a.<wbr/>long_<wbr/>name</code>"
+
+
+def test_a_page_that_is_left_out_is_said_to_be_on_the_site(root):
+    assert "left (on the site)" in read(root)[0].get_text()
+    assert "left (on the site)" not in read(root, ADDRESS)[0].get_text()
 
 
 def test_the_contents_carry_the_numbers_of_pages(root):

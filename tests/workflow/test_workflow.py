@@ -348,7 +348,18 @@ CODE = '<code class="literal"><span class="pre">{}</span></code>'
         # A link begins with a word.
         ("Solution to<a> E", "Solution to <a>E"),
         # Long names in code break between their words.
-        (CODE.format("models.Model.gap_of"), CODE.format("models.<wbr>Model.<wbr>gap_<wbr>of")),
+        (
+            CODE.format("models.Model.gap"),
+            CODE.format('models.<wbr class="in-table">Model.<wbr class="in-table">gap'),
+        ),
+        (
+            CODE.format("models.Model.sum_in_closed_form"),
+            CODE.format("models.<wbr>Model.<wbr>sum_<wbr>in_<wbr>closed_<wbr>form"),
+        ),
+        (
+            '<span class="n">a</span><span class="o">.</span><span class="n">b</span>',
+            '<span class="n">a</span><span class="o">.</span><wbr><span class="n">b</span>',
+        ),
         (CODE.format("x.mean_of"), CODE.format("x.mean_of")),
         # An empty cell at the head of a table is no header, for who hears the page.
         (
