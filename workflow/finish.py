@@ -23,10 +23,11 @@ SEARCH = re.compile(
 DESIGN = re.compile(
     r"\s*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?"
 )
-#: A formula in a line with the punctuation behind it, and a solution's link with a space inside.
-FORMULA = re.compile(
-    r'(<span class="math notranslate nohighlight">[^<]*</span>(?:[.,;:)’”]|’s)+(?!\w))'
-)
+#: A formula in a line with brackets before it or punctuation behind it, and a solution's link with
+#: a space inside.
+_MATH = r'<span class="math notranslate nohighlight">[^<]*</span>'
+_AFTER = r"(?:[.,;:)’”]|’s)+(?!\w)"
+FORMULA = re.compile(rf"([(\[“]+{_MATH}(?:{_AFTER})?|{_MATH}{_AFTER})")
 #: Names in code, which break behind a dot or an underscore rather than inside a word.
 NAME = re.compile(r'(?<=<span class="pre">)[\w.]{12,}(?=</span>)')
 #: Below this length a name has a line's room, but in a table.

@@ -38,7 +38,9 @@
       const best = [...Array(latent).keys()].every(i => chosen.includes(i));
       return {
         noise, exists, best: best && chosen.length === latent,
-        elbo: -0.5 * (logs + count * Math.log(2 * Math.PI * Math.E)),
+        elbo: -0.5 * (logs + count * Math.log(2 * Math.PI) + used.length
+          + others.reduce((a, b) => a + b, 0) / noise),
+        entropySum: -0.5 * (logs + count * Math.log(2 * Math.PI * Math.E)),
       };
     },
     // Chapter "Is my ELBO right?": the KL divergence has the weight β. `elbo` and `kl` are those at
@@ -271,7 +273,7 @@
       function show() {
         const now = formulas.eigen(data, [...chosen]);
         boxes.forEach((box, i) => box.setAttribute("aria-pressed", String(chosen.has(i))));
-        const values = now.exists ? [now.noise, now.elbo, now.elbo, full - now.elbo] : [now.noise, NaN, NaN, NaN];
+        const values = now.exists ? [now.noise, now.elbo, now.entropySum, full - now.elbo] : [now.noise, NaN, NaN, NaN];
         names.forEach((name, i) => { cells[name].textContent = Number.isNaN(values[i]) ? "–" : digits(values[i]); });
         said.textContent = !now.exists ? "No stationary point: an eigenvalue in use is smaller than the noise."
           : now.best ? "The maximum: the eigenvectors of the largest eigenvalues."

@@ -336,6 +336,7 @@ def test_pages_load_no_more_than_they_need_and_name_each_place_once():
 
 FORMULA = '<span class="math notranslate nohighlight">\\(a\\)</span>'
 WHOLE = f'<span class="companion-whole">{FORMULA}{{}}</span>'
+OPENED = f'<span class="companion-whole">({FORMULA}{{}}</span>'
 CODE = '<code class="literal"><span class="pre">{}</span></code>'
 
 
@@ -345,6 +346,7 @@ CODE = '<code class="literal"><span class="pre">{}</span></code>'
         # Punctuation stays with its formula.
         (f"{FORMULA}, {FORMULA}’s.", f"{WHOLE.format(',')} {WHOLE.format('’s.')}"),
         (f"{FORMULA} b {FORMULA}-c {FORMULA}).", f"{FORMULA} b {FORMULA}-c {WHOLE.format(').')}"),
+        (f"({FORMULA} b ({FORMULA}).", f"{OPENED.format('')} b {OPENED.format(').')}"),
         # A link begins with a word.
         ("Solution to<a> E", "Solution to <a>E"),
         # Long names in code break between their words.
