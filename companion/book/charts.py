@@ -100,11 +100,13 @@ def three_entropies(
 
 def bounds_by_model(traces: Mapping[str, Run], skip: int = 0) -> Figure:
     """ELBO (lines) and entropy sum (dashes) over learning, one colour for each model."""
+    pale = {"linewidth": 4, "alpha": 0.35}  # the dashes on top can be seen where both are equal
+    lines = {n: (*columns(t, _BOUND, skip)["ELBO"], "-", pale) for n, t in traces.items()}
     with panels(size=(7.4, 4.2)) as (figure, (axes,)):
-        draw(axes, {name: columns(t, _BOUND, skip)["ELBO"] + ("-",) for name, t in traces.items()})
+        draw(axes, lines)
         for line, trace in zip(axes.get_lines(), traces.values(), strict=True):
             axes.plot(*columns(trace, _BOUND, skip)["entropy sum"], "--", color=line.get_color())
-        axes.plot([], [], color="0.4", label="ELBO")
+        axes.plot([], [], color="0.4", label="ELBO", **pale)
         axes.plot([], [], "--", color="0.4", label="entropy sum")
     return figure
 

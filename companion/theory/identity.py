@@ -81,11 +81,12 @@ class Verification(Record):
         """Label and value of everything, in reading order."""
         three = (self.posterior_entropy, self.prior_entropy, self.observable_entropy)
         values = (*three, self.base_measure, self.entropy_sum)
+        bound = "bound" if self.reweighting else "ELBO"
         return [
-            ("ELBO", self.elbo),
+            (bound, self.elbo),
             *entropy_rows(self.form, self.hidden_entropies, values, self.reweighting),
-            ("gap = ELBO − entropy sum", self.gap),
-            ("slope = ⟨∇ELBO, v⟩", self.slope),
+            (f"gap = {bound} − entropy sum", self.gap),
+            (f"slope = ⟨∇{bound}, v⟩", self.slope),
             ("residual |gap − slope|", self.residual),
             ("gradient norm", self.gradient_norm),
             ("certificate ≥ |gap|", self.certificate),

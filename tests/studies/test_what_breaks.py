@@ -145,7 +145,7 @@ def test_the_law_of_weight_decay_is_no_accident_of_one_rate():
 
 PASS = {name for name in HEADS if name.startswith(("exp(a)", "exp(2a", "exp(−a", "a²"))} - {
     "exp(a), no bias"
-} | {"(e^c softplus(a))²", "exp(c + 2 tanh a)", "η₂ = −exp(a), η₁ linear"}
+} | {"(eᶜ softplus(a))²", "exp(c + 2 tanh a)", "η₂ = −exp(a), η₁ linear"}
 
 
 @pytest.mark.parametrize("name", HEADS)

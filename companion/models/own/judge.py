@@ -222,7 +222,11 @@ class _Judge:
             return  # the reconstruction's constants keep a weight of one
         if lost:
             verb = "constants {} are" if " and " in lost else "constant {} is"
-            sentence = f"The {verb.format(lost)} missing: {-rest:.6g} nats for each data point."
+            scaled = not self.one(recon) and any(name in lost for name in look.constants)
+            times = f", {recon:.6g} times as the whole reconstruction term" if scaled else ""
+            sentence = (
+                f"The {verb.format(lost)} missing{times}: {-rest:.6g} nats for each data point."
+            )
         elif more:
             sentence = f"The constant {more} is there twice: {rest:.6g} nats for each data point."
         else:

@@ -132,7 +132,7 @@ class VAEVerification(Record):
 def _verdict(right: bool | None, words: str) -> str:
     if right is None:
         return "undecided"
-    return words if right else f"NOT: {words.replace('is', 'is not', 1)}"
+    return words if right else words.replace("is", "is NOT", 1)
 
 
 def entropies(

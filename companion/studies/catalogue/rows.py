@@ -159,7 +159,8 @@ def _learned(entry: Entry, steps: int) -> Verification:
 
 def _family_in_words(factor: Factor) -> str:
     """The name of the family's class, its words apart."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(factor.family).__name__)
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(factor.family).__name__)
+    return words.replace("Student T", "Student t")
 
 
 def _prior_in_words(factor: Factor, parameters: Parameters, q: Variational) -> str:

@@ -199,7 +199,7 @@ def _real_line() -> list[Statement]:
             student,
             student_entropy,
             {"locations": m, "log_scales": b, "log_dofs": c},
-            {"log_scales": -ratio / 2, "log_dofs": ratio},
+            {"log_scales": -ratio / 2, "log_dofs": 1 + sp.exp(-THETA)},
         ),
     ]
 

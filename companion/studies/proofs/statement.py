@@ -127,13 +127,13 @@ class Proved(Record):
     statements: tuple[Statement, ...]
     columns = ("statement", "v", "operations", "reduced to", "verdict")
 
-    def rows(self) -> list[tuple[str, str, int, str, str]]:
+    def rows(self) -> list[tuple[str, str, int, int | str, str]]:
         return [
             (
                 s.name,
                 ", ".join(f"{name}: {_plain(v)}" for name, v in s.direction.items()),
                 int(sp.count_ops(s.target)),
-                str(s.reduced),
+                0 if s.reduced == 0 else str(s.reduced),
                 "proved" if s.terms_left == 0 else "not proved",
             )
             for s in self.statements

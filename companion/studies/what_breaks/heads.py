@@ -22,7 +22,7 @@ HEADS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "exp(−a)": lambda a, c: (-a).exp(),
     "exp(a), no bias": lambda a, c: a.exp(),
     "a²": lambda a, c: a * a,
-    "(e^c softplus(a))²": lambda a, c: (c.exp() * softplus(a)) ** 2,
+    "(eᶜ softplus(a))²": lambda a, c: (c.exp() * softplus(a)) ** 2,
     "exp(c + 2 tanh a)": lambda a, c: (c + 2 * torch.tanh(a)).exp(),
     "η₂ = −exp(a), η₁ linear": lambda a, c: 0.5 * (-a).exp(),
     "softplus(a)": lambda a, c: softplus(a),
