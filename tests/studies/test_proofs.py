@@ -187,7 +187,7 @@ def test_what_is_proved_is_not_refuted(name):
 
 def test_tables_say_what_was_found():
     gamma = FAMILIES["Gamma"]
-    assert Proved((gamma,)).rows()[0][-2:] == ("0", "proved")
+    assert Proved((gamma,)).rows()[0][-2:] == (0, "proved")
     assert Proved((gamma.turned("log_rates"),)).rows()[0][-1] == "not proved"
     assert "θ/2" in Proved((FACTORS["full covariance"],)).rows()[0][1]
 

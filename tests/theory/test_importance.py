@@ -45,6 +45,9 @@ def test_three_entropies_miss_by_what_reweighting_costs(name):
     three = report.entropy_sum + report.reweighting
     assert report.elbo - three - report.slope == pytest.approx(-report.reweighting, rel=1e-9)
     assert report.reweighting > 0.1
+    labels = [label for label, _ in report.rows()]
+    assert {"bound", "gap = bound − entropy sum", "slope = ⟨∇bound, v⟩"} <= set(labels)
+    assert not any("ELBO" in label for label in labels)
 
 
 def test_the_bound_is_that_of_torch_distributions():

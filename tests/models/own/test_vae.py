@@ -114,6 +114,25 @@ def test_the_usual_vae_of_fixed_noise_is_right():
         "The constant (D/2) log 2π is missing: 5.51363 nats for each data point.",
     )
     assert found.entropies.holds
+    assert ("its value", "is NOT the negative ELBO") in found.rows()
+
+
+def test_a_constant_that_is_missing_from_a_scaled_term_is_said_to_be_scaled():
+    parts = small()
+    encoder, decoder, *_ = parts
+
+    def loss(x):
+        mean, log_variance = encoder(x).chunk(2, -1)
+        z = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
+        return (((x - decoder(z)) ** 2).sum(1) + kl).mean()
+
+    assert any(
+        sentence.startswith(
+            "The constant (D/2) log 2π is missing, 2 times as the whole reconstruction term: 11.02"
+        )
+        for sentence in judged(parts, loss).findings
+    )
 
 
 def small(dtype=torch.float64):
