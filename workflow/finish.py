@@ -28,6 +28,12 @@ DESIGN = re.compile(
 _MATH = r'<span class="math notranslate nohighlight">[^<]*</span>'
 _AFTER = r"(?:[.,;:)’”]|’s)+(?!\w)"
 FORMULA = re.compile(rf"([(\[“]+{_MATH}(?:{_AFTER})?|{_MATH}{_AFTER})")
+#: Names of VAEs, which do not break at their hyphen; and first what is no running text.
+VAE = re.compile(
+    r"<(script|style|svg|title|code|pre|option)\b.*?</\1>"
+    r'|<(span|div) class="math\b.*?</\2>|<[^>]*>|(?P<name>\bVAE-\d)',
+    re.DOTALL,
+)
 #: Names in code, which break behind a dot or an underscore rather than inside a word.
 NAME = re.compile(r'(?<=<span class="pre">)[\w.]{12,}(?=</span>)')
 #: Below this length a name has a line's room, but in a table.
@@ -41,6 +47,7 @@ ICON_SCRIPT = re.compile(r'\s*<script defer src="[^"]*/fontawesome\.js[^>]*></sc
 def finish(page, name):
     """One page of HTML as it is published; ``name`` is its path below the site."""
     page = SOLUTION.sub(r"\1 \2", FORMULA.sub(r'<span class="companion-whole">\1</span>', page))
+    page = VAE.sub(_whole, page)
     page = NAME.sub(_breakable, JOINT.sub(r"\1<wbr>", page))
     page = accessible(page)
     page = ICON_SCRIPT.sub("", page)
@@ -49,6 +56,10 @@ def finish(page, name):
     if name != "search.html":
         page = SEARCH.sub("", page)
     return page
+
+
+def _whole(found):
+    return f'<span class="companion-whole">{found[0]}</span>' if found["name"] else found[0]
 
 
 def _breakable(name):

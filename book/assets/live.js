@@ -268,6 +268,7 @@
       }));
       boxes.forEach((box, i) => {
         box.style.setProperty("--height", `${Math.round(100 * data.eigenvalues[i] / tallest)}%`);
+        box.title = `variance ${digits(data.eigenvalues[i], 1)}`;
         box.setAttribute("aria-label", `eigenvector ${i + 1}, variance ${digits(data.eigenvalues[i], 1)}`);
       });
       function show() {

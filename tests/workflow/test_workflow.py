@@ -347,6 +347,10 @@ CODE = '<code class="literal"><span class="pre">{}</span></code>'
         (f"{FORMULA}, {FORMULA}’s.", f"{WHOLE.format(',')} {WHOLE.format('’s.')}"),
         (f"{FORMULA} b {FORMULA}-c {FORMULA}).", f"{FORMULA} b {FORMULA}-c {WHOLE.format(').')}"),
         (f"({FORMULA} b ({FORMULA}).", f"{OPENED.format('')} b {OPENED.format(').')}"),
+        # The name of a VAE does, too, where it is running text.
+        ("<p>VAE-1,</p>", '<p><span class="companion-whole">VAE-1</span>,</p>'),
+        ('<a title="VAE-1"><code>VAE-1</code></a>',) * 2,
+        ('<div class="math notranslate">\\[VAE-1\\]</div>',) * 2,
         # A link begins with a word.
         ("Solution to<a> E", "Solution to <a>E"),
         # Long names in code break between their words.
