@@ -26,7 +26,7 @@ DESIGN = re.compile(
 #: A formula in a line with brackets before it or punctuation behind it, and a solution's link with
 #: a space inside.
 _MATH = r'<span class="math notranslate nohighlight">[^<]*</span>'
-_AFTER = r"(?:[.,;:)’”]|’s)+(?!\w)"
+_AFTER = r"(?:[.,;:?!)’”]|’s)+(?!\w)"
 FORMULA = re.compile(rf"([(\[“]+{_MATH}(?:{_AFTER})?|{_MATH}{_AFTER})")
 #: Names of VAEs, which do not break at their hyphen; and first what is no running text.
 VAE = re.compile(
@@ -34,8 +34,8 @@ VAE = re.compile(
     r'|<(span|div) class="math\b.*?</\2>|<[^>]*>|(?P<name>\bVAE-\d)',
     re.DOTALL,
 )
-#: Names in code, which break behind a dot or an underscore rather than inside a word.
-NAME = re.compile(r'(?<=<span class="pre">)[\w.]{12,}(?=</span>)')
+#: Names and calls in code, which break behind their signs rather than inside a word.
+NAME = re.compile(r'(?<=<span class="pre">)(?:[\w.,()=\[\]\']|&quot;){12,}(?=</span>)')
 #: Below this length a name has a line's room, but in a table.
 LONG = 26
 #: Where highlighted code breaks on a phone: behind a dot or a bracket before a name.
@@ -64,7 +64,7 @@ def _whole(found):
 
 def _breakable(name):
     sign = "<wbr>" if len(name[0]) >= LONG else '<wbr class="in-table">'
-    return re.sub(r"([._])(?=\w)", rf"\1{sign}", name[0])
+    return re.sub(r"([._(\[=])(?=\w)", rf"\1{sign}", name[0])
 
 
 def accessible(page):

@@ -17,6 +17,9 @@ Cell = str | int | float
 #: With more letters in a row, a table of many columns is set smaller in the book.
 _WIDE = 100
 
+#: Text that is a number: with a sign of its own, its error, a share, or a count of so many.
+_NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?( ± \d+(\.\d+)?| of \d+| %)?")
+
 
 class Record(ABC):
     """What prints as a table, in text and in HTML, from the rows that a subclass gives.
@@ -138,13 +141,17 @@ def _power(exponent: re.Match[str]) -> str:
     return f" × 10<sup>{int(exponent[1])}</sup>"
 
 
+def _is_number(cell: Cell) -> bool:
+    return not isinstance(cell, str) or bool(_NUMBER.fullmatch(cell))
+
+
 def _mostly_numbers(column: Sequence[Cell]) -> bool:
-    return 2 * sum(not isinstance(cell, str) for cell in column) > sum(c != "" for c in column)
+    return 2 * sum(map(_is_number, column)) > sum(c != "" for c in column)
 
 
 def _style(cell: Cell, right: bool) -> str:
     """A column has one side, that of most of its cells; the digits of a number stay together."""
     side = f"text-align:{'right' if right else 'left'};padding:.2em .6em"
-    if isinstance(cell, str):
+    if not _is_number(cell):
         return side
     return f"{side};white-space:nowrap;font-variant-numeric:tabular-nums"

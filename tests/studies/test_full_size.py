@@ -38,6 +38,8 @@ def test_tables_say_how_many_seeds_there_are():
     shown = full_size.overview(EXPERIMENTS)._repr_html_()
     assert not re.search(r"\de[+-]\d|[ (>]-\d", shown)  # numbers for readers
     assert "10 of 10" in text and "100 of 100" in text
+    gains = re.findall(r"[+−]\d+\.?(\d*) ± \d+\.?(\d*)", text)
+    assert gains and all(len(mean) == len(error) for mean, error in gains)
     rows = dict(full_size.differences("digits"))
     one = full_size.measured("digits")["as published"]
     worst = 100 * np.abs(one.gap[:, -1] / one.elbo[:, -1]).max()

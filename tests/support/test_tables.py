@@ -25,6 +25,9 @@ def test_a_head_is_aligned_as_its_column():
         ((1.5, 2.5, "no formula"), "right"),
         ((3, "it is the ELBO", "a sum"), "left"),
         ((0.5, ""), "right"),
+        (("+1.50 ± 0.03", "7 of 10"), "right"),
+        (("−0.5", "2 %", "2 of them"), "right"),
+        (("3 layers", "2.9.0"), "left"),
     ],
 )
 def test_all_cells_of_a_column_stand_on_the_side_of_most(cells, side):

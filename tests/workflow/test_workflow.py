@@ -351,6 +351,7 @@ CODE = '<code class="literal"><span class="pre">{}</span></code>'
         ("<p>VAE-1,</p>", '<p><span class="companion-whole">VAE-1</span>,</p>'),
         ('<a title="VAE-1"><code>VAE-1</code></a>',) * 2,
         ('<div class="math notranslate">\\[VAE-1\\]</div>',) * 2,
+        (f"{FORMULA}?", WHOLE.format("?")),
         # A link begins with a word.
         ("Solution to<a> E", "Solution to <a>E"),
         # Long names in code break between their words.
@@ -365,6 +366,10 @@ CODE = '<code class="literal"><span class="pre">{}</span></code>'
         (
             '<span class="n">a</span><span class="o">.</span><span class="n">b</span>',
             '<span class="n">a</span><span class="o">.</span><wbr><span class="n">b</span>',
+        ),
+        (
+            CODE.format("datasets.wine(standardize=True)"),
+            CODE.format("datasets.<wbr>wine(<wbr>standardize=<wbr>True)"),
         ),
         (CODE.format("x.mean_of"), CODE.format("x.mean_of")),
         # An empty cell at the head of a table is no header, for who hears the page.

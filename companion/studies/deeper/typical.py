@@ -72,5 +72,9 @@ def cells(weights: Any, variance: float, points: Any, centre: Any) -> Figure:
         line.set(yticks=[0, 1], yticklabels=["$q$", "$p(z)$"], ylim=(-0.8, 1.8), xlabel="z")
         plane.plot(*points.T, ".", color="0.6", markersize=3)
         plane.plot(*(circle @ np.linalg.cholesky(covariance).T + centre).T, color="0.3")
-        plane.set_aspect("equal")
+        plane.set(
+            aspect="equal",
+            xlabel="length of a petal, standardised",
+            ylabel="width of a petal, standardised",
+        )
     return figure

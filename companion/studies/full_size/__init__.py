@@ -106,15 +106,29 @@ def overview(experiments: Mapping[str, str], base: str = NAMES[1]) -> Table:
             gain = ""
             if case != base and len({*one.seeds} & {*cases[base].seeds}) > 1:
                 mean, error = paired(experiment, case, base)
-                gain = f"{mean:+.3g} ± {error:.1g}".replace("-", "−")
+                gain = f"{mean:+.{_places(error)}f} ± {error:.{_places(error)}f}"
+            deviation = one.elbo[:, -1].std(ddof=1) if len(one.seeds) > 1 else 0.0
+            places = _places(deviation, 2)
             rows.append((
-                name, case, f"{len(one.seeds)} of {one.planned}", float(np.median(one.elbo[:, -1])),
-                f"{one.elbo[:, -1].std(ddof=1):.2f}" if len(one.seeds) > 1 else "", gain,
-                float(np.median(one.gap[:, -1])),
+                name, case, f"{len(one.seeds)} of {one.planned}",
+                _minus(f"{np.median(one.elbo[:, -1]):.{places}f}"),
+                f"{deviation:.{places}f}" if deviation else "", _minus(gain),
+                _minus(f"{np.median(one.gap[:, -1]):.3f}"),
                 f"{float(f'{100 * np.median(one.relative):.2g}'):g} %",
             ))  # fmt: skip
     heads = ("experiment", "case", "seeds", "ELBO", "its deviation", "gain", "gap")
     return Table((*heads, "|F − S|/|F|"), rows)
+
+
+def _places(error: float, digits: int = 1) -> int:
+    """Decimals that show so many digits of an error; two where there is none."""
+    if not error:
+        return 2
+    return max(0, digits - 1 - int(f"{error:.{digits - 1}e}".split("e")[1]))
+
+
+def _minus(number: str) -> str:
+    return number.replace("-", "−")
 
 
 def differences(experiment: str) -> list[tuple[str, dict[str, Array]]]:

@@ -129,6 +129,6 @@ def band(
             axes.fill_between(at, mean - 2 * std, mean + 2 * std, color=COLOURS[0], alpha=0.2, lw=0)
             look = {"color": "0.25", "markersize": 3.0}
             curves = {"observed": (years, y, "o", look), "expected": (at, mean, "-")}
-            low = np.full(len(marked), np.min(y))
+            low = np.full(len(marked), np.min(y) - 0.07 * np.ptp(y))
             draw(axes, curves | ({"inducing points": (marked, low, "^")} if len(low) else {}))
     return figure

@@ -39,6 +39,7 @@ def _spaces(groups: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[Figure, lis
             axes.set(title=name, xticklabels=[], yticklabels=[], aspect="equal", axisbelow=True)
             if deep:
                 axes.set_zticklabels([])
+                axes.computed_zorder = False  # what comes later is drawn above
                 axes.view_init(elev=15, azim=-75)
             shown.append(axes)
         yield figure, shown
@@ -93,7 +94,8 @@ def data_and_samples(clouds: Mapping[str, tuple[Any, Any, Any]]) -> Figure:
     with _spaces(clouds) as (figure, shown):
         for axes, parts in zip(shown, clouds.values(), strict=True):
             for look, points in zip(looks, parts, strict=True):
-                axes.scatter(*np.asarray(points).T, linewidth=0, **look)
+                fog = {"depthshade": False} if axes.name == "3d" else {}
+                axes.scatter(*np.asarray(points).T, linewidth=0, **look, **fog)
         handles = axes.get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=3, markerscale=2)
     return figure
