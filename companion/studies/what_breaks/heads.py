@@ -66,7 +66,7 @@ def check_head(
     shapes |= {"mean.b": (observed,), "head.W": (observed, hidden)}
     if name != "exp(a), no bias":
         shapes |= {"head.b": (observed,)}
-    if "c" in name.replace("clamp", ""):
+    if set("cᶜ") & set(name.replace("clamp", "")):
         shapes |= {"c": ()}
     parameters = {
         key: torch.randn(shape, dtype=torch.float64, generator=generator)
