@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import yaml
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup
 
 #: What is for the screen only. Claims, code that is folded, and solutions are read on the site.
 ONLY_ON_SCREEN = (
@@ -56,10 +56,8 @@ def assemble(site, root, address, numbers=None):
                 tag.extract()
             for box in article.select("details.companion-further"):
                 box.unwrap()  # nobody opens it on paper
-            for code in article.select("pre, code"):
+            for code in article.select("pre"):
                 code.string = code.get_text()  # in one colour
-            for code in article.select("td code, th code"):
-                _breakable(code)
             title = " ".join(article.select("h1")[0].get_text().split())
             entries.append(Leaf(name, title, 2 if caption else 1))
             articles[name] = article
@@ -124,16 +122,6 @@ def _rename(article, leaf, leaves, address):
             if link.get_text(strip=True) and "sd-stretched-link" not in link.get("class", ()):
                 link.insert_after(" (on the site)")
             link.unwrap()
-
-
-def _breakable(code):
-    """Let a long name go on in the next line behind a full stop or an underscore."""
-    parts = re.split(r"(?<=[._])(?=\w)", code.get_text())
-    code.clear()
-    for number, part in enumerate(parts):
-        if number:
-            code.append(Tag(name="wbr", can_be_empty_element=True))
-        code.append(part)
 
 
 def _below(name, path):

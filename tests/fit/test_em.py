@@ -109,15 +109,21 @@ def test_far_from_zero_blocks_and_formulas_are_accurate():
     assert abs(float(by_formulas) - wanted) < 1e-12
 
 
-@pytest.mark.parametrize("covariance", COVARIANCES)
-def test_narrow_components_get_the_covariances_of_the_plain_m_step(covariance, monkeypatch):
-    """Second moments less squares of means lose all digits; the step must not."""
+def narrow(covariance):
+    """Two components far apart for their width, at the best parameters for their points."""
     x = 1e-4 * draw(120, 2, g=generator("narrow"))
     x[::2] += 10.0
     model = models.GaussianMixture(2, 2, covariance)
     hard = torch.eye(2, dtype=torch.float64)[torch.arange(120) % 2]
     any_start = model.random_start(x, generator("narrow"))
     start = model.m_step(any_start, Tabulated.from_probabilities(model.states, hard), x)
+    return model, start, x
+
+
+@pytest.mark.parametrize("covariance", COVARIANCES)
+def test_narrow_components_get_the_covariances_of_the_plain_m_step(covariance, monkeypatch):
+    """Second moments less squares of means lose all digits; the step must not."""
+    model, start, x = narrow(covariance)
     updated = model.em_map(x)(start)[1]
     wanted = model.m_step(start, None, x)
     torch.testing.assert_close(
@@ -188,12 +194,7 @@ def test_a_logged_step_of_a_mixture_is_what_verify_finds(covariance, size):
 
 @pytest.mark.parametrize("covariance", COVARIANCES)
 def test_narrow_components_are_logged_to_all_digits(covariance):
-    x = 1e-4 * draw(120, 2, g=generator("narrow"))
-    x[::2] += 10.0
-    model = models.GaussianMixture(2, 2, covariance)
-    hard = torch.eye(2, dtype=torch.float64)[torch.arange(120) % 2]
-    any_start = model.random_start(x, generator("narrow"))
-    start = model.m_step(any_start, Tabulated.from_probabilities(model.states, hard), x)
+    model, start, x = narrow(covariance)
     assert model.em_map(x).evaluation(start) is None
     assert_verified(model, start, x, tolerance=1e-8)
 

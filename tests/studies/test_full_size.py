@@ -33,6 +33,11 @@ def test_cases_are_named_by_what_sets_them_apart():
     assert "1 sample of z, tanh units" in names and "1 sample of z, τ from exp" in names
 
 
+def test_an_error_is_shown_in_so_many_digits():
+    assert [full_size._places(error) for error in (0.0, 0.0048, 0.3, 2.0, 30.0)] == [2, 3, 1, 0, 0]
+    assert [full_size._places(error, 2) for error in (0.0048, 3.93, 42.0)] == [4, 1, 0]
+
+
 def test_tables_say_how_many_seeds_there_are():
     text = str(full_size.overview(EXPERIMENTS))
     shown = full_size.overview(EXPERIMENTS)._repr_html_()
@@ -40,6 +45,14 @@ def test_tables_say_how_many_seeds_there_are():
     assert "10 of 10" in text and "100 of 100" in text
     gains = re.findall(r"[+−]\d+\.?(\d*) ± \d+\.?(\d*)", text)
     assert gains and all(len(mean) == len(error) for mean, error in gains)
+    base = full_size.NAMES[1]
+    for name, case, *_, gain, _, _ in full_size.overview(EXPERIMENTS).rows():
+        if case == base:
+            assert gain == ""
+        elif gain:
+            mean, error = full_size.paired(EXPERIMENTS[name], case, base)
+            shown, deviation = (float(n.replace("−", "-")) for n in gain.split(" ± "))
+            assert abs(shown - mean) <= error and 0.5 < deviation / error < 1.5
     rows = dict(full_size.differences("digits"))
     one = full_size.measured("digits")["as published"]
     worst = 100 * np.abs(one.gap[:, -1] / one.elbo[:, -1]).max()

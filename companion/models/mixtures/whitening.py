@@ -38,10 +38,8 @@ class WhitenedStatistics:
 
         Parameters
         ----------
-        log_weights, means, covariances
-            Of every component.
-        entropy
-            Whether the mean entropy of the responsibilities is wanted too.
+        log_weights, means, covariances, entropy
+            As for :class:`companion.models.mixtures.em.QuadraticStatistics`.
         about
             Points ``(C, D)`` that sums are about, those ``means`` if ``None``: they must be close
             to the means that are found, or digits of narrow components are lost.
