@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -32,7 +33,7 @@ def faults(site, local=()):
         name = path.relative_to(site).as_posix()
         found += [f"{name}: {fault}" for fault in _links(site, path, page, anchors)]
         found += [f"{name}: {fault}" for fault in _resources(site, path, page)]
-        found += [f"{name}: {fault}" for fault in _structure(page)]
+        found += [f"{name}: {fault}" for fault in (*_structure(page), *_announced(page))]
         for image in page.find_all("img"):
             alt = image.get("alt", "").strip()
             if not alt or re.search(r"\.(svg|png|jpe?g)$|/", alt):
@@ -77,6 +78,19 @@ def _structure(page):
     yield from (f"id used twice: {name}" for name, count in ids.items() if count > 1)
     for word in re.findall(r"ADDRESS-OF-[A-Z-]+|\bTODO\b|\bFIXME\b|lorem ipsum", page.get_text()):
         yield f"placeholder: {word}"
+
+
+def _announced(page):
+    """Paragraphs with a colon at their end that only folded code and claims follow."""
+    for words in page.select("article p"):
+        if not words.get_text().rstrip().endswith(":"):
+            continue
+        following = words.find_next_siblings()
+        cells = list(takewhile(lambda tag: "cell" in tag.get("class", ()), following))
+        shown = [tag for cell in cells for tag in cell.find_all(["pre", "img", "table"])]
+        folded = [{"class_": "hide"}, {"class_": "companion-claims"}]
+        if cells and all(any(tag.find_parent(**box) for box in folded) for tag in shown):
+            yield f"nothing follows the colon: {words.get_text(' ', strip=True)[-60:]}"
 
 
 def _resources(site, path, page):
@@ -124,6 +138,7 @@ def test_the_ledger_lists_every_claim_and_links_to_its_row(site):
 
 FIGURE = """<figure><img src="sub/c.svg" alt="A rising line.">
 <figcaption><span class="caption-text">A line.</span></figcaption></figure>"""
+ANNOUNCED = "<article><p>So:</p><div class='cell'>{}</div></article>"
 GOOD = """<html><head><link rel="stylesheet" href="a.css"></head><body id="top">
 <a href="#top">up</a> <a href="sub/b.html#there">b</a> <a href="https://example.org">out</a>
 <img src="sub/c.svg" alt="A rising line."> {}</body></html>"""
@@ -163,12 +178,28 @@ def test_a_good_site_has_no_faults(small):
         ("<figure><p>A table.</p></figure>", "figure without a picture: A table."),
         (2 * (FIGURE), "caption used twice: A line."),
         (2 * "<p id='here'>x</p>", "id used twice: here"),
+        (
+            ANNOUNCED.format("<details class='hide'><pre>x</pre></details>"),
+            "follows the colon: So:",
+        ),
+        (
+            ANNOUNCED.format(
+                "<div class='companion-claims'><table><tr><td><pre>x</pre></td></tr></table></div>"
+            ),
+            "nothing follows the colon",
+        ),
         ("<p>ADDRESS-OF-THIS-REPOSITORY</p>", "placeholder: ADDRESS-OF-THIS-REPOSITORY"),
     ],
 )
 def test_each_planted_fault_is_found(small, planted, sentence):
     (small / "index.html").write_text(GOOD.replace("{}", planted))
     assert any(sentence in fault for fault in faults(small, local=["/srv/checkout"]))
+
+
+def test_what_a_colon_announces_may_be_code_or_a_table(small):
+    for shown in ("<pre>x</pre>", "<table></table>"):
+        (small / "index.html").write_text(GOOD.replace("{}", ANNOUNCED.format(shown)))
+        assert faults(small) == []
 
 
 def test_remote_fonts_in_style_sheets_are_found(small):
