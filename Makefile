@@ -26,7 +26,7 @@ $(foreach name,$(GIVEN),$(eval override $(name) := $$(value $(name))))
 export $(GIVEN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-pdf setup-bench setup-cluster setup-lock setup-grading book pdf epub chapter course grade \
+.PHONY: help setup setup-test setup-pdf setup-bench setup-jax setup-cluster setup-lock setup-grading book pdf epub chapter course grade \
 	test test-setup test-slurm sweep bench \
 	mutants faults serve reference lint lock clean
 
@@ -62,7 +62,7 @@ help: ## print this list
 		while IFS='|' read -r name text; do printf '  %-10s %s\n' "$$name" "$$text"; done
 	@echo "options: TIER=smoke|book|paper (book), GRID=file.yaml (sweep), PORT=$$PORT (serve), PYTHON=python3.12 (first set-up)"
 
-setup: ## make .venv for the book; setup-test, setup-pdf, setup-bench, setup-cluster, setup-lock, setup-grading add to it
+setup: ## make .venv for the book; setup-test, setup-pdf, setup-bench, setup-jax, setup-cluster, setup-lock, setup-grading add to it
 	@missing=; \
 	command -v git >/dev/null 2>&1 || missing="git"; \
 	if ! "$(PYTHON)" -c '$(PYTHON_FITS)' 2>/dev/null; then \
@@ -77,7 +77,7 @@ setup: ## make .venv for the book; setup-test, setup-pdf, setup-bench, setup-clu
 	fi
 	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) book
 
-setup-test setup-pdf setup-bench setup-cluster setup-lock: setup
+setup-test setup-pdf setup-bench setup-jax setup-cluster setup-lock: setup
 	@"$(PYTHON)" -I workflow/environment.py $(SETUP_OPTIONS) $(@:setup-%=%)
 
 book: setup ## execute every chapter, check every claim, build the site (CHAPTERS=name: that page alone)

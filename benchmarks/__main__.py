@@ -98,7 +98,8 @@ def left_out(row: Row, setting: Setting) -> str | None:
     """Why a row can't be measured here; ``None`` if it can."""
     absent = machine.missing(row.needs)
     if absent:
-        return f"{absent[0]} is not installed here"
+        added = ": make setup-jax adds it" if {"jax", "optax"} & set(absent) else ""
+        return f"{absent[0]} is not installed here{added}"
     return official.reason(setting.official) if row.official else None
 
 

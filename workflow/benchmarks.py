@@ -42,7 +42,7 @@ before. `UNMEASURED=1` measures those that no run on an otherwise idle machine h
 most telling first, and `MINUTES` begins no row after so long; each row is written as it ends.
 `QUICK=1` takes small sizes, to see that everything runs, and leaves these results alone.
 
-`OFFICIAL` names a clone of
+Rows against JAX need it: `make setup-jax` installs it beside. `OFFICIAL` names a clone of
 [the papers' own code](https://github.com/Learning-with-Entropies/ELBO-Entropies-AISTATS23), without
 which its rows are left out. That code is written for a GPU. It is made to run on a processor when
 it is imported, its files stay as they are: calls of `.cuda()` and `torch.set_default_tensor_type`

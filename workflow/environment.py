@@ -46,6 +46,7 @@ GROUPS = {
     "test": "What the tests and checks need beside.",
     "pdf": "What `make pdf` prints with.",
     "bench": "What `make bench` measures against.",
+    "jax": "What the rows of `make bench` against JAX need beside.",
     "cluster": "What submits the workflow to Slurm.",
     "lock": "What renews these locks.",
 }

@@ -26,7 +26,7 @@ from benchmarks.harness import (
     constant,
     spread,
 )
-from workflow.claims import CLAIM
+from workflow.claims import CLAIM, Claim, outputs
 from workflow.execute import QUIET
 from workflow.progress import Problem
 from workflow.project import Project, load
@@ -127,13 +127,8 @@ def _own_seconds(notebook: Any) -> float:
 
 
 def _claims(notebook: Any) -> list[tuple[str, bool]]:
-    found = []
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            claim = output.get("data", {}).get(CLAIM)
-            if claim:
-                found.append((claim["id"], claim["holds"]))
-    return found
+    shown = (output.get("data", {}).get(CLAIM) for _, output in outputs(notebook))
+    return [(claim["id"], Claim(**claim).holds) for claim in shown if claim]
 
 
 def unchanged(setting: Setting) -> Measured:

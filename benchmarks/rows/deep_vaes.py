@@ -45,7 +45,8 @@ def ours(
 
 def held_out(runs: Ensemble, x: Tensor, noise: Tensor, logged: int = -1) -> float:
     """ELBO of logged parameters on ``x``, with ``noise`` ``(S, N, H)``, in nats per point."""
-    rule = Nodes(noise.transpose(0, 1), torch.full((len(noise),), 1 / len(noise)).to(x))
+    weights = torch.full((len(noise),), 1 / len(noise), dtype=torch.float64)
+    rule = Nodes(noise.transpose(0, 1), weights)
     q = runs.q(0, logged).on(x, rule)
     return float(elbo(runs.model, runs.parameters(0, logged), q, x))
 

@@ -178,7 +178,7 @@ def against_pomegranate(setting: Setting) -> Measured:
     from pomegranate.distributions import Normal
     from pomegranate.gmm import GeneralMixtureModel
 
-    points, steps = setting.pick(20_000, 300), setting.pick(10, 2)
+    points, steps = setting.pick(20_000, 2000), setting.pick(10, 2)
     x = draw(points)
     model, parameters = start(x, "full")
     covariances = model.covariance_matrices(parameters)

@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks import __main__ as command
 from benchmarks import machine, official, results
@@ -26,7 +28,9 @@ from benchmarks.harness import (
     constant,
     spread,
 )
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROWS, book, deep_vaes
+from companion import datasets
+from companion.book.claims import CLAIM, Claim
 
 # A file in the way of the official one: it asks for a GPU where it is imported and where it is run.
 OFFICIAL = """
@@ -342,3 +346,25 @@ def test_no_host_or_home_is_recorded():
     node = platform.node()
     assert len(node) < 4 or node not in text
     assert machine.processor()
+
+
+def test_claims_are_read_from_an_executed_chapter():
+    shown = [
+        {"data": {CLAIM: asdict(Claim("a/b", "Said.", value, "at_most", 1.0, None, ""))}}
+        for value in (0.5, 2.0)
+    ]
+    cells = [{"metadata": {}, "outputs": [{"data": {"text/plain": "3"}}, one]} for one in shown]
+    assert book._claims({"cells": cells}) == [("a/b", True), ("a/b", False)]
+
+
+def test_held_out_bounds_are_integrated_with_the_given_noise():
+    x = datasets.pca_ring(60, latent=2)
+    noise = torch.randn(3, 20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    runs = deep_vaes.ours(x[:40], "scalar", steps=2, batch=20, rate=1e-3, log_every=1)
+    values = [deep_vaes.held_out(runs, x[40:], noise, logged) for logged in range(3)]
+    q, parameters = runs.q(0).on(x[40:], None).gaussian(), runs.parameters(0)
+    z = q.mean + q.scale * noise
+    joint = [runs.model.log_joint(parameters, x[40:], at[:, None])[:, 0] for at in z]
+    wanted = torch.stack(joint).mean(0) + q.entropy()
+    assert values[-1] == pytest.approx(float(wanted.mean()), rel=1e-12)
+    assert len(set(values)) == 3
