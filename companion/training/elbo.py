@@ -11,6 +11,7 @@ from torch import Tensor
 from companion.models.vae.gaussian import GaussianVAE
 from companion.support.doors import door
 from companion.theory.model import Parameters
+from companion.theory.nodes import fitting
 from companion.theory.variational import Amortized, Variational
 from companion.training.plan import SCALES
 
@@ -66,45 +67,63 @@ def batch_elbo(
         raise ValueError(f"kl_weight must be finite and at least 0: got {kl_weight}")
     if not set(profile) <= set(SCALES):
         raise ValueError(f"profile must name scales among {', '.join(SCALES)}: got {profile!r}")
-    return expected_batch_elbo(model, parameters, q, data, kl_weight, profile)
+    latents = q.gaussian()
+    given = latents.mean, latents.scale, *fitting(latents.rule, *latents.mean.shape)
+    return expected_batch_elbo(model, parameters, given, data, kl_weight, profile)
 
 
 def expected_batch_elbo(
     model: GaussianVAE,
     parameters: Parameters,
-    q: Amortized,
+    latents: tuple[Tensor, Tensor, Tensor, Tensor],
     x: Tensor,
     kl_weight: float,
     profile: tuple[str, ...],
 ) -> Tensor:
-    """:func:`batch_elbo` for what is known to be valid, of any precision and on any device."""
-    latents = q.gaussian()
-    mean, std = latents.mean, latents.scale
-    z, weights = latents.nodes()
+    """:func:`batch_elbo` for what is known to be valid, of any precision and on any device.
+
+    ``latents`` are m, s, ε and w. Where parameters, ``x``, m, s and ε have one more axis in front,
+    that of the seeds, the result has it too.
+    """
+    mean, std, noise, weights = latents
+    z = mean[..., None, :] + std[..., None, :] * noise
     constant = model.noise_type in ("scalar", "pixel")
     errors = _expanded if constant and z.shape[-2] >= MANY else _errors
     error, logs = errors(model, parameters, x, z, weights)
     if "noise" in profile:
         error = 1 + _pooled(model, error).log()
-    likelihood = -0.5 * (math.log(2 * math.pi) + logs + error).sum()
-    prior = parameters.get("prior_log_variance", torch.zeros_like(mean[0]))
-    moment = ((mean**2 + std**2) * (-prior).exp()).mean(0)
+    likelihood = -0.5 * (math.log(2 * math.pi) + logs + error).sum(-1)
+    moment = (mean**2 + std**2).mean(-2)
+    prior = parameters.get("prior_log_variance", torch.zeros_like(moment))
+    moment = moment * (-prior).exp()
     moment = 1 + moment.log() if "prior" in profile else moment
-    kl = 0.5 * (prior + moment - 1).sum() - std.log().sum(-1).mean()
+    kl = 0.5 * (prior + moment - 1).sum(-1) - std.log().sum(-1).mean(-1)
     return likelihood - kl_weight * kl
 
 
 def _errors(
     model: GaussianVAE, parameters: Parameters, x: Tensor, z: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Means over data and z, ``(D,)`` each: (x − μ(z))²/σ²(z) and log σ²(z)."""
-    centre, variance = model.moments(parameters, z)
-    constant = model.noise_type in ("scalar", "pixel")
-    squares = (x[:, None] - centre) ** 2
-    error = (weights[:, None] * (squares if constant else squares / variance)).sum(-2).mean(0)
-    if constant:
-        return error / variance, variance.log().expand(error.shape)
-    return error, (weights[:, None] * variance.log()).sum(-2).mean(0)
+    """Means over data and z, ``(..., D)`` each: (x − μ(z))²/σ²(z) and log σ²(z)."""
+    draws = z.shape[-3:-1]
+
+    def averaged(values: Tensor) -> Tensor:
+        return weights @ values.mean(-3)
+
+    if model.noise_type in ("scalar", "pixel"):
+        centre = model.outputs(parameters, z.flatten(-3, -2))[0].unflatten(-2, draws)
+        variance, logs = _constant(model, parameters)
+        return averaged((x[..., None, :] - centre) ** 2) / variance, logs
+    each = model.moments(parameters, z.flatten(-3, -2))
+    centre, variance = (part.unflatten(-2, draws) for part in each)
+    return averaged((x[..., None, :] - centre) ** 2 / variance), averaged(variance.log())
+
+
+def _constant(model: GaussianVAE, parameters: Parameters) -> tuple[Tensor, Tensor]:
+    """A variance that does not depend on z, and its logarithm, ``(..., 1)`` or ``(..., D)``."""
+    logs = parameters["log_variance"]
+    logs = logs[..., None] if model.noise_type == "scalar" else logs
+    return logs.exp(), logs
 
 
 def _expanded(
@@ -114,20 +133,19 @@ def _expanded(
 
     With r = x − b: E(r − W h)² = E r² − 2 E[r · W E[h | x]] + diag(W E[h hᵀ] Wᵀ).
     """
-    variance = parameters["log_variance"].exp()
-    w, rest = parameters["mean.weights"], x - parameters["mean.bias"]
-    h = model.features(parameters, z)
-    weighted = weights[:, None] * h
-    seen = rest * (weighted.sum(-2) @ w.T)
-    size = h.shape[-1]
-    second = weighted.reshape(-1, size).T @ h.reshape(-1, size) / len(x)
-    error = (rest**2 - 2 * seen).mean(0) + ((w @ second) * w).sum(-1)
-    return error / variance, variance.log().expand(error.shape)
+    variance, logs = _constant(model, parameters)
+    w, rest = parameters["mean.weights"], x - parameters["mean.bias"][..., None, :]
+    h = model.features(parameters, z.flatten(-3, -2))
+    weighted = weights[:, None] * h.unflatten(-2, z.shape[-3:-1])
+    seen = rest * (weighted.sum(-2) @ w.mT)
+    second = weighted.flatten(-3, -2).mT @ h / x.shape[-2]
+    error = (rest**2 - 2 * seen).mean(-2) + ((w @ second) * w).sum(-1)
+    return error / variance, logs
 
 
 def _pooled(model: GaussianVAE, error: Tensor) -> Tensor:
     """Scaled errors, averaged over the observables that share a variance."""
-    return error.mean().expand(error.shape) if model.noise_type == "scalar" else error
+    return error.mean(-1, True).expand(error.shape) if model.noise_type == "scalar" else error
 
 
 def with_best_variances(

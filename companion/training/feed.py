@@ -22,7 +22,7 @@ class Feed:
         plan: Plan,
         latent: int,
     ) -> None:
-        self.generators, self.plan, self.latent = generators, plan, latent
+        self.generators, self.plan = generators, plan
         count = len(generators)
         self.x = data if data.dim() == 3 else data.expand(count, *data.shape)
         self.rules = torch.stack([rule.z for rule in rules]).to(data)
@@ -30,28 +30,27 @@ class Feed:
         self.size = min(plan.batch_size or self.points, self.points)
         self.orders = torch.empty(count, 0, dtype=torch.int64)
         draws = plan.samples if plan.samples is not None else len(rules[0].weights)
-        self.there = [
-            torch.Generator(data.device).manual_seed(own.initial_seed()) for own in generators
-        ]
+        if plan.draws == "device":
+            where, room = data.device, data.new_empty(0)
+            self.drawn_by = [
+                torch.Generator(where).manual_seed(g.initial_seed()) for g in generators
+            ]
+        else:  # in float64 on the CPU, so that precision and device do not change the noise
+            self.drawn_by, room = generators, torch.empty(0, dtype=torch.float64)
+        self.noise = room.new_empty(count, self.size, plan.samples or 0, latent)
         self.weights = torch.full((draws,), 1 / draws, dtype=torch.float64).to(data)
 
     def next(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Data ``(S, B, D)``, points ``(S, B, P, H)`` or ``(S, P, H)``, weights ``(P,)``."""
+        """Data ``(S, B, D)``, points ``(S, B, P, H)`` or ``(S, 1, P, H)``, weights ``(P,)``."""
         index = self._batch()
         runs = torch.arange(len(self.generators), device=self.x.device)[:, None]
         x = self.x if index is None else self.x[runs, index]
         if self.plan.samples is None:
-            z = self.rules
-            return x, z[runs, index] if index is not None and z.dim() == 4 else z, self.weights
-        shape = (x.shape[1], self.plan.samples, self.latent)
-        if self.plan.draws == "device":
-            noise = x.new_empty(len(self.generators), *shape)
-            for own, there in zip(noise, self.there, strict=True):
-                own.normal_(generator=there)
-            return x, noise, self.weights
-        # Drawn in float64 on the CPU, so that precision and device do not change the noise.
-        draws = [torch.randn(shape, generator=g, dtype=torch.float64) for g in self.generators]
-        return x, torch.stack(draws).to(x), self.weights
+            z = self.rules if self.rules.dim() == 4 else self.rules[:, None]
+            return x, z[runs, index] if index is not None and z.shape[1] > 1 else z, self.weights
+        for own, draws in zip(self.noise.unbind(), self.drawn_by, strict=True):
+            own.normal_(generator=draws)
+        return x, self.noise.to(x, copy=True), self.weights
 
     def _batch(self) -> Tensor | None:
         """The rows of this step, ``(S, B)``: a new order in every pass through the data."""

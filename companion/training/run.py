@@ -1,4 +1,4 @@
-"""Adam on the parameters of all seeds at once."""
+"""Adam on the parameters of many seeds at once."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ __all__ = ["train_vae"]
 
 #: Of all seeds together: enough for each of the processors of a GPU to have several.
 PIECES = 500
+#: Numbers in the widest layer of the seeds that are trained together on a CPU: a few MB.
+CACHE = 2**18
 
 
 @door
@@ -70,16 +72,42 @@ def train_vae(
     _check(model, encoder, seeds, plan)
     positive_integer(nodes, "nodes")
     data = _data(model, x, len(seeds))
+    on_cpu = plan.place.type == "cpu"
+    many = _together(model, encoder, data.shape[-2], nodes, plan) if on_cpu else len(seeds)
+    groups = [slice(at, at + many) for at in range(0, len(seeds), many)]
+    trained = [
+        _train(model, encoder, data if data.dim() == 2 else data[at], seeds[at], plan, nodes)
+        for at in groups
+    ]
+    logged, _ = trained[0]
+    if len(trained) > 1:
+        logged = {
+            step: {name: torch.cat([own[step][name] for own, _ in trained]) for name in values}
+            for step, values in logged.items()
+        }
+    rules = tuple(rule for _, own in trained for rule in own)
+    runs = Ensemble(model, encoder, seeds, tuple(logged), tuple(logged.values()), data, rules)
+    return runs.profiled(plan.profile) if plan.profile else runs
+
+
+def _train(
+    model: GaussianVAE,
+    encoder: Encoder,
+    data: Tensor,
+    seeds: tuple[int, ...],
+    plan: Plan,
+    nodes: int,
+) -> tuple[dict[int, dict[str, Tensor]], tuple[Nodes, ...]]:
+    """Parameters at every logged step, each ``(S, ...)``, and the nodes of every seed."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     starts = [
         {f"p.{k}": v for k, v in model.initial_parameters(draws).items()}
         | {f"q.{k}": v for k, v in encoder.initial_parameters(draws).items()}
         for draws in generators
     ]
-    exact = not model.hidden and model.noise_type in ("scalar", "pixel")
     points = data.shape[-2]
     rules = tuple(
-        cubature(model.latent) if exact else samples(points, nodes, model.latent, draws)
+        cubature(model.latent) if _exact(model) else samples(points, nodes, model.latent, draws)
         for draws in generators
     )
     start = {name: torch.stack([own[name] for own in starts]) for name in starts[0]}
@@ -90,8 +118,9 @@ def train_vae(
     def log(step: int, values: Mapping[str, Tensor]) -> bool:
         if step % plan.log_every == 0 or step == plan.steps:
             logged[step] = {k: v.to("cpu", torch.float64, copy=True) for k, v in values.items()}
-            for run, seed in enumerate(seeds):
-                if not all(bool(v[run].isfinite().all()) for v in logged[step].values()):
+            sound = [v.reshape(len(v), -1).isfinite().all(1) for v in logged[step].values()]
+            for seed, finite in zip(seeds, torch.stack(sound).all(0), strict=True):
+                if not finite:
                     raise ValueError(
                         f"training diverged: after step {step} the parameters of seed {seed} are "
                         f"not finite; choose a learning_rate below {plan.learning_rate}"
@@ -111,8 +140,12 @@ def train_vae(
             decay=plan.decay,
             log=log,
         )
-    runs = Ensemble(model, encoder, seeds, tuple(logged), tuple(logged.values()), data, rules)
-    return runs.profiled(plan.profile) if plan.profile else runs
+    return logged, rules
+
+
+def _exact(model: GaussianVAE) -> bool:
+    """Whether cubature is exact."""
+    return not model.hidden and model.noise_type in ("scalar", "pixel")
 
 
 def _objective(
@@ -123,27 +156,29 @@ def _objective(
 
     def objective(variables: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
         weight = min(1.0, next(number) / plan.warmup) if plan.warmup else 1.0
-
-        def of_one(values: Parameters, x: Tensor, points: Tensor, weights: Tensor) -> Tensor:
-            own = {k.removeprefix("p."): v for k, v in values.items() if k.startswith("p.")}
-            phi = {k.removeprefix("q."): v for k, v in values.items() if k.startswith("q.")}
-            q = encoder.posterior(phi, x, Nodes(points, weights))
-            return expected_batch_elbo(model, own, q, x, weight, plan.profile)
-
         if seeds * pieces == 1:
-            one = {name: value[0] for name, value in variables.items()}
-            return of_one(one, x[0], points[0], weights)
-        every = torch.vmap(of_one, in_dims=(0, 0, 0, None))
-        if pieces == 1:
-            return every(variables, x, points, weights).sum()
-        parts = {
-            name: value[:, None].expand(-1, pieces, *value.shape[1:]).flatten(0, 1)
-            for name, value in variables.items()
-        }
-        x, points = (v.unflatten(1, (pieces, -1)).flatten(0, 1) for v in (x, points))
-        return every(parts, x, points, weights).sum() / pieces
+            variables = {name: value.squeeze(0) for name, value in variables.items()}
+            x, points = x[0], points[0]
+        elif pieces > 1:
+            variables = {
+                name: value[:, None].expand(-1, pieces, *value.shape[1:]).flatten(0, 1)
+                for name, value in variables.items()
+            }
+            x, points = (v.unflatten(1, (pieces, -1)).flatten(0, 1) for v in (x, points))
+        own = {k.removeprefix("p."): v for k, v in variables.items() if k.startswith("p.")}
+        phi = {k.removeprefix("q."): v for k, v in variables.items() if k.startswith("q.")}
+        latents = *encoder(phi, x), points, weights
+        every = expected_batch_elbo(model, own, latents, x, weight, plan.profile)
+        return every.sum() / pieces
 
     return objective
+
+
+def _together(model: GaussianVAE, encoder: Encoder, points: int, nodes: int, plan: Plan) -> int:
+    """How many seeds are trained at once on a CPU: those whose layers its cache holds."""
+    draws = plan.samples or (2 * model.latent if _exact(model) else nodes)
+    widest = max(model.observed, model.latent, *model.hidden, *encoder.hidden)
+    return max(1, CACHE // (min(plan.batch_size or points, points) * draws * widest))
 
 
 def _pieces(seeds: int, points: int, plan: Plan) -> int:

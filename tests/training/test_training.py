@@ -10,9 +10,8 @@ import torch
 
 from companion import datasets, elbo, fit, models, verify
 from companion.theory.variational import cubature, samples
-from companion.training import Plan, batch_elbo, recorded, train_vae
+from companion.training import Plan, batch_elbo, recorded, run, train_vae
 from companion.training.elbo import MANY
-from companion.training.run import _pieces
 
 SHORT = Plan(steps=6, log_every=3, batch_size=20, learning_rate=1e-2)
 KINDS = [("scalar", False), ("pixel", True), ("head", False), ("head", True), ("softplus", False)]
@@ -205,13 +204,48 @@ def test_a_batch_in_pieces_has_the_same_gradient(x, monkeypatch):
                 assert torch.allclose(value, whole.parameters(0)[name], atol=1e-11), name
 
 
+@pytest.mark.parametrize("own_data", [False, True])
+def test_seeds_in_groups_learn_what_they_learn_together(x, own_data, monkeypatch):
+    """On a CPU only as many are trained at once as its cache holds."""
+    model, encoder = vae("head", True)
+    data = torch.stack([x, x + 1, x * 2]) if own_data else x
+    whole = train_vae(model, encoder, data, (5, 6, 7), SHORT, nodes=3)
+    width = 13 * SHORT.batch_size
+    for numbers in (1, 2 * width):  # one, and two at once
+        monkeypatch.setattr("companion.training.run.CACHE", numbers)
+        groups = train_vae(model, encoder, data, (5, 6, 7), SHORT, nodes=3)
+        assert groups.steps == whole.steps and groups.seeds == (5, 6, 7)
+        for name in ("elbo", "gap", "gradient_norm"):
+            assert torch.allclose(groups.column(name), whole.column(name), atol=1e-9), name
+
+
+def test_how_many_seeds_are_trained_at_once_follows_from_their_layers():
+    model, encoder = vae(hidden=(50, 50))
+    wide = models.Encoder(13, 2, (200,))
+    many = run._together
+    assert many(model, encoder, 10_000, 20, Plan(batch_size=2000)) == 2**18 // (2000 * 50)
+    assert many(model, wide, 100, 20, Plan(batch_size=2000, samples=2)) == 2**18 // (200 * 200)
+    assert many(model, encoder, 100, 20, Plan(samples=None)) == 2**18 // (100 * 20 * 50)
+    linear = vae(hidden=())
+    assert many(*linear, 100, 20, Plan(samples=None)) == 2**18 // (100 * 4 * 13)
+    assert many(model, encoder, 10**7, 20, Plan()) == 1
+
+
+def test_the_seed_that_diverged_is_named_in_whatever_group(x, monkeypatch):
+    model, encoder = vae()
+    monkeypatch.setattr("companion.training.run.CACHE", 1)
+    data = torch.stack([x, x * 1e160])
+    with pytest.raises(ValueError, match="parameters of seed 9 are not finite"):
+        train_vae(model, encoder, data, (8, 9), SHORT, nodes=3)
+
+
 def test_how_a_batch_is_cut(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     cases = {(20, 2000): 25, (100, 2000): 5, (1, 7): 7, (600, 2000): 1, (3, 2003): 1}
     for (seeds, points), pieces in cases.items():
-        assert _pieces(seeds, points, Plan()) == pieces
+        assert run._pieces(seeds, points, Plan()) == pieces
     for plan in (Plan(device="cpu"), Plan(samples=None), Plan(profile=("noise",))):
-        assert _pieces(20, 2000, plan) == 1
+        assert run._pieces(20, 2000, plan) == 1
 
 
 class Recording:
@@ -285,8 +319,8 @@ def test_a_pass_shows_every_point_once():
     draws = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
     feed = Feed(data, (cubature(1),) * 2, draws, Plan(batch_size=5), 1)
     first, second = feed.next()[0], feed.next()[0]
-    for run in range(2):
-        seen = torch.cat([first[run], second[run]]).flatten().sort().values
+    for seed in range(2):
+        seen = torch.cat([first[seed], second[seed]]).flatten().sort().values
         assert torch.equal(seen, data.flatten())
     assert not torch.equal(first[0], first[1])
 

@@ -56,8 +56,11 @@ def initial_network(shapes: Shapes, generator: torch.Generator | None) -> dict[s
 
 
 def linear(parameters: Parameters, name: str, inputs: Tensor) -> Tensor:
-    """The layer ``name``: inputs Wᵀ + b."""
-    return inputs @ parameters[f"{name}.weights"].T + parameters[f"{name}.bias"]
+    """The layer ``name``: inputs Wᵀ + b; of many networks at once where all have a first axis."""
+    weights, bias = parameters[f"{name}.weights"], parameters[f"{name}.bias"]
+    if weights.dim() == 3:
+        return torch.baddbmm(bias[:, None], inputs, weights.mT)
+    return torch.nn.functional.linear(inputs, weights, bias)
 
 
 def apply_hidden(
