@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.linalg import eigh
+from scipy.linalg.blas import dsyrk
+from scipy.sparse.linalg import ArpackError, eigsh
 from torch import Tensor
 
 from companion.support.blocks import Blocks
@@ -17,6 +21,10 @@ __all__ = ["FactorEM", "mean_and_covariance"]
 
 #: Numbers in one block of points, 1 MiB: small enough for a core's cache.
 _BLOCK = 2**17
+#: From so many columns on, and if eigenvectors are so many times fewer, they are found one by one.
+LARGE, MANY_TIMES = 200, 10
+#: More often Lanczos' method does not begin again.
+RESTARTS = 30
 
 
 def mean_and_covariance(x: Tensor | Blocks) -> tuple[Tensor, Tensor]:
@@ -30,13 +38,13 @@ def mean_and_covariance(x: Tensor | Blocks) -> tuple[Tensor, Tensor]:
         if not points:
             about = block.mean(0)
             room = torch.empty(max(1, _BLOCK // len(about)), len(about), dtype=block.dtype)
-            first = torch.zeros_like(about)
-            second = torch.outer(first, first)
+            first, upper = torch.zeros_like(about), np.zeros((len(about),) * 2, order="F")
         shifted = torch.sub(block, about, out=room[: len(block)])
         first += shifted.sum(0)
-        second.addmm_(shifted.T, shifted)
+        upper = dsyrk(1.0, shifted.numpy().T, 1.0, upper, overwrite_c=1)
         points += len(block)
-    first, second = first / points, second / points
+    second = torch.from_numpy(upper).triu()
+    first, second = first / points, (second + second.triu(1).T) / points
     if not all_finite(second):
         raise ValueError(
             "x must have a finite covariance: its entries overflow when they are squared; divide "
@@ -63,6 +71,22 @@ def principal_axes(x: Tensor | Blocks) -> tuple[Tensor, Tensor, Tensor]:
     return mean, values.flip(0), vectors.flip(1)
 
 
+def leading(matrix: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest eigenvalues of a symmetric matrix, rising, ``(H,)``, and eigenvectors ``(D, H)``.
+
+    Few of many are found by Lanczos' method, unless too many eigenvalues are as large.
+    """
+    given, size = matrix.numpy(), len(matrix)
+    if size >= LARGE and count <= size // MANY_TIMES:
+        start = np.random.default_rng(0).standard_normal(size)
+        with suppress(ArpackError):
+            values, vectors = eigsh(given, count, which="LA", v0=start, maxiter=RESTARTS)
+            order = values.argsort()
+            return torch.from_numpy(values[order]), torch.from_numpy(vectors[:, order])
+    values, vectors = eigh(given, subset_by_index=[size - count, size - 1], check_finite=False)
+    return torch.from_numpy(values), torch.from_numpy(vectors)
+
+
 def pieces(x: Tensor | Blocks) -> Iterator[Tensor]:
     """The data a few rows at a time, small enough for a core's cache."""
     for block in (x,) if isinstance(x, Tensor) else x:
@@ -87,14 +111,18 @@ class FactorEM:
         """The statistics of data ``x``, ``(N, D)``, for a number of latents."""
         return cls(*mean_and_covariance(x), latent)
 
-    def loadings(self, noise: Tensor) -> Tensor:
-        """The W, ``(D, H)``, that maximises the likelihood for given noise variances ``(D,)``."""
+    def best(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The best W, ``(D, H)``, for noise ψ, ``(D,)``, and the log-likelihood with the best mean.
+
+        It is −½ (D log 2π + Σ_d log ψ_d + Σ_d S_dd/ψ_d + Σ_h (log λ_h − λ_h + 1)), where only
+        eigenvalues λ_h > 1 count.
+        """
         root = noise.sqrt()
-        scaled = (self.covariance / root / root[:, None]).numpy()
-        leading = [len(root) - self.latent, len(root) - 1]
-        found = eigh(scaled, subset_by_index=leading, check_finite=False)
-        values, vectors = map(torch.from_numpy, found)
-        return (root[:, None] * vectors * (values - 1).clamp(min=0).sqrt()).flip(1)
+        values, vectors = leading(self.covariance / root / root[:, None], self.latent)
+        values = values.clamp(min=1)
+        weights = (root[:, None] * vectors * (values - 1).sqrt()).flip(1)
+        terms = math.log(2 * math.pi) + noise.log() + self.covariance.diagonal() / noise
+        return weights, -0.5 * (terms.sum() + (values.log() - values + 1).sum())
 
     def next_noise(self, weights: Tensor) -> Tensor:
         """ψ, ``(D,)``, after an M-step at the best W, ``(D, H)``, for the noise before it.

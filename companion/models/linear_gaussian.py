@@ -196,17 +196,20 @@ class FactorStep:
 
     def __init__(self, model: FactorAnalysis, data: FactorEM):
         self.model, self.data = model, data
-        self._best: tuple[Tensor, Tensor] | None = None
+        #: Where the last step ended, and the log-likelihood there.
+        self._end: dict[str, Tensor] = {}
+        self._value = torch.zeros(())
 
     def __call__(self, parameters: Parameters) -> tuple[Tensor, dict[str, Tensor]]:
-        # The best W at the end of a step is where the next begins: it is kept with its log ψ.
-        log_variance, best = parameters["log_variance"], self._best
-        kept = best[1] if best and best[0] is log_variance else None
-        W = self.data.loadings(log_variance.exp()) if kept is None else kept
+        value, log_variance = self._log_likelihood(parameters), parameters["log_variance"]
+        # The best W at the end of a step is where the next begins.
+        kept = self._end.get("log_variance") is log_variance
+        W = self._end["weights"] if kept else self.data.best(log_variance.exp())[0]
         log_variance = self.data.next_noise(W).log()
-        self._best = log_variance, self.data.loadings(log_variance.exp())
-        updated = {"weights": self._best[1], "mean": self.data.mean, "log_variance": log_variance}
-        return self._log_likelihood(parameters), updated | self.model.unit_prior()
+        W, self._value = self.data.best(log_variance.exp())
+        self._end = {"weights": W, "mean": self.data.mean, "log_variance": log_variance}
+        self._end |= self.model.unit_prior()
+        return value, dict(self._end)
 
     def evaluation(self, parameters: Parameters) -> Evaluation:
         """All that the identity is about at the exact posterior, whose covariance all n share."""
@@ -216,4 +219,6 @@ class FactorStep:
         return summarized(self.model, parameters, self._log_likelihood, entropy, anywhere)
 
     def _log_likelihood(self, parameters: Parameters) -> Tensor:
+        if self._end and all(parameters[name] is known for name, known in self._end.items()):
+            return self._value
         return self.data.log_likelihood(parameters["mean"], self.model.covariance(parameters))

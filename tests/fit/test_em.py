@@ -323,7 +323,7 @@ def test_factor_analysis_rises_to_a_stationary_point(learnable):
 def test_the_best_loadings_are_stationary_and_of_falling_length():
     x, noise = noisy_factors(), torch.linspace(0.3, 1.2, 6, dtype=torch.float64)
     data, model = FactorEM.of(x, 2), models.FactorAnalysis(6, 2)
-    parameters = {"weights": data.loadings(noise), "mean": data.mean, "log_variance": noise.log()}
+    parameters = {"weights": data.best(noise)[0], "mean": data.mean, "log_variance": noise.log()}
     gradient = torch.func.grad(model.log_likelihood)(parameters, x)
     assert (
         float(gradient["weights"].abs().max()) < 1e-13
@@ -331,6 +331,60 @@ def test_the_best_loadings_are_stationary_and_of_falling_length():
     )
     lengths = (parameters["weights"] ** 2 / noise[:, None]).sum(0)
     assert lengths[0] > lengths[1] > 0
+
+
+def spectra():
+    """Symmetric matrices whose largest eigenvalues are many, equal, close, or none."""
+    axes = torch.linalg.qr(draw(240, 240, g=generator("axes"))).Q
+    falling, ones = torch.logspace(0, -9, 240).double(), torch.ones(240).double()
+    five, close = ones.clone(), ones.clone()
+    five[[3, 50, 51, 120, 239]] = 4.0
+    close[:40] += 1e-12 * torch.arange(40)
+    yield "falling", falling.repeat(1), axes
+    yield "in fives", falling[::5].repeat_interleave(5), axes
+    yield "five equal", five, axes
+    yield "five equal axes", five, torch.eye(240).double()
+    yield "close", close, axes
+    yield "all equal", ones, axes
+    yield "none", 0 * ones, axes
+
+
+@pytest.mark.parametrize(("name", "values", "axes"), list(spectra()), ids=[s[0] for s in spectra()])
+@pytest.mark.parametrize("count", (1, 3, 5, 24, 25))
+def test_leading_eigenvectors_of_large_matrices(name, values, axes, count):
+    matrix = (axes * values) @ axes.T
+    found, vectors = factor_em.leading((matrix + matrix.T) / 2, count)
+    assert torch.allclose(found, values.sort().values[-count:], atol=1e-13)
+    assert float((matrix @ vectors - vectors * found).abs().max()) < 1e-13
+    assert float((vectors.T @ vectors - torch.eye(count)).abs().max()) < 1e-13
+
+
+def test_many_columns_take_the_same_steps(monkeypatch):
+    """Two hundred columns or more, by Lanczos' method, as fewer by all eigenvectors."""
+    loadings, noise = draw(220, 3, g=generator("many")), draw(400, 220, g=generator("columns"))
+    x = draw(400, 3, g=generator("latents")) @ loadings.T + noise
+    model = models.FactorAnalysis(220, 3)
+    start = unit_noise(model)
+    few = fit.em(model, start, x, steps=5, tolerance=None)
+    assert float(model.log_likelihood(few.parameters, x)) == pytest.approx(few.final.elbo, abs=1e-9)
+    monkeypatch.setattr(factor_em, "LARGE", 10**6)
+    every = fit.em(model, start, x, steps=5, tolerance=None)
+    sides = [model.covariance(found.parameters) for found in (every, few)]
+    assert torch.allclose(*sides, atol=1e-10)
+
+
+@pytest.mark.parametrize("changed", ("weights", "mean", "prior_log_variance", "log_variance"))
+def test_a_step_knows_only_the_parameters_that_it_gave(changed):
+    """It keeps the log-likelihood where it ended, for these parameters and no others."""
+    model, x = models.FactorAnalysis(6, 2, learnable_prior=True), noisy_factors()
+    step = model.em_map(x)
+    _, after = step(unit_noise(model))
+    assert float(step(after)[0]) == pytest.approx(float(model.log_likelihood(after, x)), abs=1e-12)
+    _, after = step(after)
+    other = after | {changed: after[changed] + 0.1}
+    wanted = float(model.log_likelihood(other, x))
+    assert float(step(other)[0]) == pytest.approx(wanted, abs=1e-12)
+    assert abs(wanted - float(model.log_likelihood(after, x))) > 1e-3
 
 
 def test_an_observable_that_the_factors_explain_alone_is_named():
