@@ -298,6 +298,7 @@ def test_many_arguments_are_explained_one_by_one():
     assert not [name for path in core for name in undocumented(path)]
 
 
+@pytest.mark.slow
 def test_importing_the_package_changes_no_global_state():
     """In a fresh interpreter: defaults, threads, generators, warnings and loggers as before."""
     code = """

@@ -208,6 +208,7 @@ def test_a_word_selects_rows_and_an_unknown_one_is_refused(capsys):
     )
 
 
+@pytest.mark.slow
 def test_a_quick_row_is_measured_in_a_process_of_its_own(tmp_path, capsys):
     output = tmp_path / "results.json"
     status = command.main(["--rows", "ppca", "--quick", "--output", str(output)])

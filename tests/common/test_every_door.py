@@ -165,6 +165,7 @@ def outcomes(name: str) -> Iterator[str]:
                 yield f"{name}: {argument}={label}: {said}"
 
 
+@pytest.mark.slow
 @every_owner
 def test_numbers_of_any_kind_work_the_same(owner):
     for name in OWNERS[owner]:

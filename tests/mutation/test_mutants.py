@@ -11,6 +11,7 @@ from tests.mutation import chapters, run
 from tests.mutation.mutants import MUTANTS, Mutant
 
 
+@pytest.mark.slow
 def test_the_text_of_every_mutant_is_still_there_and_changes_the_code():
     for mutant in (*MUTANTS, *chapters.NOTICES):
         source = (run.ROOT / "companion" / mutant.file).read_text(encoding="utf-8")
@@ -59,6 +60,7 @@ def test_text_that_has_gone_is_an_error():
         run.mutated(gone, "other text")
 
 
+@pytest.mark.slow
 def test_a_survivor_is_told_from_a_casualty():
     """A change of a comment survives, a wrong formula does not, and both are said."""
     file, tests = "support/tables.py", ("tests/support/test_tables.py", "cells_are_escaped")

@@ -34,6 +34,7 @@ def test_it_is_proved(name):
     assert ALL[name].reduced == 0 and ALL[name].terms_left == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_a_wrong_sign_of_any_block_and_a_step_where_there_is_none_are_seen(name):
     statement = ALL[name]

@@ -13,6 +13,7 @@ from tests.models.helpers import LIMIT
 from tests.models.sparse.test_coding import every_sparse, sparse_point
 
 
+@pytest.mark.slow
 @every_sparse
 def test_alternation_climbs_and_lbfgs_takes_it_to_the_equality(learnable, full):
     g = generator("alternation")

@@ -157,6 +157,7 @@ def test_an_encoder_that_an_optimiser_moves_in_place_is_seen_to_move():
     assert verify(model, parameters, q, x).elbo > values[-1]
 
 
+@pytest.mark.slow
 def test_the_first_verification_of_a_process_imports_no_compiler():
     """torch.func.grad would: more than a second, for a gradient of milliseconds."""
     code = """

@@ -50,6 +50,7 @@ def book(tmp_path, monkeypatch):
     return Project(toy.root)
 
 
+@pytest.mark.slow
 def test_a_chapter_is_rendered_with_what_it_names_of_others(book):
     (path,) = render(book, ["one"])
     page = BeautifulSoup(path.read_text("utf-8"), "html.parser")
@@ -65,6 +66,7 @@ def test_a_chapter_is_rendered_with_what_it_names_of_others(book):
     assert page.select("a[href^='../bibliography.html#id']")
 
 
+@pytest.mark.slow
 def test_a_label_that_no_page_has_is_named(book):
     text = book.executed("one").read_text().replace("two-lemma", "two-theorem")
     book.executed("one").write_text(text)

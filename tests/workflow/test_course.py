@@ -158,6 +158,7 @@ if Path("/proc/self/statm").is_file():  # macOS does not bound it
     SUBMISSIONS["takes much memory"] = RIGHT | {"twice_code": TAKEN}, 1
 
 
+@pytest.mark.slow
 def test_every_kind_of_submission_is_scored(toy, tmp_path, monkeypatch):
     folder = toy.build / "course" / "one"
     assigned = load(folder / "assignment.json")
@@ -180,6 +181,7 @@ def test_every_kind_of_submission_is_scored(toy, tmp_path, monkeypatch):
     assert "changes companion.book.claims.record" in patched
 
 
+@pytest.mark.slow
 def test_what_an_answer_starts_ends_with_it(toy, tmp_path):
     """Whether the answer ends by itself or is ended."""
     assigned = load(toy.build / "course" / "one" / "assignment.json") | {"limit": 2}
@@ -224,6 +226,7 @@ def test_a_cohort_has_its_own_seed_and_private_tests(toy, tmp_path):
         course.prepared(project, "one", 7, private)
 
 
+@pytest.mark.slow
 def test_a_test_that_holds_for_a_stub_fails_the_assignment(toy, tmp_path, capsys):
     root = tmp_path / "toy"
     course.shutil.copytree(toy.root, root)

@@ -52,6 +52,7 @@ def test_a_value_beyond_its_bound_does_not_pass_because_the_file_says_so(made):
     assert status == 1 and "does not hold: one/first" in output
 
 
+@pytest.mark.slow
 def test_a_book_without_claims_fails(tmp_path):
     toy = make_toy(tmp_path / "toy", ["one"])
     path = toy.write("one")

@@ -144,6 +144,7 @@ def test_a_package_that_is_installed_is_taken(branch, tmp_path):
     assert said.strip() == str(HOME / "companion" / "__init__.py")
 
 
+@pytest.mark.slow
 def test_every_chapter_is_there_without_solutions_and_binder_gets_the_locked_versions(branch):
     names = sorted(path.stem for path in (branch / "notebooks").glob("*.ipynb"))
     assert names == sorted(Project().chapters)

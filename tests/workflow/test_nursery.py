@@ -96,6 +96,7 @@ def test_few_chapters_open_none(tmp_path, monkeypatch):
         assert nursery.SOCKET not in os.environ
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_killed_driver_and_leaves_nothing(tmp_path):
     source = (
         "import os, time; from pathlib import Path; from workflow import nursery\n"

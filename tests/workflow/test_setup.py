@@ -138,6 +138,7 @@ def test_a_source_is_built_with_what_is_there(toy: Toy, tmp_path: Path) -> None:
     assert toy.install("book") == {"old": "1.0"}
 
 
+@pytest.mark.slow
 def test_a_group_is_added_to_the_book_and_harms_it_never(toy: Toy) -> None:
     """Not without a network either."""
     book = toy.set_up()

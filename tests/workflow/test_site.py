@@ -110,6 +110,7 @@ def _resources(site, path, page):
             yield f"<{tag.name}> loads {address}, which is missing"
 
 
+@pytest.mark.slow
 def test_the_site_has_no_faults(site):
     assert faults(site, local=[str(Project().root)]) == []
 

@@ -83,6 +83,7 @@ def test_a_parameter_executes_what_takes_it(made):
     assert made.claims()["claims"][-1]["seed"] == 3
 
 
+@pytest.mark.slow
 def test_chapters_that_fail_are_named_each_with_its_reason_and_the_others_go_on(tmp_path):
     """One raises, in one the kernel dies, and one writes where nobody should read it.
 

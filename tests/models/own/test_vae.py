@@ -221,6 +221,7 @@ def test_the_normaliser_of_a_continuous_bernoulli_is_missed(dtype):
     assert "that of a continuous Bernoulli (let the decoder return one)" in found.findings[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("repeated", "dtype"), with_a_dtype(((False,), (True,))))
 def test_an_importance_weighted_bound_is_named(repeated, dtype):
     parts = small(dtype)
