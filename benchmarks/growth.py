@@ -21,6 +21,9 @@ from workflow.project import dump, write
 __all__ = ["CURVES", "GROWTH", "exponent", "main"]
 
 GROWTH = HOME / "benchmarks" / "growth.json"
+RING = HOME / "companion" / "studies" / "full_size" / "ring.json"
+#: Of one timing of training.
+STEPS = 10
 Sides = dict[str, Callable[[], Any]]
 
 
@@ -82,6 +85,93 @@ def linear_dynamical(steps: int = 10_000, latent: int = 2) -> Sides:
     return {"ours": partial(model.em_map(x), model.initial_parameters(draws))}
 
 
+def factor_analysis(points: int = 10_000, columns: int = 50) -> Sides:
+    """One step of EM of factor analysis with eight factors."""
+    import warnings
+
+    from sklearn.decomposition import FactorAnalysis as Theirs
+    from sklearn.exceptions import ConvergenceWarning
+
+    from benchmarks.em import em_steps
+    from benchmarks.rows.linear_gaussian import begin, draw
+    from companion.models import FactorAnalysis
+
+    x, model = draw(points, columns, 8), FactorAnalysis(columns, 8)
+    data = x.numpy()
+
+    def peer() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return Theirs(8, max_iter=1).fit(data)
+
+    return {"ours": partial(em_steps, model, begin(model), x, steps=1), "scikit-learn": peer}
+
+
+def ppca(points: int = 10_000, columns: int = 50) -> Sides:
+    """The maximum of probabilistic PCA with eight latents."""
+    from sklearn.decomposition import PCA
+
+    from benchmarks.rows.linear_gaussian import draw
+    from companion.models import PPCA
+
+    x = draw(points, columns, 8)
+    ours = partial(PPCA(columns, 8).maximum_likelihood, x)
+    return {"ours": ours, "scikit-learn": partial(PCA(8).fit, x.numpy())}
+
+
+def belief_net(latent: int = 8) -> Sides:
+    """Verifying the identity for a sigmoid belief net, every state enumerated."""
+    import torch
+
+    from companion import datasets, verify
+    from companion.models import SigmoidBeliefNet
+
+    x = datasets.bars(500, size=5)
+    model = SigmoidBeliefNet(x.shape[1], latent)
+    start = model.initial_parameters(torch.Generator().manual_seed(0))
+    return {"ours": partial(verify, model, start, None, x)}
+
+
+def verify_vae(points: int = 10_000, units: int = 50) -> Sides:
+    """Verifying the identity for VAE-1 with two layers of units."""
+    import torch
+
+    from companion import datasets, verify
+    from companion.models import Encoder, GaussianVAE
+
+    draws, hidden = torch.Generator().manual_seed(0), (units, units)
+    model, encoder = GaussianVAE(10, 2, hidden), Encoder(10, 2, hidden)
+    x, start = datasets.pca_ring(points), model.initial_parameters(draws)
+    q = encoder.posterior(encoder.initial_parameters(draws), x)
+    return {"ours": partial(verify, model, start, q, x)}
+
+
+def train_ring(seeds: int = 4, units: int = 50) -> Sides:
+    """Ten steps of VAE-3 on the ring, all seeds, as published but with one sample."""
+    from companion import datasets
+    from companion.models import Encoder, GaussianVAE
+    from companion.training import Plan, train_vae
+
+    hidden, x = (units, units), datasets.pca_ring(10_000)
+    model = GaussianVAE(10, 2, hidden, "softplus", activation="relu")
+    encoder = Encoder(10, 2, hidden, "relu", "softplus")
+    size = {"batch_size": 2000, "samples": 1, "precision": "float32", "device": "cpu"}
+    plan = Plan(steps=STEPS, decay=False, log_every=STEPS, **size)  # type: ignore[arg-type]
+    return {"ours": partial(train_vae, model, encoder, x, range(seeds), plan, nodes=1)}
+
+
+def on_a_gpu() -> dict[str, Any] | None:
+    """What the runs of the same work on a GPU took, as the records of full size say."""
+    cases = json.loads(RING.read_text(encoding="utf-8"))["cases"]
+    for case, made in ((one, made) for one in cases for made in one["machines"]):
+        chosen = {"samples": 1, "learning_rate": 1e-3, "activation": "relu"}
+        same = all(case["settings"][name] == value for name, value in chosen.items())
+        if same and made["device"] == "cuda" and "seconds" in made:
+            step = made["seconds"] * made["together"] / case["settings"]["steps"]
+            return {"processor": made["processor"], "seeds": made["together"], "step": step}
+    return None
+
+
 #: Work, what grows, its argument, and the sizes.
 CURVES: tuple[tuple[Callable[..., Sides], str, str, tuple[int, ...]], ...] = (
     (mixture_em, "N", "points", (8_000, 32_000, 128_000)),
@@ -94,6 +184,15 @@ CURVES: tuple[tuple[Callable[..., Sides], str, str, tuple[int, ...]], ...] = (
     (hidden_markov, "K", "states", (4, 8, 16)),
     (linear_dynamical, "T", "steps", (8_000, 32_000, 128_000)),
     (linear_dynamical, "H", "latent", (2, 4, 8)),
+    (factor_analysis, "N", "points", (10_000, 40_000, 160_000)),
+    (factor_analysis, "D", "columns", (64, 128, 256, 512)),
+    (ppca, "N", "points", (10_000, 40_000, 160_000)),
+    (ppca, "D", "columns", (64, 128, 256, 512)),
+    (belief_net, "H", "latent", (6, 8, 10, 12)),
+    (verify_vae, "N", "points", (4_000, 16_000, 64_000)),
+    (verify_vae, "K", "units", (50, 100, 200)),
+    (train_ring, "S", "seeds", (1, 4, 16)),
+    (train_ring, "K", "units", (50, 100, 200)),
 )
 
 
@@ -170,6 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": machine.versions(("torch", "numpy", "scikit-learn")),
         "processor": machine.processor(),
+        "gpu": on_a_gpu(),
+        "steps": STEPS,
     }
     for work, letter, argument, sizes in CURVES:
         chosen = sizes[:2] if options.quick else sizes

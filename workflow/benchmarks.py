@@ -1,5 +1,6 @@
 """The page of benchmarks, from the results that `make bench` wrote; it computes nothing anew."""
 
+import math
 from html import escape
 
 from workflow.project import load
@@ -79,8 +80,27 @@ def growth(found):
             rest = "".join(f"<td>{cell}</td>" for cell in cells)
             rows.append(f'<tr><th scope="row">{work}</th>{rest}</tr>')
     versions = ", ".join(f"{name} {value}" for name, value in found["versions"].items())
-    missing = "".join(f"{escape(each)}; " for each in found["missing"])
-    return GROWS.format(rows="".join(rows), **{**found, "versions": versions, "missing": missing})
+    missing = ", ".join(map(escape, found["missing"])) or "nothing on this list"
+    words = {**found, "versions": versions, "missing": missing}
+    return GROWS.format(rows="".join(rows), **words) + graphics(found)
+
+
+def graphics(found):
+    """From how many seeds a GPU is faster than one core; nothing where neither is known."""
+    curve = next((each for each in found["curves"] if each["letter"] == "S"), None)
+    if not (curve and found.get("gpu")):
+        return ""
+    gpu = found["gpu"]
+    core = curve["sides"]["ours"]["seconds"][-1] / found["steps"] / curve["sizes"][-1]
+    ratio = gpu["seeds"] * core / gpu["step"]
+    return PAYS.format(
+        processor=escape(gpu["processor"]),
+        seeds=gpu["seeds"],
+        step=duration(gpu["step"]),
+        core=duration(core),
+        ratio=number(ratio),
+        even=math.ceil(gpu["step"] / core),
+    )
 
 
 MEGABYTES = 24 * 1024**3 / 1e6
@@ -100,8 +120,16 @@ in `benchmarks/growth.py`; `python -m benchmarks.growth` measures again.
 
 On {date}: {processor}, others kept {others:.1f} cores busy meanwhile; {versions}.
 
-Not measured yet: {missing}curves against seeds and parameters, of VAEs, and from where a GPU or a
-cluster pays.
+Not measured yet: {missing}.
+"""
+PAYS = """
+## From where a GPU or a cluster pays
+
+A step of VAE-3 on the ring, one sample for each of 2000 points, took {step} for {seeds} seeds
+together on a GPU ({processor}, in the records of the runs at full size). Here it takes {core} for
+each seed on one core: {ratio} cores are as fast as that GPU. If fewer seeds take it no less time,
+it pays from {even} seeds on. A cluster pays where a run takes much longer than the seconds in which
+a job starts ([Beyond one machine](scale.md)): seeds are independent.
 """
 
 

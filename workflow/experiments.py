@@ -13,10 +13,11 @@ import argparse
 import json
 import math
 import random
+import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,15 @@ def last(run):
 
 
 def machines(records):
-    """What the runs were made on and with, and how many there."""
-    counted = Counter(
-        dump({name: record[name] for name in ("device", "processor", "versions", "python", "date")})
-        for record in records
-    )
-    return [{**json.loads(text), "runs": runs} for text, runs in counted.items()]
+    """What the runs were made on and with, how many there, and the seconds that a run took."""
+    named = ("device", "processor", "versions", "python", "date", "together")
+    taken = defaultdict(list)
+    for record in records:
+        taken[dump({name: record[name] for name in named})].append(record["seconds"])
+    return [
+        {**json.loads(text), "runs": len(seconds), "seconds": statistics.median(seconds)}
+        for text, seconds in taken.items()
+    ]
 
 
 def replay(options):

@@ -113,6 +113,18 @@ def test_differing_results_are_shown_as_such():
     assert "✗ results differ" in text and "**They differ.**" in text and "5.25" not in text
 
 
+def test_from_where_a_gpu_pays_follows_from_both_records():
+    side = {"seconds": [0.05, 0.2], "megabytes": [1.0, 2.0], "exponent": 1.0}
+    curve = {"work": "Ten steps", "letter": "S", "sizes": [1, 4], "sides": {"ours": side}}
+    found = {"curves": [curve], "steps": 10, "versions": {}, "missing": [], "date": "today"}
+    found |= {"processor": "a core", "others": 0.0}
+    gpu = {"processor": "a GPU", "seeds": 100, "step": 0.02}
+    text = growth({**found, "gpu": gpu})  # a step takes 5 ms for each seed on a core
+    assert "took 20\u00a0ms for 100 seeds" in text and "takes 5\u00a0ms" in text
+    assert "25 cores are as fast as that GPU" in text and "from 4 seeds on" in text
+    assert "a GPU" not in growth({**found, "gpu": None})
+
+
 def test_an_upper_bound_is_one():
     upper = {**TARGET, "at_least": None, "at_most": 6.0}
     assert "≤ 6 times as fast" in page([entry() | {"targets": [upper]}])
@@ -155,5 +167,5 @@ def test_growth_has_a_row_for_each_side_and_says_what_fits():
     }
     text = growth({**about, "curves": [curve], "missing": ["More work, against D"]})
     assert text.count('<tr><th scope="row">Some work') == 2 and "a &lt;peer&gt;" in text
-    assert "N<sup>2.0</sup>" in text and "Not measured yet: More work, against D; " in text
+    assert "N<sup>2.0</sup>" in text and "Not measured yet: More work, against D." in text
     assert "N ≈ " in text and text.count("N ≈ ") == 1 and "others kept 0.2 cores" in text

@@ -54,6 +54,8 @@ def test_a_summary_holds_every_seed_and_the_seals_of_the_records(small, capsys):
         quartiles = np.quantile(rows[..., 4], (0, 0.25, 0.5, 0.75, 1), axis=0)
         np.testing.assert_allclose(case["spread"]["posterior_entropy"], quartiles, rtol=1e-6)
         assert sum(machine["runs"] for machine in case["machines"]) == 3
+        (middle,) = {machine["seconds"] for machine in case["machines"]}
+        assert middle == np.median([load(path)["seconds"] for path in paths])
 
 
 def test_a_seed_that_was_run_twice_counts_once(small):
