@@ -264,10 +264,6 @@ WHICH: tuple[tuple[str, str, str, Any, int, int, dict[str, float]], ...] = (
     ),
 )
 LIMITS = "The element-wise work of the layers, and calling small operations from Python."
-CROWDED = (
-    "All seeds are in one array, whose layers, of 40 MB each, leave the processor's cache in every "
-    "operation; those of one seed after another stay in it."
-)
 ROWS = tuple(
     Row(
         name=name,
@@ -275,7 +271,7 @@ ROWS = tuple(
         peer=peer,
         work=WORK,
         targets=tuple(Target(p, NAMES[p], at_least=goal) for p, goal in goals.items()),
-        limits=CROWDED if name.endswith("batch-2000") else LIMITS,
+        limits=LIMITS,
         measure=partial(step_of, sizes, (4, 2, (5,), 40, 10), seeds, steps, tuple(goals)),
         needs=("jax", "optax") if "JAX" in goals else (),
         packages=("torch", "numpy", "jax"),
