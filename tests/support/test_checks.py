@@ -41,6 +41,11 @@ def test_every_layout_is_taken(given):
     assert as_data(given).tolist() == X.tolist()
 
 
+def test_lists_keep_all_digits():
+    assert as_numbers([[0.1, 1 / 3], [1e300, -1e-300]], "x").tolist()[0] == [0.1, 1 / 3]
+    assert as_data([(0.1, 1 / 3)]).tolist() == [[0.1, 1 / 3]]
+
+
 def test_what_is_right_passes_untouched():
     x = torch.tensor(X)
     assert as_numbers(x, "x") is x and as_data(x).data_ptr() == x.data_ptr()
