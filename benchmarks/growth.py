@@ -119,7 +119,7 @@ def ppca(points: int = 10_000, columns: int = 50) -> Sides:
     return {"ours": ours, "scikit-learn": partial(PCA(8).fit, x.numpy())}
 
 
-def belief_net(latent: int = 8) -> Sides:
+def belief_net(states: int = 256) -> Sides:
     """Verifying the identity for a sigmoid belief net, every state enumerated."""
     import torch
 
@@ -127,7 +127,7 @@ def belief_net(latent: int = 8) -> Sides:
     from companion.models import SigmoidBeliefNet
 
     x = datasets.bars(500, size=5)
-    model = SigmoidBeliefNet(x.shape[1], latent)
+    model = SigmoidBeliefNet(x.shape[1], states.bit_length() - 1)
     start = model.initial_parameters(torch.Generator().manual_seed(0))
     return {"ours": partial(verify, model, start, None, x)}
 
@@ -188,7 +188,7 @@ CURVES: tuple[tuple[Callable[..., Sides], str, str, tuple[int, ...]], ...] = (
     (factor_analysis, "D", "columns", (64, 128, 256, 512)),
     (ppca, "N", "points", (10_000, 40_000, 160_000)),
     (ppca, "D", "columns", (64, 128, 256, 512)),
-    (belief_net, "H", "latent", (6, 8, 10, 12)),
+    (belief_net, "2ᴴ", "states", (64, 256, 1024, 4096)),
     (verify_vae, "N", "points", (4_000, 16_000, 64_000)),
     (verify_vae, "K", "units", (50, 100, 200)),
     (train_ring, "S", "seeds", (1, 4, 16)),

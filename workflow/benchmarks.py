@@ -80,7 +80,8 @@ def growth(found):
             rest = "".join(f"<td>{cell}</td>" for cell in cells)
             rows.append(f'<tr><th scope="row">{work}</th>{rest}</tr>')
     versions = ", ".join(f"{name} {value}" for name, value in found["versions"].items())
-    missing = ", ".join(map(escape, found["missing"])) or "nothing on this list"
+    left = ", ".join(map(escape, found["missing"]))
+    missing = f"\nNot measured yet: {left}.\n" if left else ""
     words = {**found, "versions": versions, "missing": missing}
     return GROWS.format(rows="".join(rows), **words) + graphics(found)
 
@@ -119,9 +120,7 @@ in `benchmarks/growth.py`; `python -m benchmarks.growth` measures again.
 <tbody>{rows}</tbody></table></div>
 
 On {date}: {processor}, others kept {others:.1f} cores busy meanwhile; {versions}.
-
-Not measured yet: {missing}.
-"""
+{missing}"""
 PAYS = """
 ## From where a GPU or a cluster pays
 
