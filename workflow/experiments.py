@@ -93,6 +93,8 @@ def collect(folders):
 def case(settings, planned, records):
     """One choice of settings: every seed's ELBO and gap, the spread of the rest, and replays.
 
+    Of the logged steps the summary holds the ends and at most three between.
+
     A seed that was run on several machines counts once, with the run on a GPU if there is one; the
     others are replays.
     """
@@ -111,6 +113,7 @@ def case(settings, planned, records):
     runs = [record["run"] for record, _ in first.values()]
     logged = [{row[0] for row in run["rows"]} for run in runs]
     steps = sorted(set.intersection(*logged)) if logged else []
+    steps = sorted({steps[round(part * (len(steps) - 1))] for part in LEVELS if steps})
     column = {
         name: np.array(
             [
