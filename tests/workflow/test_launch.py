@@ -81,7 +81,7 @@ def test_a_download_carries_what_its_chapter_imports_and_is_small(branch, tmp_pa
         parts = [path.relative_to(package).parts for path in carried]
         assert {p[1] for p in parts if p[0] == "studies" and len(p) > 2} == set(studies)
         # Summaries of the full-size experiments, and all the models that no other chapter has.
-        more = {"full_size": 68_000, "catalogue": 48_000}
+        more = {"full_size": 46_000, "catalogue": 48_000}
         lines = [load(branch / "notebooks" / f"{chapter}.ipynb")["cells"][1]["source"]]
         assert len(lines[0]) <= 123_000 + sum(more.get(study, 0) for study in studies)
         for cell in load(project.notebook(chapter))["cells"]:
