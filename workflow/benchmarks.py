@@ -66,19 +66,20 @@ def growth(found):
         return "\n## How it grows\n\nNot measured yet on a quiet machine.\n"
     rows = []
     for curve in found["curves"]:
-        sizes, letter = curve["sizes"], curve["letter"]
-        for name, side in curve["sides"].items():
+        sizes, letter, sides = curve["sizes"], curve["letter"], curve["sides"]
+        span = f"{letter} from {_size(sizes[0])} to {_size(sizes[-1])}"
+        head = f'<th scope="rowgroup" rowspan="{len(sides)}">{escape(curve["work"])}'
+        head += f"<br><small>{span}</small></th>"
+        for name, side in sides.items():
             each, most = side["seconds"], side["megabytes"][-1]
-            span = f"{letter} from {_size(sizes[0])} to {_size(sizes[-1])}"
             taken = f"{duration(each[0])} to {duration(each[-1])}"
             fits = ""
             if letter in "NT" and most > 50:
                 fits = f"{letter} ≈ {number(MEGABYTES * sizes[-1] / most)}"
             power = f"{letter}<sup>{side['exponent']:.1f}</sup>"
-            work = f"{escape(curve['work'])}, {escape(name)}"
-            cells = [span, taken, power, f"{number(max(most, 0))} MB", fits]
-            rest = "".join(f"<td>{cell}</td>" for cell in cells)
-            rows.append(f'<tr><th scope="row">{work}</th>{rest}</tr>')
+            cells = [escape(name), taken, power, f"{number(max(most, 0))} MB", fits]
+            rows.append(f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+            head = ""
     versions = ", ".join(f"{name} {value}" for name, value in found["versions"].items())
     left = ", ".join(map(escape, found["missing"]))
     missing = f"\nNot measured yet: {left}.\n" if left else ""
@@ -115,7 +116,7 @@ from the largest size, where its memory is large enough to tell. What is held fi
 in `benchmarks/growth.py`; `python -m benchmarks.growth` measures again.
 
 <div class="companion-claims" tabindex="0"><table>
-<thead><tr><th>Work</th><th>Sizes</th><th>Time</th><th>Grows as</th><th>Memory</th>
+<thead><tr><th>Work and sizes</th><th>By</th><th>Time</th><th>Grows as</th><th>Memory</th>
 <th>24 GiB hold</th></tr></thead>
 <tbody>{rows}</tbody></table></div>
 

@@ -90,11 +90,14 @@ def _register_engine(chapter, order):
     from papermill.engines import NBClientEngine, papermill_engines
 
     class ReportingEngine(NBClientEngine):
-        """Papermill's own engine, telling which cell has started."""
+        """Papermill's own engine, telling which cell has started, and saving once at the end.
+
+        Papermill saves the whole notebook before and after each cell, a third of a chapter's time.
+        """
 
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **options):
-            start = nb_man.cell_start
+            start, save = nb_man.cell_start, nb_man.save
 
             def cell_start(cell, cell_index=None, **more):
                 if cell["id"] in order:
@@ -103,8 +106,11 @@ def _register_engine(chapter, order):
                     )
                 return start(cell, cell_index, **more)
 
-            nb_man.cell_start = cell_start
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            nb_man.cell_start, nb_man.save = cell_start, lambda **_: None
+            try:
+                return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            finally:
+                nb_man.save = save
 
     papermill_engines.register("reporting", ReportingEngine)
 

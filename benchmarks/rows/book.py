@@ -14,16 +14,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from benchmarks import machine
 from benchmarks.harness import (
     HOME,
     Check,
     LeftOut,
     Measured,
+    Pair,
     Row,
     Setting,
     Target,
-    constant,
     spread,
 )
 from workflow.claims import CLAIM, Claim, outputs
@@ -33,6 +35,17 @@ from workflow.project import Project, load
 
 #: Chapters of middle length: all of them would take an hour one after another.
 CHAPTERS = ("02", "08", "14", "17")
+#: The part of the book that the time for it without its newest chapters leaves out.
+BEYOND = "Beyond the papers"
+#: A chapter of middle length whose study is changed, and that study.
+CHANGED, STUDY = "temperature", "temperature"
+#: Seconds in which the book is to be made.
+AIMS = {
+    "without the newest part": (210, "seconds without the part *Beyond the papers*"),
+    "all": (480, "seconds, all chapters"),
+    "one page": (20, "seconds for one page whose study changed"),
+    "start of a chapter": (1, "seconds until a chapter's first cell, mean of all chapters"),
+}
 SETTINGS = {"data": "pca", "count": 1000, "latent": 2, "steps": 400, "log_every": 400}
 SERIAL = """
 import json, sys
@@ -75,6 +88,21 @@ def copied(folder: str) -> Path:
     return home
 
 
+def tracked(folder: str) -> Path:
+    """All that the repository holds, in ``folder``: what ``make book`` needs for a whole site."""
+    home = Path(folder) / "home"
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=HOME, capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        raise LeftOut("only git says which files the book is made of") from None
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HOME / name, home / name)
+    return home
+
+
 def two_cores() -> int:
     """Two, or a reason to leave the row out."""
     if machine.cores() < 2:
@@ -85,35 +113,40 @@ def two_cores() -> int:
 def chapters(setting: Setting) -> Measured:
     """Some chapters by the workflow on two cores, and by papermill one after another."""
     cores, tier = two_cores(), setting.pick("book", "smoke")
+    seconds: dict[str, list[float]] = {"ours": [], "peer": [], "floor": []}
     with tempfile.TemporaryDirectory() as folder:
         home = copied(folder)
         project = Project(home, tier, Path(folder) / "ours")
         names = project.select(CHAPTERS[: setting.pick(len(CHAPTERS), 1)])
         start = [sys.executable, "-m", "workflow.book", "--tier", tier, "--until", "execute"]
         start += ["--cores", str(cores), "--output", str(project.output), "--chapters", *names]
-        ours, _ = command(start, home)
-        peer = 0.0
-        for name in names:
-            words = [sys.executable, "-m", "papermill", str(project.notebook(name))]
-            words += [f"{folder}/{name}.ipynb", "-p", "tier", tier, "-k", "python3"]
-            peer += command([*words, "--cwd", str(home / "notebooks")], home)[0]
-        mine = [load(project.build / "executed" / f"{name}.ipynb") for name in names]
-        theirs = [load(Path(folder) / f"{name}.ipynb") for name in names]
-    floor = sum(map(_own_seconds, theirs)) / cores
+        for _ in range(setting.repeats):
+            shutil.rmtree(project.build, ignore_errors=True)
+            seconds["ours"].append(command(start, home)[0])
+            each = []
+            for name in names:
+                words = [sys.executable, "-m", "papermill", str(project.notebook(name))]
+                words += [f"{folder}/{name}.ipynb", "-p", "tier", tier, "-k", "python3"]
+                each.append(command([*words, "--cwd", str(home / "notebooks")], home)[0])
+            seconds["peer"].append(sum(each))
+            mine = [load(project.executed(name)) for name in names]
+            theirs = [load(Path(folder) / f"{name}.ipynb") for name in names]
+            seconds["floor"].append(sum(map(_own_seconds, theirs)) / cores)
     made, expected = (dict(c for book in side for c in _claims(book)) for side in (mine, theirs))
     same = sum(made.get(name) == holds for name, holds in expected.items())
     return Measured(
         {
-            "ratio": constant(peer / ours, "×"),
-            "of the floor": constant(ours / floor, "×"),
+            "ratio": Pair(seconds["ours"], seconds["peer"]).ratio,
+            "of the floor": Pair(seconds["floor"], seconds["ours"]).ratio,
         },
         [
             Check("claims recorded", len(made), len(expected), 0.0),
             Check("claims that hold alike", same, len(expected), 0.0),
         ],
         {"tier": tier, "chapters": ", ".join(CHAPTERS[: len(names)]), "cores": cores},
-        {"ours": constant(ours, "s"), "peer": constant(peer, "s"), "floor": constant(floor, "s")},
+        {name: spread(values, "s") for name, values in seconds.items()},
         "float64",
+        setting.repeats,
     )
 
 
@@ -129,6 +162,49 @@ def _own_seconds(notebook: Any) -> float:
 def _claims(notebook: Any) -> list[tuple[str, bool]]:
     shown = (output.get("data", {}).get(CLAIM) for _, output in outputs(notebook))
     return [(claim["id"], Claim(**claim).holds) for claim in shown if claim]
+
+
+def whole(setting: Setting) -> Measured:
+    """The book from nothing, without its newest part and with it; then after one study's change."""
+    cores, tier = two_cores(), setting.pick("book", "smoke")
+    kept: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home, output = tracked(folder), Path(folder) / "made"
+        toc, study = home / "_toc.yml", home / "companion" / "studies" / STUDY / "__init__.py"
+        listed = yaml.safe_load(toc.read_text("utf-8"))
+        earlier = [part for part in listed["parts"] if part["caption"] != BEYOND]
+        start = [sys.executable, "-m", "workflow.book", "--tier", tier, "--cores", str(cores)]
+        start += ["--output", str(output)]
+
+        def keep(name: str, seconds: float) -> None:
+            kept.setdefault(name, []).append(seconds)
+
+        for number in range(setting.repeats):
+            for name, parts in (("without the newest part", earlier), ("all", listed["parts"])):
+                toc.write_text(yaml.safe_dump({**listed, "parts": parts}, sort_keys=False), "utf-8")
+                shutil.rmtree(output, ignore_errors=True)
+                keep(name, command(start, home)[0])
+            project = Project(home, tier, output)
+            runs = [project.run(chapter)["seconds"] for chapter in project.chapters]
+            own = [_own_seconds(load(project.executed(each))) for each in project.chapters]
+            keep("cells of all chapters", sum(own))
+            keep("start of a chapter", (sum(runs) - sum(own)) / len(runs))
+            ends = [project.build / name for name in ("claims.json", "site/build.json")]
+            keep("the site alone", ends[1].stat().st_mtime - ends[0].stat().st_mtime)
+            holding = (project.checked or {"holding": 0})["holding"]
+            claims = len((load(project.build / "claims.json") or {"claims": ()})["claims"])
+            study.write_text(f"{study.read_text('utf-8')}\n# {number}\n", "utf-8")
+            keep("one page", command([*start, "--chapters", CHANGED], home)[0])
+    times = {name: spread(values, "s") for name, values in kept.items()}
+    return Measured(
+        {name: spread(kept[name], "\N{NO-BREAK SPACE}s") for name in AIMS},
+        [Check("claims that hold", holding, claims, 0.0)],
+        {"tier": tier, "chapters": len(runs), "cores": cores},
+        times,
+        "none",
+        setting.repeats,
+        cores,
+    )
 
 
 def unchanged(setting: Setting) -> Measured:
@@ -155,39 +231,60 @@ def sweep(setting: Setting) -> Measured:
     """The same runs by the workflow on two cores, and in one loop."""
     cores, seeds = two_cores(), setting.pick(100, 2)
     settings = SETTINGS | ({"steps": 10, "log_every": 10} if setting.quick else {})
+    pair = Pair([], [])
     with tempfile.TemporaryDirectory() as folder:
         home, grid = copied(folder), Path(folder) / "grid.yaml"
         grid.write_text(json.dumps({"settings": settings, "seeds": seeds}), "utf-8")
-        output = Path(folder) / "out"
-        words = [sys.executable, "-m", "workflow.sweep", str(grid), "--output", str(output)]
         group = str(-(-seeds // cores))
-        ours, _ = command([*words, "--cores", str(cores), "--group", group], home)
+        serial = [sys.executable, "-c", SERIAL, json.dumps(settings), str(seeds)]
+        for number in range(setting.repeats):
+            output = Path(folder) / str(number)
+            words = [sys.executable, "-m", "workflow.sweep", str(grid), "--output", str(output)]
+            words += ["--cores", str(cores), "--group", group]
+            pair.ours.append(command(words, home)[0])
+            seconds, printed = command(serial, home)
+            pair.peer.append(seconds)
         rows = {}
         for path in output.glob("runs/*.json"):
             run = (load(path) or {})["run"]
             rows[run["seed"]] = run["rows"][-1]
-        serial = [sys.executable, "-c", SERIAL, json.dumps(settings), str(seeds)]
-        peer, printed = command(serial, home)
     expected = json.loads(printed.splitlines()[-1])
     apart = max(
         abs(a - b) for seed in rows for a, b in zip(rows[seed][:3], expected[seed][:3], strict=True)
     )
     return Measured(
         {
-            "ratio": constant(peer / ours, "×"),
-            "of the floor": constant(ours / (peer / cores), "×"),
+            "ratio": pair.ratio,
+            "of the floor": Pair([each / cores for each in pair.peer], pair.ours).ratio,
         },
         [
             Check("runs", len(rows), len(expected), 0.0),
             Check("largest difference of a run's last ELBO or entropy sum", apart, 0.0, 1e-9),
         ],
         {"runs": seeds, "cores": cores, "runs in one job": int(group), **settings},
-        {"ours": constant(ours, "s"), "peer": constant(peer, "s")},
+        pair.times,
         "float64",
+        setting.repeats,
     )
 
 
 ROWS = (
+    Row(
+        name="book",
+        title="Making the book from nothing",
+        peer="none: absolute times",
+        work=(
+            "`make book` on two cores where only the set-up is done: every chapter, every claim "
+            "and the site. Then a study is changed, and its page made alone with `CHAPTERS=`."
+        ),
+        targets=tuple(Target(name, words, at_most=most) for name, (most, words) in AIMS.items()),
+        limits=(
+            "The cells' own time shared by two cores, and the site, which Sphinx builds anew "
+            "whatever changed: built on what is there, its search lacks entries."
+        ),
+        measure=whole,
+        packages=("torch", "papermill", "snakemake", "jupyter-book"),
+    ),
     Row(
         name="chapters",
         title="Executing chapters",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,7 +12,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.em import em_steps
-from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate
+from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate, spread
+from benchmarks.rows.book import command
 from benchmarks.rows.mixture_grid import problem
 from companion import datasets, elbo, entropy_sum, fit, verify
 from companion.models import PPCA, Encoder, GaussianVAE, SigmoidBeliefNet
@@ -64,6 +67,49 @@ def against_gradient(setting: Setting) -> Measured:
     return Measured(quantities, checks, {}, times, "float64", setting.repeats)
 
 
+#: Processor seconds of the import and of two verifications, and what these gave.
+FIRST = """
+import json, time
+clock = time.process_time
+start = clock()
+import companion
+imported = clock() - start
+import torch
+from companion import datasets, verify
+from companion.models import PPCA
+x = datasets.pca(1000, latent=2)
+model = PPCA(x.shape[1], 2)
+at = model.initial_parameters(torch.Generator().manual_seed(0))
+seconds, gaps = [imported], []
+for _ in range(2):
+    start = clock()
+    gaps.append(verify(model, at, None, x).gap)
+    seconds.append(clock() - start)
+print(json.dumps([seconds, gaps]))
+"""
+
+
+def first(setting: Setting) -> Measured:
+    """What a new process pays once: importing the package, and the first verification."""
+    imports, extra = [], []
+    for _ in range(setting.repeats):
+        (imported, one, two), gaps = json.loads(command([sys.executable, "-c", FIRST])[1])
+        imports.append(imported)
+        extra.append(one - two)
+    found = {"import": spread(imports, " s"), "first": spread(extra, " s")}
+    return Measured(
+        found,
+        [Check("ELBO − entropy sum, first and second", *gaps, 0.0)],
+        {"N": 1000},
+        {
+            "importing the package": spread(imports, "s"),
+            "the first verification beyond the second": spread(extra, "s"),
+        },
+        "float64",
+        setting.repeats,
+    )
+
+
 def logged(setting: Setting) -> Measured:
     """EM that verifies the identity in every step, beside its steps alone."""
     size = setting.pick((20_000, 16, 10), (300, 3, 2))
@@ -107,6 +153,21 @@ ROWS = (
             "of q's parameters too, which v rescales and the peer leaves out."
         ),
         measure=against_gradient,
+    ),
+    Row(
+        name="first-verify",
+        title="What a new process pays once",
+        peer="none: absolute times",
+        work=(
+            "Processor time of `import companion`, which loads nothing else until something is "
+            "used, and of the first `verify` beyond that of the second, torch being loaded."
+        ),
+        targets=(
+            Target("import", "seconds, import", at_most=0.1),
+            Target("first", "seconds, first verification beyond the second", at_most=0.2),
+        ),
+        limits="Loading the models and their families, and what torch prepares for its first call.",
+        measure=first,
     ),
     Row(
         name="em-logged",
