@@ -69,14 +69,14 @@ def parse(line):
 def end_with_driver(end=None):
     """End this process soon after the driver that started it is gone, even by `kill -9`.
 
-    `end` asks it to end in its own way, for which it has a minute. What is forked from it ends too.
+    `end` asks it to end in its own way, for which it has a minute.
     """
     if DRIVER not in os.environ:
         return
     hold_lock()
     driver = int(os.environ[DRIVER])
 
-    def watch(end):
+    def watch():
         while lives(driver):
             time.sleep(0.5)
         if end:
@@ -84,11 +84,7 @@ def end_with_driver(end=None):
             time.sleep(60)
         os._exit(1)
 
-    def start(end=None):
-        threading.Thread(target=watch, args=(end,), daemon=True).start()
-
-    start(end)
-    os.register_at_fork(after_in_child=start)  # a thread does not live on in what is forked
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def hold_lock():

@@ -12,14 +12,10 @@ import time
 from pathlib import Path
 
 from workflow import finish, progress, publish
-from workflow.drive import available_cores
 from workflow.launch import standalone
 from workflow.progress import Problem
 from workflow.project import Project, load, pages_digest, sealed, write
 from workflow.stage import stage
-
-#: More processes than that wait for one another, and each takes some 0.4 GB.
-WRITERS = 4
 
 
 def build(project):
@@ -59,16 +55,11 @@ def build(project):
 
 
 def sphinx(project, folder):
-    """Run Jupyter Book on `stage/` in a folder; return where its pages are, or raise `Problem`.
-
-    Sphinx reads and writes pages side by side, which Jupyter Book's command line has no option for.
-    """
-    made, jobs = folder / "jupyter-book", min(available_cores(), WRITERS)
+    """Run Jupyter Book on `stage/` in a folder; return where its pages are, or raise `Problem`."""
+    made = folder / "jupyter-book"
     shutil.rmtree(made, ignore_errors=True)
     start = (
         "import sys; from workflow.progress import end_with_driver; end_with_driver(); "
-        "import functools; from jupyter_book import sphinx; "
-        f"sphinx.build_sphinx = functools.partial(sphinx.build_sphinx, jobs={jobs}); "
         "from jupyter_book.cli.main import main; sys.exit(main())"
     )
     command = [sys.executable, "-P", "-c", start, "build", "stage"]

@@ -2,12 +2,10 @@
 
 import argparse
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from importlib.util import find_spec
 
@@ -198,28 +196,3 @@ def test_a_new_snakemake_waits_for_the_one_before(tmp_path):
     with drive._alone(tmp_path / "lock"):
         assert time.monotonic() - began > 0.5
     assert before.wait(5) == 0
-
-
-def test_what_a_step_forks_ends_with_the_driver():
-    """Sphinx forks processes that read and write pages: they have no parent to end them."""
-    with subprocess.Popen(["sleep", "99"]) as driver:
-        source = (
-            "import os, time; from workflow import progress; progress.end_with_driver()\n"
-            "child = os.fork()\nif child: print(child, flush=True)\ntime.sleep(99)"
-        )
-        given = {progress.DRIVER: str(driver.pid), "PYTHONPATH": str(HOME)}
-        with subprocess.Popen(
-            [sys.executable, "-c", source],
-            env={**os.environ, **given},
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as step:
-            child = int(step.stdout.readline())
-            assert progress.lives(child)
-            driver.kill()
-            driver.wait()
-            assert step.wait() == 1
-            end = time.monotonic() + 30
-            while progress.lives(child):
-                assert time.monotonic() < end
-                time.sleep(0.1)
