@@ -73,11 +73,12 @@ def growth(found):
         for name, side in sides.items():
             each, most = side["seconds"], side["megabytes"][-1]
             taken = f"{duration(each[0])} to {duration(each[-1])}"
-            fits = ""
+            memory = f"{number(max(most, 0))} MB"
             if letter in "NT" and most > 50:
-                fits = f"{letter} ≈ {number(MEGABYTES * sizes[-1] / most)}"
+                fits = number(MEGABYTES * sizes[-1] / most)
+                memory += f"<br><small>24 GiB hold {letter} ≈ {fits}</small>"
             power = f"{letter}<sup>{side['exponent']:.1f}</sup>"
-            cells = [escape(name), taken, power, f"{number(max(most, 0))} MB", fits]
+            cells = [escape(name), taken, power, memory]
             rows.append(f"<tr>{head}{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
             head = ""
     versions = ", ".join(f"{name} {value}" for name, value in found["versions"].items())
@@ -115,9 +116,9 @@ three sizes; small ones cost what calls cost. What fits into 24 GiB is extrapola
 from the largest size, where its memory is large enough to tell. What is held fixed is the default
 in `benchmarks/growth.py`; `python -m benchmarks.growth` measures again.
 
-<div class="companion-claims" tabindex="0"><table>
-<thead><tr><th>Work and sizes</th><th>By</th><th>Time</th><th>Grows as</th><th>Memory</th>
-<th>24 GiB hold</th></tr></thead>
+<div class="companion-claims" tabindex="0"><table class="companion-table">
+<thead><tr><th>Work and sizes</th><th>By</th><th>Time</th><th>Grows as</th><th>Memory</th></tr>
+</thead>
 <tbody>{rows}</tbody></table></div>
 
 On {date}: {processor}, others kept {others:.1f} cores busy meanwhile; {versions}.
