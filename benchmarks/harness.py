@@ -5,14 +5,18 @@ from __future__ import annotations
 import gc
 import json
 import math
+import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+from workflow.execute import QUIET
 
 __all__ = [
     "Check",
@@ -24,6 +28,7 @@ __all__ = [
     "Spread",
     "Target",
     "alternate",
+    "command",
     "constant",
     "peak_memory",
     "spread",
@@ -264,6 +269,29 @@ class Row:
             "differs": self.differs,
             "targets": [asdict(target) for target in self.targets],
         }
+
+
+def command(words: Sequence[str], home: Path = HOME, limit: float = 1800) -> tuple[float, str]:
+    """Seconds and output of a command that must end well; it is ended when ``limit`` is over."""
+    environment = os.environ | QUIET | {"PYTHONPATH": str(home)}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        list(words),
+        cwd=home,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        raise RuntimeError(f"{words[0]} took longer than {limit:.0f} s") from None
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(words[:4])} failed: {output[-1500:]}")
+    return time.perf_counter() - start, output
 
 
 def peak_memory(module: str, function: str, side: int, quick: bool) -> float:

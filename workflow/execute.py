@@ -92,7 +92,7 @@ def _register_engine(chapter, order):
     class ReportingEngine(NBClientEngine):
         """Papermill's own engine, telling which cell has started, and saving once at the end.
 
-        Papermill saves the whole notebook before and after each cell, a third of a chapter's time.
+        Papermill saves the whole notebook before and after each cell, slower than many a cell is.
         """
 
         @classmethod

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.em import em_steps
-from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate, spread
-from benchmarks.rows.book import command
+from benchmarks.harness import Check, Measured, Row, Setting, Target, alternate, command, spread
 from benchmarks.rows.mixture_grid import problem
 from companion import datasets, elbo, entropy_sum, fit, verify
 from companion.models import PPCA, Encoder, GaussianVAE, SigmoidBeliefNet
@@ -69,11 +68,11 @@ def against_gradient(setting: Setting) -> Measured:
 
 #: Processor seconds of the import and of two verifications, and what these gave.
 FIRST = """
-import json, time
+import json, sys, time
 clock = time.process_time
 start = clock()
 import companion
-imported = clock() - start
+imported, early = clock() - start, "torch" in sys.modules
 import torch
 from companion import datasets, verify
 from companion.models import PPCA
@@ -85,7 +84,7 @@ for _ in range(2):
     start = clock()
     gaps.append(verify(model, at, None, x).gap)
     seconds.append(clock() - start)
-print(json.dumps([seconds, gaps]))
+print(json.dumps([seconds, gaps, early]))
 """
 
 
@@ -93,13 +92,17 @@ def first(setting: Setting) -> Measured:
     """What a new process pays once: importing the package, and the first verification."""
     imports, extra = [], []
     for _ in range(setting.repeats):
-        (imported, one, two), gaps = json.loads(command([sys.executable, "-c", FIRST])[1])
+        printed = command([sys.executable, "-c", FIRST])[1]
+        (imported, one, two), gaps, early = json.loads(printed)
         imports.append(imported)
         extra.append(one - two)
     found = {"import": spread(imports, " s"), "first": spread(extra, " s")}
     return Measured(
         found,
-        [Check("ELBO − entropy sum, first and second", *gaps, 0.0)],
+        [
+            Check("ELBO − entropy sum, first and second", *gaps, 0.0),
+            Check("torch was loaded by the import (0 = no)", float(early), 0.0, 0.0),
+        ],
         {"N": 1000},
         {
             "importing the package": spread(imports, "s"),
