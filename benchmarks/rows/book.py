@@ -10,8 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks import machine
 from benchmarks.harness import (
     HOME,
@@ -31,13 +29,10 @@ from workflow.project import Project, load
 
 #: Chapters of middle length: all of them would take an hour one after another.
 CHAPTERS = ("02", "08", "14", "17")
-#: The part of the book that the time for it without its newest chapters leaves out.
-BEYOND = "Beyond the papers"
 #: A chapter of middle length, and the study of that name, which is changed.
 CHANGED = "temperature"
 #: Seconds in which the book is to be made.
 AIMS = {
-    "without the newest part": (210, "seconds without the part *Beyond the papers*"),
     "all": (480, "seconds, all chapters"),
     "one page": (20, "seconds for one page whose study changed"),
     "start of a chapter": (1, "seconds until a chapter's first cell, mean of all chapters"),
@@ -128,16 +123,12 @@ def _claims(notebook: Any) -> list[tuple[str, bool]]:
 
 
 def whole(setting: Setting) -> Measured:
-    """The book from nothing, without its newest part and with it; then after one study's change."""
+    """The book from nothing, and one page after its study changed."""
     cores, tier = two_cores(), setting.pick("book", "smoke")
     kept: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         home, output = copied(folder), Path(folder) / "made"
-        toc, study = home / "_toc.yml", home / "companion" / "studies" / CHANGED / "__init__.py"
-        listed = yaml.safe_load(toc.read_text("utf-8"))
-        earlier = [part for part in listed["parts"] if part["caption"] != BEYOND]
-        reference = home / "reference" / "claims.json"
-        known = json.loads(reference.read_text("utf-8"))
+        study = home / "companion" / "studies" / CHANGED / "__init__.py"
         start = [sys.executable, "-m", "workflow.book", "--tier", tier, "--cores", str(cores)]
         start += ["--output", str(output)]
 
@@ -145,13 +136,8 @@ def whole(setting: Setting) -> Measured:
             kept.setdefault(name, []).append(seconds)
 
         for number in range(setting.repeats):
-            for name, parts in (("without the newest part", earlier), ("all", listed["parts"])):
-                toc.write_text(yaml.safe_dump({**listed, "parts": parts}, sort_keys=False), "utf-8")
-                names = {entry["file"] for part in parts for entry in part["chapters"]}
-                asked = [c for c in known["claims"] if f"notebooks/{c['chapter']}" in names]
-                reference.write_text(json.dumps({**known, "claims": asked}), "utf-8")
-                shutil.rmtree(output, ignore_errors=True)
-                keep(name, command(start, home)[0])
+            shutil.rmtree(output, ignore_errors=True)
+            keep("all", command(start, home)[0])
             project = Project(home, tier, output)
             runs = [project.run(chapter)["seconds"] for chapter in project.chapters]
             own = [_own_seconds(load(project.executed(each))) for each in project.chapters]
