@@ -39,6 +39,7 @@ def execute(stamp, notebook, executed, run):
         path.unlink(missing_ok=True)
     _log_stderr(executed.parent.parent / "logs" / f"{chapter}.log")
 
+    started, clock = time.time(), time.perf_counter()
     # Papermill is slow to import: only the process that executes a chapter pays for it.
     import papermill
     from nbformat import NO_CONVERT
@@ -52,7 +53,6 @@ def execute(stamp, notebook, executed, run):
         from workflow import forked
 
         forked.use()
-    started, clock = time.time(), time.perf_counter()
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -63,6 +63,7 @@ def execute(stamp, notebook, executed, run):
             progress_bar=False,
             log_output=False,
             cwd=str(notebook.parent),
+            shutdown_kernel="immediate",  # all is collected; a kernel takes seconds to leave
         )
     except Exception as error:
         if running.exists():

@@ -64,7 +64,6 @@ def nursery(chapters, path, settings, log):
 def serve(folder, number):
     """Fork a kernel for each that asks at this open socket, as long as the driver lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the driver, and the driver us
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the kernels
     progress.hold_lock()
     driver = int(os.environ[progress.DRIVER])
     with socket.socket(fileno=int(number)) as listener:
@@ -72,6 +71,7 @@ def serve(folder, number):
             with contextlib.suppress(ImportError):  # as in a book with fewer libraries
                 importlib.import_module(name)
         while progress.lives(driver):
+            _bury()
             if select.select([listener], [], [], 0.5)[0]:
                 connection, _ = listener.accept()
                 _, outputs, _, _ = socket.recv_fds(connection, 1, 2)
@@ -86,9 +86,15 @@ def serve(folder, number):
     shutil.rmtree(folder)  # a killed driver could not
 
 
+def _bury():
+    """Wait for the kernels that have ended: what they worked is counted as the driver's then."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def _become_kernel(connection, outputs, arguments, folder, environment):
     os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(outputs, 1):
         os.dup2(file, number)

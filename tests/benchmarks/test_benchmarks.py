@@ -358,6 +358,17 @@ def test_claims_are_read_from_an_executed_chapter():
     assert book._claims({"cells": cells}) == [("a/b", True), ("a/b", False)]
 
 
+def test_a_chapters_start_lasts_until_its_imports_end():
+    def cell(tags, ends):
+        made = {"end_time": f"2026-01-01T00:00:{ends:09.6f}+00:00"}
+        return {"metadata": {"tags": tags, "papermill": made}}
+
+    began = {"start_time": "2026-01-01T00:00:01+00:00", "duration": 20.0}
+    cells = [{"metadata": {}}, cell(["remove-cell"], 1.5), cell(["setup"], 2.25), cell([], 20)]
+    made = {"cells": cells, "metadata": {"papermill": began}}
+    assert book._until_first_cell(made, seconds=20.5) == 1.75
+
+
 def test_held_out_bounds_are_integrated_with_the_given_noise():
     x = datasets.pca_ring(60, latent=2)
     noise = torch.randn(3, 20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

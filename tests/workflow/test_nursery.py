@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
@@ -70,6 +71,14 @@ def test_a_kernel_has_the_folder_and_the_environment_of_its_chapter(opened, tmp_
     monkeypatch.setenv("OF_THIS_CHAPTER", "yes")
     source = "import os; print(os.getcwd(), os.environ['OF_THIS_CHAPTER'])"
     assert printed(source) == f"{tmp_path} yes\n"
+
+
+def test_what_a_kernel_worked_counts_as_its_drivers(opened):
+    children = psutil.Process().children()
+    (process,) = (child for child in children if "workflow.nursery" in child.cmdline())
+    before = process.cpu_times().children_user
+    worked = float(printed("import time\nwhile time.process_time() < 1: pass\nprint(1.0)"))
+    until(lambda: process.cpu_times().children_user - before > worked / 2)
 
 
 def test_a_kernel_ends_with_its_chapter(opened):

@@ -93,7 +93,8 @@ def test_chapters_that_fail_are_named_each_with_its_reason_and_the_others_go_on(
     toy.write("one", [RAISES, "print('never')"])
     toy.write("two", ["import os\nos.kill(os.getpid(), 9)"])
     loaded = "assert ('torch' in sys.modules) == (sys.platform == 'linux')"
-    toy.write("three", [f"import os, sys\n{loaded}\nos.write(2, b'stray words')"])
+    ends = "import atexit\natexit.register(open, 'waited', 'w')"
+    toy.write("three", [f"import os, sys\n{loaded}\nos.write(2, b'stray words')", ends])
     status, output = toy.until_claims()
     assert status == 1 and "stray words" not in output
     assert "Chapter one failed in cell 8 of 9:" in output
@@ -103,6 +104,7 @@ def test_chapters_that_fail_are_named_each_with_its_reason_and_the_others_go_on(
     assert f"The partly executed copy is {partly}" in output
     assert json.loads(partly.read_text())["cells"]
     assert list(toy.executions()) == ["three"]
+    assert not (toy.root / "notebooks" / "waited").exists()  # until its kernel would have left
     toy.write("one")
     status, output = toy.run("--until", "execute", "--chapters", "one")
     assert status == 0, output
