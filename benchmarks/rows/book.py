@@ -249,7 +249,8 @@ ROWS = (
             "The cells' own time shared by two cores, and the site, which Sphinx builds anew "
             "whatever changed: built on what is there, its search lacks entries. A chapter starts "
             "with the import of papermill, a forked kernel and the import of its study; one page "
-            "alone has no process to fork from and imports PyTorch."
+            "alone has no process to fork from and imports PyTorch. Most depends on how fast the "
+            "machine computes the cells, whose time in all is among the times."
         ),
         measure=whole,
         packages=("torch", "papermill", "snakemake", "jupyter-book"),
@@ -270,8 +271,8 @@ ROWS = (
             Target("of the floor", "× own time / cores, in the end", at_most=1.25),
         ),
         limits=(
-            "Every chapter starts a Python of its own and imports PyTorch, and the last chapter to "
-            "end leaves a core idle."
+            "The process that kernels fork from imports PyTorch before the first can start, every "
+            "chapter imports papermill, and the last chapter to end leaves a core idle."
         ),
         measure=chapters,
         packages=("torch", "papermill", "snakemake"),
