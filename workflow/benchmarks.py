@@ -238,10 +238,11 @@ def section(entry):
     sizes = "; ".join(f"{name}: {_size(value)}" for name, value in made["sizes"].items())
     threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
     repeats = "once" if made["repeats"] == 1 else f"{made['repeats']} times each"
-    text.append(f"- Sizes: {sizes}.\n- Measured {repeats}, {threads}, {made['precision']}.\n")
+    how = [repeats, threads, *({made["precision"]} - {"none"})]
+    text.append(f"- Sizes: {sizes}.\n- Measured {', '.join(how)}.\n")
     for name, time in made["times"].items():
         extent = _range(time, duration)
-        text.append(f"- Time of {name}: {duration(time['median'])}{extent and ', '}{extent}.\n")
+        text.append(f"- Time, {name}: {duration(time['median'])}{extent and ', '}{extent}.\n")
     for check in made["checks"]:
         text.append(f"- {_check(check)}\n")
     versions = ", ".join(f"{name} {value}" for name, value in made["versions"].items())

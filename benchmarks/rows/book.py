@@ -239,7 +239,7 @@ ROWS = (
     Row(
         name="book",
         title="Making the book from nothing",
-        peer="none: absolute times",
+        peer="none; times are absolute",
         work=(
             "`make book` on two cores where only the set-up is done: every chapter, every claim "
             "and the site. Then a study is changed, and its page made alone with `CHAPTERS=`."
@@ -280,7 +280,7 @@ ROWS = (
     Row(
         name="nothing-changed",
         title="Making the book when nothing changed",
-        peer="none: an absolute time",
+        peer="none; the time is absolute",
         work="`make book` from the shell, where the book is up to date; the site stays as it is.",
         targets=(Target("seconds", "seconds", at_most=3.0),),
         limits="Starting Python and Snakemake, and the sums of all files.",

@@ -160,7 +160,7 @@ ROWS = (
     Row(
         name="first-verify",
         title="What a new process pays once",
-        peer="none: absolute times",
+        peer="none; times are absolute",
         work=(
             "Processor time of `import companion`, which loads nothing else until something is "
             "used, and of the first `verify` beyond that of the second, torch being loaded."

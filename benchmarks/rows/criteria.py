@@ -56,7 +56,7 @@ ROWS = (
     Row(
         name="criterion",
         title="Parameterization criterion, 85 000 parameters",
-        peer="none: an absolute time",
+        peer="none; the time is absolute",
         work=(
             "From the natural parameters of a decoder with one hidden layer to a direction that "
             "fulfils the criterion on nodes that were not used to find it; a set of parameters "

@@ -63,6 +63,11 @@ def test_a_target_that_is_met_shows_value_range_and_circumstances():
     assert "log-likelihood: -1.5 ≈ -1.5" in text and "others kept 0.3 busy" in text
 
 
+def test_what_computes_in_no_precision_has_none():
+    assert "5 times each, one thread, float64." in page([entry()])
+    assert "5 times each, one thread." in page([entry(precision="none")])
+
+
 def test_rows_whose_work_differs_stand_apart_and_missed_targets_first():
     slow = {"ratio": {"median": 3.0, "low": 2.0, "high": 3.5, "unit": "×"}}
     unequal = entry() | {"name": "unequal", "differs": "Theirs draws more."}
