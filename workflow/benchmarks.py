@@ -238,7 +238,7 @@ def section(entry):
     sizes = "; ".join(f"{name}: {_size(value)}" for name, value in made["sizes"].items())
     threads = "one thread" if made["threads"] == 1 else f"{made['threads']} threads"
     repeats = "once" if made["repeats"] == 1 else f"{made['repeats']} times each"
-    how = [repeats, threads, *({made["precision"]} - {"none"})]
+    how = [word for word in (repeats, threads, made["precision"]) if word != "none"]
     text.append(f"- Sizes: {sizes}.\n- Measured {', '.join(how)}.\n")
     for name, time in made["times"].items():
         extent = _range(time, duration)
