@@ -25,10 +25,12 @@ from workflow import progress
 SOCKET = "COMPANION_NURSERY"
 #: From so many chapters on it pays to import everything for all.
 CHAPTERS = 3
-#: What is slow to import. Of the package nothing is, so that a chapter runs what is there then.
+#: What is slow to import. Of the package nothing is, so that a chapter runs what is there then. The
+#: last two are what torch imports when it is first asked for Adam, or for a gradient of a gradient.
 LIBRARIES = (
     "ipykernel.ipkernel ipykernel.kernelapp matplotlib.pyplot scipy.optimize scipy.stats "
-    "sklearn.datasets sklearn.decomposition sklearn.mixture sympy torch.distributions torch.func"
+    "sklearn.datasets sklearn.decomposition sklearn.mixture sympy torch.distributions torch.func "
+    "torch._dynamo torch._decomp.decompositions_for_jvp"
 ).split()
 
 

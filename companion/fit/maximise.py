@@ -1,9 +1,9 @@
 """Maximising any function of named tensors: L-BFGS, Newton's method, gradient ascent and Adam.
 
 An ``objective`` takes a dictionary of float64 tensors, with the names and shapes of ``start``, to a
-scalar; gradient and Hessian are those of torch.func. Every method takes at most ``steps`` steps and
-returns the variables at its end. It calls ``log(step, variables)`` at the start and after every
-step; where that returns ``True``, it ends.
+scalar that autograd differentiates; the Hessian is that of torch.func. Every method takes at most
+``steps`` steps and returns the variables at its end. It calls ``log(step, variables)`` at the start
+and after every step; where that returns ``True``, it ends.
 
 >>> def objective(at):
 ...     return -(at["a"] * at["b"] - 2) ** 2 - (at["a"] - 1) ** 2
@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from scipy.optimize import minimize
 from torch import Tensor
+from torch.autograd.functional import vjp
 
 from companion.fit.records import Vector, check_start, iterate, positive
 from companion.support import tree
@@ -77,14 +78,13 @@ def lbfgs(
     check_start(start)
     positive_integer(steps, "steps")
     positive(tolerance=tolerance)
-    gradient_and_value = torch.func.grad_and_value(_of_vector(objective, start))
     number = count(1)
 
     def variables(vector: Vector) -> Variables:
         return tree.unflatten(torch.tensor(vector), start)
 
     def downhill(vector: Vector) -> tuple[float, Vector]:
-        gradient, value = gradient_and_value(torch.from_numpy(vector))
+        value, gradient = vjp(_of_vector(objective, start), torch.from_numpy(vector))
         return -float(value), -gradient.numpy()
 
     def callback(vector: Vector) -> None:
@@ -252,9 +252,9 @@ def _uphill(
     halvings: int = 40,
 ) -> Iterator[Variables]:
     """The start and, step by step, what follows along ``direction``, until that is ``None``."""
-    gradient_and_value = torch.func.grad_and_value(_of_vector(objective, start))
+    function = _of_vector(objective, start)
     vector = tree.flatten(start).detach()
-    gradient, value = gradient_and_value(vector)
+    value, gradient = vjp(function, vector)
     while True:
         yield tree.unflatten(vector, start)
         done = tolerance is not None and float(gradient.norm()) <= tolerance
@@ -264,7 +264,7 @@ def _uphill(
         slack = 1e-13 * (1 + abs(float(value)))
         for halved in range(halvings + 1):
             trial = vector + rate * 0.5**halved * move
-            slope, height = gradient_and_value(trial)
+            height, slope = vjp(function, trial)
             smaller = float(slope.norm()) < float(gradient.norm())
             higher = float(height) > float(value) + slack
             if not halvings or higher or (smaller and float(height) >= float(value) - slack):

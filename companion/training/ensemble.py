@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -120,12 +121,13 @@ class Ensemble(Guarded, Record):
         return replace(self, snapshots=tuple(snapshots))
 
     def _part(self, prefix: str, run: int, logged: int) -> dict[str, Tensor]:
-        held = self.snapshots[logged].items()
-        place = self.x.device
+        held, place = self.snapshots[logged].items(), self.x.device
         return {k.removeprefix(prefix): v[run].to(place) for k, v in held if k.startswith(prefix)}
 
     def _trace(self, run: int) -> Trace:
-        with self.x.device:  # what is made on the way, such as the width of a prior, is made there
+        # What is made on the way, such as the width of a prior, is made there too. On the CPU it is
+        # anyway, and asking for it takes a quarter of the time.
+        with nullcontext() if self.x.device.type == "cpu" else self.x.device:
             reports = tuple(
                 verify(self.model, self.parameters(run, t), self.q(run, t), self.data(run))
                 for t in range(len(self.steps))

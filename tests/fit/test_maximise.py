@@ -29,6 +29,19 @@ METHODS = {
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
+def test_a_step_is_along_the_gradient_of_torch_func_where_gradients_are_off_too():
+    with torch.no_grad():
+        end = maximise.ascent(hill, START, rate=0.1, steps=1)
+    slope = torch.func.grad(hill)(START)
+    assert end == {name: START[name] + 0.1 * slope[name] for name in START}
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "newton", "ascent"])
+def test_a_constant_has_no_slope_to_climb(method):
+    end = METHODS[method](lambda at: torch.ones((), dtype=torch.float64), START)
+    assert end == START
+
+
 @every_method
 def test_every_method_finds_the_maximum_and_leaves_its_start_alone(method):
     end = method(hill, START, steps=500)

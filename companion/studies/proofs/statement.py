@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import sympy as sp
 from sympy import Basic, Expr
@@ -63,15 +64,14 @@ class Statement:
 
         # In one pass, so that no step is taken from a parameter that was moved already.
         replaced = {e: moved(e) for e in self.potential.atoms(sp.Symbol, sp.Indexed) if is_moved(e)}
-        along = self.potential.xreplace(replaced)
-        return sp.diff(along, _STEP).subs(_STEP, 0).doit()
+        return sp.diff(self.potential.xreplace(replaced), _STEP).subs(_STEP, 0).doit()
 
     @property
     def residual(self) -> Expr:
         """Target less slope, before any algebra."""
         return self.target - self.slope
 
-    @property
+    @cached_property
     def reduced(self) -> Expr:
         """The residual after SymPy's algebra: 0 is a proof."""
         by_signs = self.residual.replace(sp.Abs, lambda of: of * sp.sign(of))
