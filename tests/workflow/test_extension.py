@@ -66,3 +66,24 @@ def test_animations_are_numbered_as_other_figures_are(small_book):
     assert "companion-animation" in page.partition("Fig. 2")[0].rpartition("<figure")[2]
     moves = page.partition("Fig. 2")[2].partition("</figcaption>")[0]
     assert 'class="tex2jax_process">It moves &amp;' in moves and "$x$" in moves
+
+
+def test_a_sidebar_of_titles_holds_all_pages_and_takes_no_headings_from_other_lists(small_book):
+    part = "\n\nPart of {0}\n-----------\n\n.. py:function:: {0}.f(x)\n"
+    below = "\n.. toctree::\n\n   {0}\n"
+    titles = "<nav>{{ toctree(titles_only=True, collapse=False) }}</nav>"
+    files = {
+        "b.rst": "Bb\n==" + part.format("b") + below.format("c"),
+        "a.rst": "Aa\n==" + part.format("a"),
+        "c.rst": "Cc\n==" + part.format("c"),
+        "shown/lists.html": f"{titles}<nav>{{{{ toctree(collapse=False) }}}}</nav>{titles}"
+        "<nav>{{ toc }}</nav>",
+    }
+    settings = "templates_path = ['shown']\nhtml_sidebars = {'**': ['lists.html']}\n"
+    index = "Title\n=====\n\nSome\n----\n" + below.format("a\n   b")
+    page = BeautifulSoup(small_book(index, settings, **files), "html.parser")
+    lists = [[a.get_text() for a in nav.select("a")] for nav in page.select("nav")[-4:]]
+    first, every, again, own = lists
+    assert first == again == ["Aa", "Bb", "Cc"]
+    assert every == [*"Aa,Part of a,a.f(),Bb,Part of b,b.f(),Cc,Part of c,c.f()".split(",")]
+    assert own == ["Title", "Some"]
