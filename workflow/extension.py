@@ -123,7 +123,7 @@ def list_titles(app, pagename, templatename, context, doctree):
     """Make the sidebar of the pages' titles alone, from the start.
 
     Sphinx copies all that a page holds, every function of the API, into the sidebar of every page,
-    and then drops what is no title: a third of the time in which the site is written.
+    and then drops what is no title.
     """
     whole, env = context.get("toctree"), app.env
 

@@ -125,9 +125,9 @@ class Ensemble(Guarded, Record):
         return {k.removeprefix(prefix): v[run].to(place) for k, v in held if k.startswith(prefix)}
 
     def _trace(self, run: int) -> Trace:
-        # What is made on the way, such as the width of a prior, is made there too. On the CPU it is
-        # anyway, and asking for it takes a quarter of the time.
-        with nullcontext() if self.x.device.type == "cpu" else self.x.device:
+        # What is made on the way, such as the width of a prior, is made there too. Where it is made
+        # there anyway we don't ask: each operation would go through Python.
+        with nullcontext() if self.x.device == torch.get_default_device() else self.x.device:
             reports = tuple(
                 verify(self.model, self.parameters(run, t), self.q(run, t), self.data(run))
                 for t in range(len(self.steps))

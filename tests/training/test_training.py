@@ -160,6 +160,14 @@ def test_a_gpu_learns_what_a_cpu_learns(x):
     assert torch.allclose(cpu, gpu.column("elbo"), atol=1e-8)
 
 
+def test_traces_are_where_the_data_are_whatever_the_default_device(x):
+    model, encoder = vae("head", True)
+    runs = train_vae(model, encoder, x, range(2), dataclasses.replace(SHORT, device="cpu"), nodes=3)
+    with torch.device("meta"):
+        elsewhere = runs.on(torch.device("cpu")).column("elbo")
+    assert torch.equal(elsewhere, runs.column("elbo"))
+
+
 def test_draws_where_training_runs_are_the_seeds_own(x):
     model, encoder = vae()
     plan = dataclasses.replace(SHORT, draws="device", device="cpu", samples=3)

@@ -66,6 +66,19 @@ def test_libraries_are_there_and_the_package_is_not(opened):
     assert printed(LOADED) == "True False\n"
 
 
+def test_a_kernel_imports_nothing_of_torch_late(opened):
+    source = """
+import sys, torch
+before = set(sys.modules)
+weight = torch.ones(2, requires_grad=True)
+adam = torch.optim.Adam([weight], fused=True)
+torch.func.hessian(lambda at: (at**3).sum())(torch.ones(2))
+late = {name.partition(".")[2] for name in set(sys.modules) - before if name.startswith("torch.")}
+print(len(late))
+"""
+    assert printed(source) == "0\n"
+
+
 def test_a_kernel_has_the_folder_and_the_environment_of_its_chapter(opened, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OF_THIS_CHAPTER", "yes")
