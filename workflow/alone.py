@@ -1,7 +1,8 @@
 """Render chapters alone, in seconds, when only these are to be looked at.
 
-All other pages stand there with their headings and labels only, so that links, theorems and
-citations of the chapters are checked as in the whole book. It lies apart from the book's site.
+All other pages are read with their headings and labels only, so that links, theorems and citations
+of the chapters are checked as in the whole book, and in their places stands a sentence. It lies
+apart from the book's site.
 """
 
 import json
@@ -19,20 +20,27 @@ from workflow.stage import configuration, mathjax, prepare, synchronise
 
 FENCE = re.compile(r"^([`:]{3,})(?:\{([\w:-]+)\}([^\n]*))?[^\n]*\n(.*?)^\1[ \t]*$\n?", re.M | re.S)
 KEPT = re.compile(r"^(?:#+ .*|\([\w-]+\)=)$", re.M)
-#: Pages that are staged as they are: what they hold is named by others.
+#: Pages that are made as they are: what they hold is named by others.
 WHOLE = ("bibliography",)
+ELSEWHERE = "This page stands here without its text: <code>make book</code> makes all of it."
 
 
 def render(project, chapters):
     """Build the pages of executed chapters; return the paths of their HTML."""
     folder = project.build / "alone"
     synchronise(folder / "stage", _contents(project, chapters))
-    made = sphinx(project, folder)
-    shutil.rmtree(folder / "site", ignore_errors=True)
-    shutil.copytree(made, folder / "site")
-    pages = [folder / "site" / "notebooks" / f"{chapter}.html" for chapter in chapters]
+    site, names = folder / "site", [f"notebooks/{chapter}" for chapter in chapters]
+    whole = [f"{name}.md" for name in WHOLE]
+    made = sphinx(project, folder, [f"{name}.ipynb" for name in names] + whole)
+    shutil.rmtree(site, ignore_errors=True)
+    shutil.copytree(made, site)
+    pages = [site / f"{name}.html" for name in names]
     for page in pages:
         page.write_text(finish.finish(page.read_text("utf-8"), f"notebooks/{page.name}"), "utf-8")
+    for source in (folder / "stage").rglob("*"):
+        page = site / source.relative_to(folder / "stage").with_suffix(".html")
+        if source.suffix in (".md", ".ipynb") and not page.exists():
+            page.write_text(f"<!DOCTYPE html><title>{page.stem}</title><p>{ELSEWHERE}", "utf-8")
     return pages
 
 
@@ -78,8 +86,6 @@ def outline(text, name):
     >>> print(outline("# A page\\n\\nText.\\n" + lemma, "a"))
     # A page
     <BLANKLINE>
-    This page stands here without its text: `make book` makes all of it.
-    <BLANKLINE>
     ```{prf:lemma} L
     :label: l
     <BLANKLINE>
@@ -91,5 +97,4 @@ def outline(text, name):
         if label := re.search(r"^:label:[ \t]*\S+", body, re.M) if kind else None:
             labelled.append(f"{fence}{{{kind}}}{title}\n{label[0]}\n\n…\n{fence}")
     first, *more = KEPT.findall(FENCE.sub("", text)) or [f"# {name}"]
-    says = "This page stands here without its text: `make book` makes all of it."
-    return "\n\n".join([first, says, *more, *labelled])
+    return "\n\n".join([first, *more, *labelled])

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from workflow import nursery, progress
-from workflow.project import digest, load, sealed, write
 
 QUIET = {
     "OMP_NUM_THREADS": "1",
@@ -30,6 +29,8 @@ CONDITION = "COMPANION_CONDITION"
 
 
 def execute(stamp, notebook, executed, run):
+    from workflow.project import digest, load, sealed, write  # not for one who only asks
+
     key = load(stamp)
     chapter, parameters = key["chapter"], key["parameters"]
     running = executed.parent.parent / "running" / f"{chapter}.ipynb"
@@ -68,7 +69,7 @@ def execute(stamp, notebook, executed, run):
     except Exception as error:
         if running.exists():
             running.replace(failed)
-        text = _explain(chapter, failed, order, error)
+        text = _explain(chapter, failed, load(failed) or {}, order, error)
         progress.report("failed", chapter=chapter, text=text)
         return 1
     seconds = time.perf_counter() - clock
@@ -116,9 +117,9 @@ def _register_engine(chapter, order):
     papermill_engines.register("reporting", ReportingEngine)
 
 
-def _explain(chapter, failed, order, error):
+def _explain(chapter, failed, copy, order, error):
     """Chapter, cell, the last lines of the error, and where the partly executed copy lies."""
-    cells = (load(failed) or {}).get("cells", [])
+    cells = copy.get("cells", [])
     broken = [c for c in cells if c["metadata"].get("papermill", {}).get("exception")]
     number = order.get(broken[0]["id"]) if broken else None
     where = f"cell {number} of {len(order)}" if number else "no cell to blame"
@@ -143,8 +144,22 @@ def _log_stderr(path):
         os.dup2(log.fileno(), 2)
 
 
+def here(*paths):
+    """Execute a chapter in this process."""
+    return execute(*map(Path, paths))
+
+
 def main(*arguments):
-    return execute(*(Path(argument).absolute() for argument in arguments))
+    """Execute a chapter in a process that forks where papermill is loaded, else in this one."""
+    paths = [os.path.abspath(argument) for argument in arguments]
+    if nursery.SOCKET not in os.environ:
+        return here(*paths)
+    try:
+        connection, _ = nursery.ask("chapter", paths, dict(os.environ), os.getcwd())
+    except OSError:
+        return here(*paths)
+    with connection:
+        return int(nursery.told(connection) or 1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 from functools import cache, partial
 from html import escape, unescape
@@ -20,6 +21,8 @@ from workflow.formulas import marked
 ANIMATION = re.compile(
     r"<figure>(.*companion-animation.*)<figcaption[^>]*>(.*)</figcaption></figure>", re.DOTALL
 )
+#: The environment variable with the sources that alone become pages, if it holds any.
+ONLY = "COMPANION_PAGES"
 UNDERLINE = re.compile(r"-{3,}\s*")
 
 
@@ -34,7 +37,16 @@ def setup(app):
     app.connect("doctree-read", further.fold)
     app.connect("doctree-read", number_animations)
     app.connect("doctree-read", tabulate_parameters)
+    if only := os.environ.get(ONLY):
+        paths = [str(Path(app.srcdir, name)) for name in only.split(os.pathsep)]
+        app.build = lambda *_: type(app).build(app, False, paths)
+        app.connect("builder-inited", without_search)
     return {"parallel_read_safe": True}
+
+
+def without_search(app):
+    """An index of some pages would find nothing of the others, and Sphinx warns of it."""
+    app.builder.search = False
 
 
 def link_to_sources(app, config):
@@ -184,7 +196,7 @@ def by_last_name(app, env, node, contnode):
     kind = {"func": "function", "meth": "method", "mod": "module"}.get(node["reftype"], "class")
     for parts in (target.split(".")[-2:], target.split(".")[-1:]):
         end = "." + ".".join(parts)
-        found = [name for name in domain.objects if name.endswith(end)]
+        found = [name for name in _ending(domain).get(parts[-1], []) if name.endswith(end)]
         found = [name for name in found if domain.objects[name].objtype == kind] or found
         highest = min((name.count(".") for name in found), default=0)
         found = [name for name in found if name.count(".") == highest]
@@ -195,6 +207,15 @@ def by_last_name(app, env, node, contnode):
             )
     # What is internal has no place to lead to, and stands as text; a name that is nowhere is wrong.
     return contnode if target.rpartition(".")[2] in internal_names() else None
+
+
+@cache
+def _ending(domain):
+    """The names of all documented objects under their last words; all pages are read by now."""
+    names: dict[str, list[str]] = {}
+    for name in domain.objects:
+        names.setdefault(name.rpartition(".")[2], []).append(name)
+    return names
 
 
 @cache

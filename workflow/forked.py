@@ -1,17 +1,15 @@
 """A chapter's side of the nursery: a kernel that is forked there, if there is one."""
 
-import json
 import os
 import select
 import signal
-import socket
 from importlib.metadata import EntryPoint
 from typing import Any
 
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from workflow.nursery import SOCKET
+from workflow import nursery
 
 
 class Kernel:
@@ -20,20 +18,8 @@ class Kernel:
     stdin = stdout = stderr = None
 
     def __init__(self, command, environment, folder):
-        asked = {"arguments": command[command.index("ipykernel_launcher") + 1 :]}
-        asked |= {"environment": environment, "folder": folder}
-        self._connection = socket.socket(socket.AF_UNIX)
-        try:
-            self._connection.connect(os.environ[SOCKET])
-            socket.send_fds(self._connection, [b"!"], [1, 2])
-            self._connection.sendall(f"{json.dumps(asked)}\n".encode())
-            with self._connection.makefile() as answer:
-                self.pid = int(answer.readline() or 0)
-            if not self.pid:
-                raise ConnectionError("the nursery has ended")
-        except OSError:
-            self._connection.close()
-            raise
+        arguments = command[command.index("ipykernel_launcher") + 1 :]
+        self._connection, self.pid = nursery.ask("kernel", arguments, environment, folder)
 
     def poll(self):
         """None while the kernel lives."""

@@ -1,12 +1,13 @@
-"""Kernels that start at once: they fork from one process that has imported the slow libraries.
+"""Chapters that start at once: they fork from one process that imports the slow libraries.
 
-The driver opens it where several chapters wait on this machine. A chapter asks for its kernel
-through a socket (`workflow/forked.py`); where nobody answers it starts a plain one, with the same
-result. The connection stays open as long as the kernel lives, so that each end sees at once when
-the other is gone.
+The driver opens it where chapters wait on this machine. What executes a chapter
+(`workflow/execute.py`), and the chapter's kernel (`workflow/forked.py`), are asked for through a
+socket; where nobody answers they start as plain processes, with the same result. The connection
+stays open as long as the process lives, so that each end sees at once when the other is gone.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -23,26 +24,30 @@ from pathlib import Path
 from workflow import progress
 
 SOCKET = "COMPANION_NURSERY"
-#: From so many chapters on it pays to import everything for all.
-CHAPTERS = 3
-#: What is slow to import. Of the package nothing is, so that a chapter runs what is there then. The
-#: last two are what torch imports when it is first asked for Adam, or for a gradient of a gradient.
+#: What is slow to import. The last two are what torch imports when it is first asked for Adam, or
+#: for a gradient of a gradient.
 LIBRARIES = (
-    "ipykernel.ipkernel ipykernel.kernelapp matplotlib.pyplot scipy.optimize scipy.stats "
-    "sklearn.datasets sklearn.decomposition sklearn.mixture sympy torch.distributions torch.func "
-    "torch._dynamo torch._decomp.decompositions_for_jvp"
+    "papermill ipykernel.ipkernel ipykernel.kernelapp matplotlib.pyplot torch.distributions "
+    "torch.func scipy.optimize scipy.stats sklearn.datasets sklearn.decomposition sklearn.mixture "
+    "sympy torch._dynamo torch._decomp.decompositions_for_jvp"
+).split()
+#: Of the package, what nearly all chapters import. It is loaded only when the first one has asked:
+#: the keys that say what it was made of are written by then, so that they are never too new.
+PACKAGE = (
+    "companion.models companion.datasets companion.fit companion.book.charts companion.book.claims "
+    "companion.book.panels companion.book.text"
 ).split()
 
 
 @contextlib.contextmanager
 def nursery(chapters, path, settings, log):
-    """Fork the kernels of so many chapters, with these folders and settings, where that pays."""
-    if chapters < CHAPTERS or sys.platform != "linux":  # elsewhere libraries don't survive a fork
+    """Fork so many chapters and their kernels, with these folders and settings, if any wait."""
+    if not chapters or sys.platform != "linux":  # elsewhere libraries don't survive a fork
         yield
         return
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="companion-") as folder, log.open("w") as said:
-        path_of_socket = str(Path(folder, "kernels"))
+        path_of_socket = str(Path(folder, "asked"))
         environment = os.environ | settings
         environment[progress.DRIVER] = str(os.getpid())
         environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
@@ -63,29 +68,66 @@ def nursery(chapters, path, settings, log):
             del os.environ[SOCKET]
 
 
+def ask(what, arguments, environment, folder):
+    """Ask for a "kernel" or a "chapter" with these arguments: the connection to it, and its number.
+
+    It writes where this process does. An ``OSError`` if nobody answers.
+    """
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(os.environ[SOCKET])
+        socket.send_fds(connection, [b"!"], [1, 2])
+        asked = {"what": what, "arguments": arguments}
+        asked |= {"environment": environment, "folder": folder}
+        connection.sendall(f"{json.dumps(asked)}\n".encode())
+        number = int(told(connection) or 0)
+        if not number:
+            raise ConnectionError("the nursery has ended")
+    except OSError:
+        connection.close()
+        raise
+    return connection, number
+
+
+def told(connection):
+    """One line that the other end says, or what it said before it went."""
+    said = b""
+    while not said.endswith(b"\n") and (byte := connection.recv(1)):
+        said += byte
+    return said.decode()
+
+
 def serve(folder, number):
-    """Fork a kernel for each that asks at this open socket, as long as the driver lives."""
+    """Fork a process for each that asks at this open socket, as long as the driver lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the driver, and the driver us
     progress.hold_lock()
     driver = int(os.environ[progress.DRIVER])
+    _load(LIBRARIES)
     with socket.socket(fileno=int(number)) as listener:
-        for name in LIBRARIES:
-            with contextlib.suppress(ImportError):  # as in a book with fewer libraries
-                importlib.import_module(name)
         while progress.lives(driver):
             _bury()
             if select.select([listener], [], [], 0.5)[0]:
-                connection, _ = listener.accept()
-                _, outputs, _, _ = socket.recv_fds(connection, 1, 2)
-                with connection.makefile() as request:
-                    asked = request.readline()
-                if asked and os.fork() == 0:
-                    listener.close()
-                    _become_kernel(connection, outputs, **json.loads(asked))
-                for file in outputs:
-                    os.close(file)
-                connection.close()
+                _load(PACKAGE)
+                _fork(listener)
     shutil.rmtree(folder)  # a killed driver could not
+
+
+def _load(names):
+    for name in names:
+        with contextlib.suppress(ImportError):  # as in a book with fewer libraries
+            importlib.import_module(name)
+
+
+def _fork(listener):
+    connection, _ = listener.accept()
+    _, outputs, _, _ = socket.recv_fds(connection, 1, 2)
+    asked = told(connection)
+    if asked and os.fork() == 0:
+        listener.close()
+        _become(connection, outputs, **json.loads(asked))
+    for file in outputs:
+        os.close(file)
+    connection.close()
 
 
 def _bury():
@@ -95,7 +137,8 @@ def _bury():
             pass
 
 
-def _become_kernel(connection, outputs, arguments, folder, environment):
+def _become(connection, outputs, what, arguments, environment, folder):
+    gc.freeze()  # what is loaded stays: no collection need look through it
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, file in enumerate(outputs, 1):
@@ -106,17 +149,25 @@ def _become_kernel(connection, outputs, arguments, folder, environment):
     os.chdir(folder)
     connection.sendall(f"{os.getpid()}\n".encode())
 
-    def end_with_chapter():
+    def end_with_the_other():
         connection.recv(1)
         os._exit(1)
 
-    threading.Thread(target=end_with_chapter, daemon=True).start()
-    from ipykernel import kernelapp
+    threading.Thread(target=end_with_the_other, daemon=True).start()
+    sys.argv = [what, *arguments]
+    if what == "kernel":
+        from ipykernel import kernelapp
 
-    sys.argv = ["ipykernel_launcher.py", *arguments]
-    # 1: it watches no parent itself.
-    kernelapp.launch_new_instance([*arguments, "--IPKernelApp.parent_handle=1"])
-    sys.exit()
+        # 1: it watches no parent itself.
+        kernelapp.launch_new_instance([*arguments, "--IPKernelApp.parent_handle=1"])
+        sys.exit()
+    from workflow import execute
+
+    try:
+        progress.job(execute.here)
+    except SystemExit as ended:
+        connection.sendall(f"{ended.code}\n".encode())
+        raise
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from workflow import finish, progress, publish
+from workflow import extension, finish, progress, publish
 from workflow.launch import standalone
 from workflow.progress import Problem
 from workflow.project import Project, load, pages_digest, sealed, write
@@ -54,8 +54,11 @@ def build(project):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def sphinx(project, folder):
-    """Run Jupyter Book on `stage/` in a folder; return where its pages are, or raise `Problem`."""
+def sphinx(project, folder, only=()):
+    """Run Jupyter Book on `stage/` in a folder; return where its pages are, or raise `Problem`.
+
+    All is read; where there is an ``only``, these sources alone become pages.
+    """
     made = folder / "jupyter-book"
     shutil.rmtree(made, ignore_errors=True)
     start = (
@@ -68,7 +71,7 @@ def sphinx(project, folder):
     result = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": path, extension.ONLY: os.pathsep.join(only)},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -120,7 +120,7 @@ def _own_seconds(notebook: Any) -> float:
 
 
 def _until_first_cell(notebook: Any, seconds: float) -> float:
-    """Time from the process that executes a chapter to its first cell after those that import."""
+    """Time from the process that forks for a chapter to its first cell after those that import."""
     ran = notebook["metadata"]["papermill"]
     cells = [cell["metadata"] for cell in notebook["cells"]]
     ends = [made["papermill"]["end_time"] for made in cells if "setup" in made.get("tags", [])]
@@ -249,10 +249,10 @@ ROWS = (
         targets=tuple(Target(name, words, at_most=most) for name, (most, words) in AIMS.items()),
         limits=(
             "The cells' own time shared by two cores, and the site, which Sphinx builds anew "
-            "whatever changed: built on what is there, its search lacks entries. A chapter starts "
-            "with the import of papermill, a forked kernel and the import of its study; one page "
-            "alone has no process to fork from and imports PyTorch. Most depends on how fast the "
-            "machine computes the cells, whose time in all is among the times."
+            "whatever changed: built on what is there, its search lacks entries. One page alone "
+            "waits for its libraries, as long as all others together, and for the headings of all "
+            "other pages, which Sphinx reads. Most depends on how fast the machine computes the "
+            "cells, whose time in all is among the times."
         ),
         measure=whole,
         packages=("torch", "papermill", "snakemake", "jupyter-book"),
@@ -273,8 +273,8 @@ ROWS = (
             Target("of the floor", "× own time / cores, in the end", at_most=1.25),
         ),
         limits=(
-            "The process that kernels fork from imports PyTorch before the first can start, every "
-            "chapter imports papermill, and the last chapter to end leaves a core idle."
+            "The process that chapters fork from imports PyTorch before the first can start, and "
+            "the last chapter to end leaves a core idle."
         ),
         measure=chapters,
         packages=("torch", "papermill", "snakemake"),

@@ -1,27 +1,31 @@
-"""Kernels that fork from one process: loaded at once, ending with either side, never needed.
+"""Chapters and kernels that fork from one process: loaded, ending with either side, never needed.
 
-That a book of several chapters opens one is seen in ``test_workflow.py``.
+That a book opens one is seen in ``test_workflow.py``.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import nbformat
 import psutil
 import pytest
 from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning.factory import KernelProvisionerFactory
+from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.workflow.conftest import HOME
-from workflow import forked, nursery
+from workflow import execute, forked, nursery, progress
 from workflow.execute import QUIET
 from workflow.progress import lives
+from workflow.project import load, write
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels fork on Linux only")
 
-LOADED = "import sys; print('torch' in sys.modules, 'companion' in sys.modules)"
+LOADED = f"import sys; print(*({{*{nursery.LIBRARIES + nursery.PACKAGE}}} - {{*sys.modules}}))"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +33,7 @@ def opened(tmp_path_factory):
     factory = KernelProvisionerFactory.instance()
     before = factory.default_provisioner_name
     log = tmp_path_factory.mktemp("logs") / "nursery.log"
-    with nursery.nursery(nursery.CHAPTERS, [HOME], QUIET, log):
+    with nursery.nursery(1, [HOME], QUIET, log):
         forked.use()
         yield
     factory.default_provisioner_name = before
@@ -62,8 +66,8 @@ def until(condition, seconds=60):
         time.sleep(0.05)
 
 
-def test_libraries_are_there_and_the_package_is_not(opened):
-    assert printed(LOADED) == "True False\n"
+def test_libraries_and_the_package_are_there(opened):
+    assert printed(LOADED) == "\n"
 
 
 def test_a_kernel_imports_nothing_of_torch_late(opened):
@@ -109,13 +113,42 @@ def test_a_chapter_sees_that_its_kernel_has_ended(opened):
 
 def test_without_a_nursery_a_plain_kernel_starts(opened, monkeypatch, tmp_path):
     monkeypatch.setenv(nursery.SOCKET, str(tmp_path / "nobody"))
-    assert printed(LOADED) == "False False\n"
+    assert "torch.func" in printed(LOADED)
 
 
-def test_few_chapters_open_none(tmp_path, monkeypatch):
+def test_a_chapter_forks_and_its_status_comes_back(opened, tmp_path, monkeypatch, capfd):
+    cell = new_code_cell("import os; assert os.environ['RIGHT']", metadata={"tags": []})
+    about = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python"}}
+    nbformat.write(new_notebook(cells=[cell], metadata=about), tmp_path / "one.ipynb")
+    stamp = tmp_path / "stamp.json"
+    write(stamp, json.dumps({"chapter": "one", "parameters": {"tier": "book"}}))
+    paths = [stamp, tmp_path / "one.ipynb", *(tmp_path / "made" / n / "one" for n in ("a", "b"))]
+    monkeypatch.delenv(progress.DRIVER, raising=False)
+    monkeypatch.setattr(execute, "here", None)  # what forks has its own
+    assert execute.main(*paths) == 1
+    assert "KeyError" in capfd.readouterr().out
+    monkeypatch.setenv("RIGHT", "yes")
+    assert execute.main(*paths) == 0
+    assert load(paths[3])["cells"] == 1
+
+
+def test_no_chapter_opens_none(tmp_path, monkeypatch):
     monkeypatch.delenv(nursery.SOCKET, raising=False)
-    with nursery.nursery(nursery.CHAPTERS - 1, [HOME], QUIET, tmp_path / "log"):
+    with nursery.nursery(0, [HOME], QUIET, tmp_path / "log"):
         assert nursery.SOCKET not in os.environ
+
+
+def test_the_package_is_loaded_once_a_chapter_has_asked(tmp_path, monkeypatch):
+    monkeypatch.delenv(nursery.SOCKET, raising=False)
+    loaded = tmp_path / "loaded"
+    for name in {name.partition(".")[0] for name in nursery.LIBRARIES}:
+        (tmp_path / f"{name}.py").touch()
+    (tmp_path / "companion.py").write_text(f"open({str(loaded)!r}, 'w')")
+    with nursery.nursery(1, [tmp_path, HOME], QUIET, tmp_path / "log"):
+        time.sleep(1)
+        assert not loaded.exists()
+        nursery.ask("kernel", [], dict(os.environ), str(tmp_path))[0].close()
+        until(loaded.exists)
 
 
 @pytest.mark.slow

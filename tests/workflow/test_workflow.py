@@ -87,7 +87,7 @@ def test_a_parameter_executes_what_takes_it(made):
 def test_chapters_that_fail_are_named_each_with_its_reason_and_the_others_go_on(tmp_path):
     """One raises, in one the kernel dies, and one writes where nobody should read it.
 
-    Where kernels fork (Linux), those of so many chapters do, and find their libraries loaded.
+    Where chapters and kernels fork (Linux), they do, and find their libraries loaded.
     """
     toy = make_toy(tmp_path / "toy", ("one", "two", "three"))
     toy.write("one", [RAISES, "print('never')"])
