@@ -251,8 +251,9 @@ ROWS = (
             "The cells' own time shared by two cores, and the site, which Sphinx builds anew "
             "whatever changed: built on what is there, its search lacks entries. One page alone "
             "waits for its libraries, as long as all others together, and for the headings of all "
-            "other pages, which Sphinx reads. Most depends on how fast the machine computes the "
-            "cells, whose time in all is among the times."
+            "other pages, which Sphinx reads. A chapter's start counts from its fork on: not what "
+            "asks for it, nor that the first two wait until libraries are loaded. Most depends on "
+            "how fast the machine computes the cells, whose time in all is among the times."
         ),
         measure=whole,
         packages=("torch", "papermill", "snakemake", "jupyter-book"),
