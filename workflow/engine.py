@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 
 from snakemake.cli import main
 
@@ -21,4 +22,9 @@ if __name__ == "__main__":
         del os.environ[DRIVER]  # a cluster's jobs inherit the rest, and the driver is not theirs
     else:
         end_with_driver()
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    finally:  # one that asks for more jobs a second later: all have ended, or shall end now
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.cancel()

@@ -151,15 +151,7 @@ def here(*paths):
 
 def main(*arguments):
     """Execute a chapter in a process that forks where papermill is loaded, else in this one."""
-    paths = [os.path.abspath(argument) for argument in arguments]
-    if nursery.SOCKET not in os.environ:
-        return here(*paths)
-    try:
-        connection, _ = nursery.ask("chapter", paths, dict(os.environ), os.getcwd())
-    except OSError:
-        return here(*paths)
-    with connection:
-        return int(nursery.told(connection) or 1)
+    return nursery.step("execute", arguments)
 
 
 if __name__ == "__main__":

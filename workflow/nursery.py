@@ -1,9 +1,10 @@
-"""Chapters that start at once: they fork from one process that imports the slow libraries.
+"""Chapters and trainings that start at once: they fork from a process with the slow libraries.
 
-The driver opens it where chapters wait on this machine. What executes a chapter
-(`workflow/execute.py`), and the chapter's kernel (`workflow/forked.py`), are asked for through a
-socket; where nobody answers they start as plain processes, with the same result. The connection
-stays open as long as the process lives, so that each end sees at once when the other is gone.
+The driver opens it where chapters or runs wait on this machine. What executes a chapter
+(`workflow/execute.py`), the chapter's kernel (`workflow/forked.py`), and what trains a group of
+runs (`workflow/trainings.py`) are asked for through a socket; where nobody answers they start as
+plain processes, with the same result. The connection stays open as long as the process lives, so
+that each end sees at once when the other is gone.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from workflow import progress
 
@@ -37,25 +39,33 @@ PACKAGE = (
     "companion.models companion.datasets companion.fit companion.book.charts companion.book.claims "
     "companion.book.panels companion.book.text"
 ).split()
+#: By what waits: what is loaded at once, and what when the first one has asked. A training loads
+#: the package itself, after it has written down which one that is.
+LOADED = {
+    "chapters": (LIBRARIES, PACKAGE),
+    "runs": ([name for name in LIBRARIES if name.startswith(("torch", "scipy", "sympy"))], []),
+}
 
 
 @contextlib.contextmanager
-def nursery(chapters, path, settings, log):
-    """Fork so many chapters and their kernels, with these folders and settings, if any wait."""
-    if not chapters or sys.platform != "linux":  # elsewhere libraries don't survive a fork
+def nursery(waiting, path, settings, log, what="chapters"):
+    """Fork chapters and their kernels, or runs, with these folders and settings, if any wait.
+
+    If its process says anything, as where it fails, that is kept in `log`.
+    """
+    if not waiting or sys.platform != "linux":  # elsewhere libraries don't survive a fork
         yield
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="companion-") as folder, log.open("w") as said:
+    with tempfile.TemporaryDirectory(prefix="companion-") as folder, TemporaryFile() as said:
         path_of_socket = str(Path(folder, "asked"))
         environment = os.environ | settings
         environment[progress.DRIVER] = str(os.getpid())
         environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
-        with socket.socket(socket.AF_UNIX) as listener:  # from now on chapters may ask
+        with socket.socket(socket.AF_UNIX) as listener:  # from now on they may ask
             listener.bind(path_of_socket)
             listener.listen()
             number = listener.fileno()
-            command = [sys.executable, "-P", "-m", "workflow.nursery", folder, str(number)]
+            command = [sys.executable, "-P", "-m", "workflow.nursery", folder, str(number), what]
             process = subprocess.Popen(
                 command, env=environment, stdout=said, stderr=said, pass_fds=[number]
             )
@@ -66,10 +76,27 @@ def nursery(chapters, path, settings, log):
             process.kill()
             process.wait()
             del os.environ[SOCKET]
+            said.seek(0)
+            if text := said.read():
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_bytes(text)
+
+
+def step(what, arguments):
+    """What ``workflow.<what>`` does here with these paths, in a process that forks if one may."""
+    paths = [os.path.abspath(argument) for argument in arguments]
+    try:
+        if SOCKET not in os.environ:
+            raise ConnectionError("there is no nursery")
+        connection, _ = ask(what, paths, dict(os.environ), os.getcwd())
+    except OSError:
+        return importlib.import_module(f"workflow.{what}").here(*paths)
+    with connection:
+        return int(told(connection) or 1)
 
 
 def ask(what, arguments, environment, folder):
-    """Ask for a "kernel" or a "chapter" with these arguments: the connection to it, and its number.
+    """Ask for a "kernel", or a step, with these arguments: the connection to it, and its number.
 
     It writes where this process does. An ``OSError`` if nobody answers.
     """
@@ -97,17 +124,18 @@ def told(connection):
     return said.decode()
 
 
-def serve(folder, number):
+def serve(folder, number, what):
     """Fork a process for each that asks at this open socket, as long as the driver lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the driver, and the driver us
     progress.hold_lock()
     driver = int(os.environ[progress.DRIVER])
-    _load(LIBRARIES)
+    libraries, package = LOADED[what]
+    _load(libraries)
     with socket.socket(fileno=int(number)) as listener:
         while progress.lives(driver):
             _bury()
             if select.select([listener], [], [], 0.5)[0]:
-                _load(PACKAGE)
+                _load(package)
                 _fork(listener)
     shutil.rmtree(folder)  # a killed driver could not
 
@@ -161,10 +189,8 @@ def _become(connection, outputs, what, arguments, environment, folder):
         # 1: it watches no parent itself.
         kernelapp.launch_new_instance([*arguments, "--IPKernelApp.parent_handle=1"])
         sys.exit()
-    from workflow import execute
-
     try:
-        progress.job(execute.here)
+        progress.job(importlib.import_module(f"workflow.{what}").here)
     except SystemExit as ended:
         connection.sendall(f"{ended.code}\n".encode())
         raise

@@ -248,6 +248,14 @@ class Project:
             return {}
         return found
 
+    def priority(self, chapter):
+        """What waits longest goes first, or a core would be idle while the last one runs.
+
+        The seconds that the chapter took last time; its number where it has not been executed yet,
+        for the last chapters are the longest.
+        """
+        return self.run(chapter).get("seconds", self.numbers[chapter])
+
     def current(self, chapter):
         """Whether the executed copy is of exactly this notebook, package, lock and parameters."""
         return self.run(chapter).get("key") == self.key(chapter)

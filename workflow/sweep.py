@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from workflow import drive, pictures, progress
+from workflow.execute import QUIET
 from workflow.grid import plan
+from workflow.nursery import nursery
 from workflow.project import HOME, Project, dump, installed, unsealed, write
 
 FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
@@ -31,10 +33,12 @@ FINAL = ("elbo", "entropy_sum", "gap", "gradient_norm")
 @drive.driver
 def main(arguments=None):
     options = _options(arguments)
-    runs = plan(options.grid)[options.slice]
     folder = (options.output or Project().build / "sweeps" / name_of(options.grid)).resolve()
-    with drive.exclusive(folder):
-        return _make(runs, folder, options)
+    here = options.profile == "local" and not options.prepare
+    with nursery(here, [HOME], QUIET, folder / "logs" / "nursery.log", "runs"):
+        runs = plan(options.grid)[options.slice]  # which loads PyTorch too, side by side
+        with drive.exclusive(folder):
+            return _make(runs, folder, options)
 
 
 def _options(arguments):

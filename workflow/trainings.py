@@ -12,12 +12,18 @@ import traceback
 from importlib.metadata import version
 from pathlib import Path
 
-from workflow import progress
+from workflow import nursery, progress
 from workflow.project import dump, load, sealed, write
 from workflow.sweep import key, result
 
 
-def main(group, done):
+def main(*arguments):
+    """Train a group in a process that forks where PyTorch is loaded, else in this one."""
+    return nursery.step("trainings", arguments)
+
+
+def here(group, done):
+    """Train a group in this process: the status to end with."""
     group, done = Path(group).absolute(), Path(done).absolute()
     folder = group.parent.parent
     # A job runs on one core: several threads on small arrays only get in each other's way.

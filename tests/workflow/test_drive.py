@@ -3,9 +3,12 @@
 import argparse
 import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
+import sys
+import threading
 import time
 from importlib.util import find_spec
 
@@ -55,6 +58,22 @@ def test_the_profiles_hold_options_that_snakemake_has(name):
     if find_spec("snakemake_executor_plugin_slurm") is None:  # `make setup-cluster` brings it
         settings -= {option for option in settings if option.startswith("slurm-")}
     assert settings and settings <= known
+
+
+def test_snakemake_ends_without_waiting_for_the_timer_it_leaves(monkeypatch):
+    timer = threading.Timer(99, print)
+
+    def main(arguments):
+        timer.start()
+        sys.exit(3)
+
+    monkeypatch.setattr("snakemake.cli.main", main)
+    for name in (progress.DRIVER, progress.REPORTS):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("workflow.engine", run_name="__main__")
+    timer.join(9)
+    assert ended.value.code == 3 and not timer.is_alive()
 
 
 def test_what_follows_two_dashes_goes_to_snakemake(capsys):

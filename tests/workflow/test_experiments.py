@@ -29,7 +29,7 @@ def small(tmp_path, monkeypatch):
     build = types.SimpleNamespace(build=tmp_path / "build")
     monkeypatch.setattr(experiments, "Project", lambda: build)
     # In this process: each start of another takes seconds.
-    run = types.SimpleNamespace(run=lambda words, **_: trainings.main(*words[4:]), DEVNULL=None)
+    run = types.SimpleNamespace(run=lambda words, **_: trainings.here(*words[4:]), DEVNULL=None)
     monkeypatch.setattr(experiments, "subprocess", run)
     runs = plan(tmp_path / "grids" / "tiny.yaml")
     for run in runs:

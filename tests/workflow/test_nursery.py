@@ -18,7 +18,7 @@ from jupyter_client.provisioning.factory import KernelProvisionerFactory
 from nbformat.v4 import new_code_cell, new_notebook
 
 from tests.workflow.conftest import HOME
-from workflow import execute, forked, nursery, progress
+from workflow import execute, forked, nursery, progress, trainings
 from workflow.execute import QUIET
 from workflow.progress import lives
 from workflow.project import load, write
@@ -37,7 +37,7 @@ def opened(tmp_path_factory):
         forked.use()
         yield
     factory.default_provisioner_name = before
-    assert log.read_text() == ""
+    assert not log.exists()
     assert nursery.SOCKET not in os.environ
 
 
@@ -130,6 +130,31 @@ def test_a_chapter_forks_and_its_status_comes_back(opened, tmp_path, monkeypatch
     monkeypatch.setenv("RIGHT", "yes")
     assert execute.main(*paths) == 0
     assert load(paths[3])["cells"] == 1
+
+
+@pytest.mark.slow
+def test_a_group_of_runs_forks_with_torch_and_without_the_package(tmp_path, monkeypatch):
+    group, done = tmp_path / "groups" / "one.json", tmp_path / "done.json"
+    write(group, "[]")
+    monkeypatch.delenv(nursery.SOCKET, raising=False)
+    monkeypatch.setattr(trainings, "here", None)  # what forks has its own
+    with nursery.nursery(1, [HOME], QUIET, tmp_path / "log", "runs"):
+        factory = KernelProvisionerFactory.instance()
+        monkeypatch.setattr(factory, "default_provisioner_name", "forked")
+        forked.use()
+        names = ("torch._dynamo", "papermill", "companion")
+        assert printed(f"import sys; print(*({{*{names}}} & {{*sys.modules}}))") == names[0] + "\n"
+        assert trainings.main(group, done) == 0
+    assert load(done) == {"runs": 0}
+
+
+def test_what_it_says_is_kept(tmp_path, monkeypatch):
+    monkeypatch.delenv(nursery.SOCKET, raising=False)
+    with nursery.nursery(1, [HOME], QUIET, tmp_path / "logs" / "log", "nothing"):
+        started = psutil.Process().children()
+        (process,) = (child for child in started if child.cmdline()[-1:] == ["nothing"])
+        process.wait()
+    assert "KeyError: 'nothing'" in (tmp_path / "logs" / "log").read_text()
 
 
 def test_no_chapter_opens_none(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,10 @@ def sweep(tmp_path, monkeypatch, capsys):
 
     def trained(snakefile, folder, arguments, options, view):
         for group in (folder / "groups").glob("*.json"):
-            trainings.main(group, folder / "done" / group.name)
+            trainings.here(group, folder / "done" / group.name)
 
     monkeypatch.setattr(drive, "snakemake", trained)
+    monkeypatch.setattr("workflow.sweep.nursery", lambda *_: nullcontext())
     monkeypatch.setenv(progress.LOCK, "")
     made = Sweep(tmp_path)
     made.capsys = capsys
@@ -175,7 +177,7 @@ def test_groups_are_trained_elsewhere_and_the_sweep_goes_on(sweep):
     names = sorted(path.name for path in (sweep.output / "groups").glob("*.json"))
     assert status == 0 and len(names) == 2 and all(name in output for name in names)
     assert not sweep.records()
-    trainings.main(sweep.output / "groups" / names[0], sweep.output / "done" / names[0])
+    trainings.here(sweep.output / "groups" / names[0], sweep.output / "done" / names[0])
     assert len(sweep.records()) == 2
     status, output = sweep.here(grid)
     assert status == 0 and "4 runs: 2 done before" in output

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -24,7 +25,10 @@ from workflow.project import (
     declared_parameters,
     digest,
     repository_address,
+    sealed,
     site_address,
+    unsealed,
+    write,
 )
 from workflow.site import standalone
 from workflow.stage import fill_page, prepare
@@ -81,6 +85,27 @@ def test_a_parameter_executes_what_takes_it(made):
     assert status == 1 and "drifted: two/second in two, cell 6 is 3.0, was 1.0" in output
     assert made.executions()["one"] == before["one"]
     assert made.claims()["claims"][-1]["seed"] == 3
+
+
+def test_what_took_longest_goes_first_and_the_last_where_none_has_run(made, tmp_path):
+    project = Project(made.root)
+    assert project.priority("two") == project.run("two")["seconds"]
+    unmade = Project(made.root, output=tmp_path)
+    assert [*map(unmade.priority, ("one", "two"))] == [1, 2]
+
+
+@pytest.mark.slow
+def test_chapters_are_executed_by_their_priority(tmp_path):
+    took = {"one": 2.0, "two": 4.0, "three": 1.0, "four": 3.0}
+    toy = make_toy(tmp_path / "toy", took)
+    for order in (["four", "three", "two", "one"], ["two", "four", "one", "three"]):
+        status, output = toy.run("--until", "execute", "--cores", "1")
+        assert status == 0, output
+        assert re.findall(r"/4 chapters\] (\w+)", output) == order
+        for name, seconds in took.items():
+            record = toy.build / "runs" / f"{name}.json"
+            write(record, sealed(unsealed(record) | {"seconds": seconds}))
+        (toy.root / "companion" / "more.py").touch()
 
 
 @pytest.mark.slow
