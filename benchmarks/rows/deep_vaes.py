@@ -65,7 +65,7 @@ def epochs(kind: str, setting: Setting) -> Measured:
         module.train_vae(network, 1, batches, batches, theirs.RATE)
 
     train = partial(ours, x, KINDS[kind], batch=batch, rate=theirs.RATE)
-    repeats = setting.pick(3, 2)
+    repeats = setting.repeats
     pair = alternate(partial(train, steps=count * (len(x) // batch)), official_epoch, repeats)
     pair = Pair([seconds / count for seconds in pair.ours], pair.peer)
     mine = held_out(train(steps=done * (len(x) // batch)), unseen, noise)
@@ -93,7 +93,7 @@ def equal_elbo(setting: Setting) -> Measured:
         return network
 
     train = partial(ours, x, KINDS["VAE1"], batch=batch, rate=rate)
-    repeats = setting.pick(3, 1)
+    repeats = setting.repeats
     seconds: tuple[list[float], list[float]] = ([], [])
     aim, steps = math.nan, 0
     for repeat in range(repeats):

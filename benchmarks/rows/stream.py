@@ -38,7 +38,7 @@ def streaming(setting: Setting) -> Measured:
     def ours() -> Any:
         return follow(stream, LATENT, learning_rate=RATE, likelihood=False)
 
-    pair = alternate(ours, theirs, setting.pick(3, 2))
+    pair = alternate(ours, theirs, setting.repeats)
     count = stream.length * len(LATENT)
     runs, (elbos, model) = pair.results
     last = max(1, stream.length // 10)
@@ -61,7 +61,7 @@ def streaming(setting: Setting) -> Measured:
         },
         pair.times,
         "float64 ours, float32 official",
-        setting.pick(3, 2),
+        setting.repeats,
     )
 
 
