@@ -21,7 +21,6 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from workflow import progress
 
@@ -56,7 +55,11 @@ def nursery(waiting, path, settings, log, what="chapters"):
     if not waiting or sys.platform != "linux":  # elsewhere libraries don't survive a fork
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="companion-") as folder, TemporaryFile() as said:
+    log.unlink(missing_ok=True)  # what an earlier one said
+    with (
+        tempfile.TemporaryDirectory(prefix="companion-") as folder,
+        tempfile.TemporaryFile() as said,
+    ):
         path_of_socket = str(Path(folder, "asked"))
         environment = os.environ | settings
         environment[progress.DRIVER] = str(os.getpid())

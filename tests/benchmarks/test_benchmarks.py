@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from collections import namedtuple
@@ -31,6 +32,7 @@ from benchmarks.harness import (
 from benchmarks.rows import ROWS, book, deep_vaes
 from companion import datasets
 from companion.book.claims import CLAIM, Claim
+from workflow.project import Project
 
 # A file in the way of the official one: it asks for a GPU where it is imported and where it is run.
 OFFICIAL = """
@@ -356,6 +358,19 @@ def test_claims_are_read_from_an_executed_chapter():
     ]
     cells = [{"metadata": {}, "outputs": [{"data": {"text/plain": "3"}}, one]} for one in shown]
     assert book._claims({"cells": cells}) == [("a/b", True), ("a/b", False)]
+
+
+def test_the_part_beyond_the_papers_is_executed_last(tmp_path):
+    shutil.copy(book.HOME / "_toc.yml", tmp_path)
+    before = Project(tmp_path).chapters
+    papers = book._papers_first(tmp_path)
+    project = Project(tmp_path, output=tmp_path)
+    order = sorted(project.chapters, key=project.priority, reverse=True)
+    assert set(order) == set(before) and set(order[: len(papers)]) == set(papers)
+    assert {"theorem-1", "manifolds"} <= set(papers) and "topics" not in papers
+    (tmp_path / "_toc.yml").write_text("parts:\n- {caption: A, chapters: [{file: notebooks/a}]}")
+    with pytest.raises(ValueError, match="must have a part 'Beyond the papers'"):
+        book._papers_first(tmp_path)
 
 
 def test_a_chapters_start_lasts_until_its_imports_end():

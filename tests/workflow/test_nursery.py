@@ -157,6 +157,14 @@ def test_what_it_says_is_kept(tmp_path, monkeypatch):
     assert "KeyError: 'nothing'" in (tmp_path / "logs" / "log").read_text()
 
 
+def test_what_an_earlier_one_said_is_gone(tmp_path, monkeypatch):
+    monkeypatch.delenv(nursery.SOCKET, raising=False)
+    (tmp_path / "log").write_text("said before")
+    with nursery.nursery(1, [HOME], QUIET, tmp_path / "log"):
+        pass
+    assert not (tmp_path / "log").exists()
+
+
 def test_no_chapter_opens_none(tmp_path, monkeypatch):
     monkeypatch.delenv(nursery.SOCKET, raising=False)
     with nursery.nursery(0, [HOME], QUIET, tmp_path / "log"):
