@@ -37,10 +37,11 @@ CHAPTERS = ("02", "08", "14", "17")
 CHANGED = "temperature"
 #: The part of the book that its first chapters had not.
 BEYOND = "Beyond the papers"
+WITHOUT = f"without {BEYOND}"
 #: Seconds in which the book is to be made.
 AIMS = {
     "all": (480, "seconds, all chapters"),
-    "papers": (210, f"seconds, without the part {BEYOND}"),
+    WITHOUT: (210, f"seconds, without the part {BEYOND}"),
     "one page": (20, "seconds for one page whose study changed"),
     "start of a chapter": (1, "seconds until a chapter's first cell, mean of all chapters"),
 }
@@ -179,7 +180,7 @@ def whole(setting: Setting) -> Measured:
             shutil.rmtree(output, ignore_errors=True)
             keep("all", command(start, home)[0])
             later = _last(project, project.chapters) - _last(project, papers)
-            keep("papers", kept["all"][-1] - later)
+            keep(WITHOUT, kept["all"][-1] - later)
             runs = [project.run(chapter)["seconds"] for chapter in project.chapters]
             executed = [load(project.executed(chapter)) for chapter in project.chapters]
             own, starts = sum(map(_own_seconds, executed)), map(_until_first_cell, executed, runs)
